@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Tidemark. `make help` says what there is. Everything that is built goes to
+# build/, which Git ignores; nothing is written beside the sources.
+
+BUILD	?= build
+CC	?= cc
+PREFIX	?= /usr/local
+DESTDIR	?=
+VERSION	:= 0.1.0
+
+SUDO	:= $(if $(filter 0,$(shell id -u)),,sudo)
+
+CPPFLAGS += -D_GNU_SOURCE -DTIDEMARK_VERSION='"$(VERSION)"' -I. -Iagent -Itools \
+	    -Imodule/uapi
+CFLAGS	?= -O2 -g
+CFLAGS	+= -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	   -Wvla -Wformat=2 -Wno-unused-parameter -fno-strict-aliasing -fPIC -pthread
+LDFLAGS	+= -pthread
+
+ifeq ($(SAN),1)
+BUILD	:= $(BUILD)/san
+CFLAGS	+= -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+LDFLAGS	+= -fsanitize=address,undefined
+endif
+
+# Which library belongs to which part: see Documentation/architecture.rst.
+LIB_LIBS   := -ldevmapper -lnl-genl-3 -lnl-3
+AGENT_LIBS := -luring -lxxhash -lsqlite3 -lblkid -lsystemd -linih -ljson-c
+TOOL_LIBS  := -lsystemd -lsmartcols -ljson-c -lblkid
+NL_CFLAGS  := -isystem /usr/include/libnl3
+
+LIB_SRC   := $(sort $(wildcard tools/libtidemark/*.c))
+AGENT_SRC := $(sort $(wildcard agent/*/*.c))
+TOOL_SRC  := $(sort $(wildcard tools/tidemark/*.c))
+UNIT_SRC  := $(sort $(wildcard tests/unit/*/test-*.c))
+HELPER_SRC := $(sort $(wildcard tests/helpers/*.c))
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+UNIT_BIN   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
+HELPER_BIN := $(patsubst tests/helpers/%.c,$(BUILD)/helpers/%,$(HELPER_SRC))
+
+.DEFAULT_GOAL := all
+.PHONY: all help deps user module modules tests demo check bench torture lint guest install clean
+
+## all:      the agent, the command, the library and the module for both kernels
+all: user module
+
+## user:     the agent, the command and the library
+user: $(BUILD)/bin/tidemarkd $(BUILD)/bin/tidemark $(BUILD)/lib/libtidemark.so \
+      $(BUILD)/lib/libtidemark.a $(BUILD)/lib/libtidemark.pc
+
+help:
+	@echo "Tidemark $(VERSION): replication of VM disks that sends only what changed."
+	@echo
+	@grep -h '^## ' $(MAKEFILE_LIST) | sed 's/^## /  make /'
+	@echo
+	@echo "SAN=1 builds with AddressSanitizer and UBSan, under build/san."
+
+## deps:     install the Debian packages that are needed (root or sudo)
+deps:
+	@$(SUDO) tests/deps
+
+## module:   dm-tidemark.ko for the kernels of the guest rig, in build/module/
+module modules:
+	@tests/guest/build-module --kernel 6.1
+	@tests/guest/build-module --kernel 6.12
+
+# -- programs ----------------------------------------------------------------
+
+$(BUILD)/bin/tidemarkd: $(BUILD)/obj/agent/main.o $(BUILD)/libagent.a $(BUILD)/lib/libtidemark.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS) $(LIB_LIBS)
+
+$(BUILD)/bin/tidemark: $(call obj,$(TOOL_SRC)) $(BUILD)/lib/libtidemark.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS) $(LIB_LIBS)
+
+$(BUILD)/libagent.a: $(call obj,$(AGENT_SRC))
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/lib/libtidemark.a: $(call obj,$(LIB_SRC))
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/lib/libtidemark.so.0: $(call obj,$(LIB_SRC)) tools/libtidemark/libtidemark.map
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -shared -Wl,-soname,libtidemark.so.0 \
+		-Wl,--version-script=tools/libtidemark/libtidemark.map \
+		-o $@ $(filter %.o,$^) $(LIB_LIBS)
+
+$(BUILD)/lib/libtidemark.so: $(BUILD)/lib/libtidemark.so.0
+	ln -sf libtidemark.so.0 $@
+
+$(BUILD)/lib/libtidemark.pc: tools/libtidemark/libtidemark.pc.in Makefile
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(NL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# -- tests -------------------------------------------------------------------
+
+# One program for each tests/unit/DIR/test-NAME.c; they speak TAP (cmocka).
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libagent.a $(BUILD)/lib/libtidemark.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(AGENT_LIBS) $(LIB_LIBS)
+
+# Programs that tests use, also inside guests: one for each tests/helpers/*.c
+$(BUILD)/helpers/%: $(BUILD)/obj/tests/helpers/%.o $(BUILD)/libagent.a $(BUILD)/lib/libtidemark.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS) $(LIB_LIBS)
+
+## tests:    build every test program
+tests: $(UNIT_BIN) $(HELPER_BIN)
+
+## check:    install, build, run all tests; ends with "N passed, N failed, N skipped"
+check: deps
+	@$(MAKE) --no-print-directory -j2 all tests
+	@tests/run-all
+
+## demo:     install, build, and replicate a VM disk from a guest to this machine
+demo: deps
+	@$(MAKE) --no-print-directory -j2 all tests
+	@tests/demo
+
+## bench:    ratios against dm-linear and the named peers, in one run
+bench: deps
+	@$(MAKE) --no-print-directory -j2 all tests
+	@tests/bench/run
+
+## torture:  the long runs, an hour and more
+torture: deps
+	@$(MAKE) --no-print-directory -j2 all tests
+	@tests/run-all --torture
+
+## lint:     checkpatch, sparse, W=1, kernel-doc, cppcheck, shellcheck, layering, uapi layout
+lint: deps
+	@tests/check/lint
+
+## guest:    a root shell in a guest with everything inside (KERNEL=6.1 or 6.12)
+guest: deps
+	@$(MAKE) --no-print-directory -j2 all tests
+	@tests/guest/run --kernel $(or $(KERNEL),6.1) --shell
+
+## install:  install the command, the agent, the library, units and man pages
+install: user
+	install -D -m 755 $(BUILD)/bin/tidemarkd $(DESTDIR)$(PREFIX)/sbin/tidemarkd
+	install -D -m 755 $(BUILD)/bin/tidemark $(DESTDIR)$(PREFIX)/sbin/tidemark
+	install -D -m 755 $(BUILD)/lib/libtidemark.so.0 $(DESTDIR)$(PREFIX)/lib/libtidemark.so.0
+	ln -sf libtidemark.so.0 $(DESTDIR)$(PREFIX)/lib/libtidemark.so
+	install -D -m 644 $(BUILD)/lib/libtidemark.a $(DESTDIR)$(PREFIX)/lib/libtidemark.a
+	install -D -m 644 $(BUILD)/lib/libtidemark.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/libtidemark.pc
+	install -D -m 644 tools/libtidemark/tidemark.h $(DESTDIR)$(PREFIX)/include/libtidemark/tidemark.h
+	install -D -m 644 module/uapi/linux/tidemark.h $(DESTDIR)$(PREFIX)/include/linux/tidemark.h
+	for p in Documentation/man/*.[1-9]; do \
+		install -D -m 644 $$p $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/$${p##*/}; done
+
+## clean:    remove what was built; downloads and guest images stay
+clean:
+	rm -rf $(BUILD)/obj $(BUILD)/bin $(BUILD)/lib $(BUILD)/unit $(BUILD)/helpers \
+		$(BUILD)/libagent.a $(BUILD)/module $(BUILD)/san $(BUILD)/log
+
+.SECONDARY:
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

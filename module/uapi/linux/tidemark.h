@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * Tidemark: changed-block tracking for block devices, user space interface.
+ *
+ * This header is the manual of /dev/tidemark-control and of the generic
+ * netlink family "tidemark".
+ *
+ * WORDS
+ *
+ *   disk     a tracked block device. The kernel numbers it at attach (@disk,
+ *            never 0, never used again while the module is loaded).
+ *   granule  what one bit stands for: a power of two of 512-byte sectors,
+ *            4 KiB to 4 MiB. The last granule of a disk may be short.
+ *   epoch    the numbered time between two seals, counted per disk from 1.
+ *   current  the bitmap that writes are marking now.
+ *   sealed   what is sealed and not committed: what must reach the replica.
+ *   owed     what the newest seal added to it and nobody has released yet.
+ *
+ * LIFE OF AN EPOCH
+ *
+ *   SEAL ends the current epoch of a set of disks at one instant and returns
+ *   the number of the epoch that ended. WAIT returns once every write that was
+ *   submitted before the seal has landed: only then may the owed granules be
+ *   read from the data device. Writers never wait for any of this.
+ *   RUNS (or READ) lists the owed granules. RELEASE says that granules have
+ *   been read. A write that meets an owed granule before its release makes the
+ *   epoch *torn* (TIDEMARK_STATE_TORN): what was read is then no single moment
+ *   of the disk. A torn epoch is closed by a further SEAL with
+ *   TIDEMARK_SEAL_EXTEND: the sealed bitmap keeps everything, only what
+ *   changed since is owed. When an epoch that is not torn has been stored
+ *   durably, COMMIT forgets the sealed bitmap. FOLD gives it back to the
+ *   current one instead: the way out of every failure.
+ *
+ *                   write            SEAL                    COMMIT
+ *        current ----------> marked ------> sealed (+ owed) ---------> gone
+ *           ^                                  |
+ *           +-------------- FOLD --------------+
+ *
+ *   SETTLE clears granules from the sealed bitmap alone: they are stored
+ *   durably although the epoch is not committed. The caller must remember
+ *   where; a granule written since is marked in the current epoch.
+ *
+ * CALLING
+ *
+ *   Each request takes a pointer to its struct, whose first member is its
+ *   size as the caller was compiled. Structs only grow. A caller's struct may
+ *   be shorter (missing members read as 0) or longer (unknown members must be
+ *   0, else E2BIG) than the kernel's. Flags that are not named here, reserved
+ *   members and padding must be 0, else EINVAL. Output members of the caller's
+ *   struct are written on success, and where a request says so on failure.
+ *
+ *   Opening the device read-only allows the requests marked (r). The others
+ *   need a descriptor open for writing and CAP_SYS_ADMIN.
+ *
+ * ERRORS, the same for all requests
+ *
+ *   ENOTTY     no such request
+ *   EINVAL     size too small, unknown flag, reserved member not 0, range
+ *              outside of the disk, a disk named twice
+ *   E2BIG      the struct has members that this kernel does not know, or an
+ *              array is longer than a request may take
+ *   EFAULT     a bad pointer
+ *   EBADF      the descriptor is not open for writing
+ *   EPERM      no CAP_SYS_ADMIN
+ *   ENODEV     no such disk
+ *   ENODATA    the disk has no sealed epoch
+ *   ESTALE     the sealed epoch is another than the one named
+ *   EAGAIN     the sealed epoch has not drained yet
+ *   ETIMEDOUT  it did not drain in the time given
+ *   EINTR      a signal arrived while waiting
+ *   ENOSPC     the caller's array is too short (says how long it must be)
+ *   ENOMEM     out of memory
+ */
+#ifndef _UAPI_LINUX_TIDEMARK_H
+#define _UAPI_LINUX_TIDEMARK_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define TIDEMARK_CONTROL_NAME	"tidemark-control"
+#define TIDEMARK_CONTROL_PATH	"/dev/" TIDEMARK_CONTROL_NAME
+
+#define TIDEMARK_ABI_MAJOR	1	/* changes when a caller may break */
+#define TIDEMARK_ABI_MINOR	0	/* changes when something is added */
+
+#define TIDEMARK_UUID_SIZE	16
+#define TIDEMARK_NAME_SIZE	128	/* a device-mapper name, with its NUL */
+#define TIDEMARK_MESSAGE_SIZE	128
+
+#define TIDEMARK_GRANULE_MIN	8	/* sectors: 4 KiB */
+#define TIDEMARK_GRANULE_MAX	8192	/* sectors: 4 MiB */
+#define TIDEMARK_GRANULE_DEFAULT 128	/* sectors: 64 KiB */
+#define TIDEMARK_GRANULES_MAX	(1ULL << 30)	/* of one disk: 128 MiB a bitmap */
+
+#define TIDEMARK_SEAL_MAX	4096	/* disks in one seal */
+#define TIDEMARK_RUNS_MAX	65536	/* runs in one request */
+#define TIDEMARK_TIMEOUT_MAX	600000	/* milliseconds */
+
+#define TIDEMARK_IOC_TYPE	0xB7
+
+/**
+ * enum tidemark_feature - what a kernel can do, bits of tidemark_version.features
+ * @TIDEMARK_FEATURE_SEAL_EXTEND: SEAL takes TIDEMARK_SEAL_EXTEND
+ * @TIDEMARK_FEATURE_SETTLE: SETTLE exists
+ * @TIDEMARK_FEATURE_THRESHOLD: THRESHOLD exists
+ */
+enum tidemark_feature {
+	TIDEMARK_FEATURE_SEAL_EXTEND	= 1 << 0,
+	TIDEMARK_FEATURE_SETTLE		= 1 << 1,
+	TIDEMARK_FEATURE_THRESHOLD	= 1 << 2,
+};
+
+/**
+ * struct tidemark_version - VERSION (r): which interface is this
+ * @size: of this struct
+ * @flags: 0
+ * @abi_major: out: TIDEMARK_ABI_MAJOR of the kernel
+ * @abi_minor: out: TIDEMARK_ABI_MINOR of the kernel
+ * @features: out: enum tidemark_feature
+ * @release: out: the module's version, NUL-terminated
+ */
+struct tidemark_version {
+	__u32 size;
+	__u32 flags;
+	__u32 abi_major;
+	__u32 abi_minor;
+	__aligned_u64 features;
+	__u8 release[32];
+};
+
+#define TIDEMARK_IOC_VERSION	_IO(TIDEMARK_IOC_TYPE, 0)
+
+/**
+ * struct tidemark_list - LIST (r): the numbers of all tracked disks
+ * @size: of this struct
+ * @flags: 0
+ * @capacity: in: how many numbers @disks has room for
+ * @count: out: how many disks there are, also with ENOSPC
+ * @disks: in: address of an array of __u64, filled in ascending order
+ */
+struct tidemark_list {
+	__u32 size;
+	__u32 flags;
+	__u32 capacity;
+	__u32 count;
+	__aligned_u64 disks;
+};
+
+#define TIDEMARK_IOC_LIST	_IO(TIDEMARK_IOC_TYPE, 1)
+
+/**
+ * enum tidemark_state - bits of tidemark_info.state
+ * @TIDEMARK_STATE_SEALED: there is a sealed epoch
+ * @TIDEMARK_STATE_DRAINING: writes from before the newest seal are in flight
+ * @TIDEMARK_STATE_TORN: an owed granule was overwritten before its release
+ * @TIDEMARK_STATE_SUSPENDED: the device is suspended
+ */
+enum tidemark_state {
+	TIDEMARK_STATE_SEALED		= 1 << 0,
+	TIDEMARK_STATE_DRAINING		= 1 << 1,
+	TIDEMARK_STATE_TORN		= 1 << 2,
+	TIDEMARK_STATE_SUSPENDED	= 1 << 3,
+};
+
+/**
+ * enum tidemark_reason - why everything was marked, bits of tidemark_info.reason
+ * @TIDEMARK_REASON_RESIZED: the disk has changed its size or its granule
+ * @TIDEMARK_REASON_REPLACED: the data device was exchanged
+ */
+enum tidemark_reason {
+	TIDEMARK_REASON_RESIZED		= 1 << 0,
+	TIDEMARK_REASON_REPLACED	= 1 << 1,
+};
+
+/**
+ * struct tidemark_info - INFO (r): everything about a disk
+ * @size: of this struct
+ * @flags: 0
+ * @disk: in: its number
+ * @uuid: out: of the tracker; a new one means that nothing is known of what
+ *	was written before
+ * @major: out: of the tracked device
+ * @minor: out: of the tracked device
+ * @data_major: out: of the device below, which the owed granules are read from
+ * @data_minor: out: of the device below
+ * @sectors: out: size of the disk in sectors of 512 bytes
+ * @granules: out: size of the disk in granules, the last one may be short
+ * @granule_sectors: out: sectors in a granule
+ * @state: out: enum tidemark_state
+ * @reason: out: enum tidemark_reason, since attach
+ * @reserved: 0
+ * @epoch: out: the current epoch
+ * @sealed_epoch: out: the newest sealed epoch, 0: none
+ * @committed_epoch: out: the newest committed epoch, 0: none
+ * @marked: out: granules in the current bitmap
+ * @sealed: out: granules in the sealed bitmap
+ * @owed: out: granules in the owed bitmap
+ * @torn: out: how often a write met an owed granule, in the sealed epoch
+ * @threshold: out: see THRESHOLD
+ * @writes: out: writes passed down, of any kind, since attach
+ * @write_sectors: out: sectors written (WRITE, WRITE_ZEROES)
+ * @discard_sectors: out: sectors discarded (DISCARD, SECURE_ERASE)
+ * @name: out: name of the tracked device, NUL-terminated
+ * @message: out: the newest thing a person should know, NUL-terminated
+ */
+struct tidemark_info {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 disk;
+	__u8 uuid[TIDEMARK_UUID_SIZE];
+	__u32 major;
+	__u32 minor;
+	__u32 data_major;
+	__u32 data_minor;
+	__aligned_u64 sectors;
+	__aligned_u64 granules;
+	__u32 granule_sectors;
+	__u32 state;
+	__u32 reason;
+	__u32 reserved;
+	__aligned_u64 epoch;
+	__aligned_u64 sealed_epoch;
+	__aligned_u64 committed_epoch;
+	__aligned_u64 marked;
+	__aligned_u64 sealed;
+	__aligned_u64 owed;
+	__aligned_u64 torn;
+	__aligned_u64 threshold;
+	__aligned_u64 writes;
+	__aligned_u64 write_sectors;
+	__aligned_u64 discard_sectors;
+	__u8 name[TIDEMARK_NAME_SIZE];
+	__u8 message[TIDEMARK_MESSAGE_SIZE];
+};
+
+#define TIDEMARK_IOC_INFO	_IO(TIDEMARK_IOC_TYPE, 2)
+
+/**
+ * struct tidemark_seal_disk - one disk of a SEAL
+ * @disk: in: its number
+ * @epoch: out: the epoch that was sealed
+ * @owed: out: granules in it
+ */
+struct tidemark_seal_disk {
+	__aligned_u64 disk;
+	__aligned_u64 epoch;
+	__aligned_u64 owed;
+};
+
+/**
+ * enum tidemark_seal_flag - flags of a SEAL
+ * @TIDEMARK_SEAL_EXTEND: an older sealed epoch is not folded first: its
+ *	granules stay sealed, and only what changed since it is owed
+ */
+enum tidemark_seal_flag {
+	TIDEMARK_SEAL_EXTEND	= 1 << 0,
+};
+
+/**
+ * struct tidemark_seal - SEAL: end the epoch of all disks named, at one instant
+ * @size: of this struct
+ * @flags: enum tidemark_seal_flag
+ * @count: in: how many disks, at least 1
+ * @timeout_ms: in: how long to wait for an older epoch to drain
+ * @disks: in: address of an array of struct tidemark_seal_disk
+ * @excluded_ns: out: for how long submission was excluded
+ *
+ * A write submitted after the seal to one disk of the set is in the new epoch,
+ * and so is every write, to any disk of the set, that was submitted after that
+ * one. Either all disks are sealed or none.
+ */
+struct tidemark_seal {
+	__u32 size;
+	__u32 flags;
+	__u32 count;
+	__u32 timeout_ms;
+	__aligned_u64 disks;
+	__aligned_u64 excluded_ns;
+};
+
+#define TIDEMARK_IOC_SEAL	_IO(TIDEMARK_IOC_TYPE, 3)
+
+/**
+ * struct tidemark_wait - WAIT: until the sealed epoch of a disk has drained
+ * @size: of this struct
+ * @flags: 0
+ * @disk: in: its number
+ * @epoch: in: the sealed epoch
+ * @timeout_ms: in: 0 asks only
+ * @reserved: 0
+ */
+struct tidemark_wait {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 disk;
+	__aligned_u64 epoch;
+	__u32 timeout_ms;
+	__u32 reserved;
+};
+
+#define TIDEMARK_IOC_WAIT	_IO(TIDEMARK_IOC_TYPE, 4)
+
+/**
+ * enum tidemark_which - which bitmap
+ * @TIDEMARK_CURRENT: what writes are marking now: a lower bound while they do
+ * @TIDEMARK_SEALED: sealed and not committed
+ * @TIDEMARK_OWED: added by the newest seal and not released
+ */
+enum tidemark_which {
+	TIDEMARK_CURRENT	= 0,
+	TIDEMARK_SEALED		= 1,
+	TIDEMARK_OWED		= 2,
+};
+
+/**
+ * struct tidemark_read - READ (r): a bitmap as bytes
+ * @size: of this struct
+ * @flags: 0
+ * @disk: in: its number
+ * @which: in: enum tidemark_which
+ * @reserved: 0
+ * @first: in: granule of the first bit, a multiple of 8
+ * @count: in: how many granules, at most to the end of the disk
+ * @bitmap: in: address of (@count + 7) / 8 bytes; bit n of byte m is granule
+ *	@first + 8 * m + n; bits past @count are written as 0
+ */
+struct tidemark_read {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 disk;
+	__u32 which;
+	__u32 reserved;
+	__aligned_u64 first;
+	__aligned_u64 count;
+	__aligned_u64 bitmap;
+};
+
+#define TIDEMARK_IOC_READ	_IO(TIDEMARK_IOC_TYPE, 5)
+
+/**
+ * struct tidemark_run - granules in a row
+ * @first: the first one
+ * @count: how many, never 0
+ */
+struct tidemark_run {
+	__aligned_u64 first;
+	__aligned_u64 count;
+};
+
+/**
+ * struct tidemark_runs - RUNS (r): a bitmap as runs of set bits
+ * @size: of this struct
+ * @flags: 0
+ * @disk: in: its number
+ * @which: in: enum tidemark_which
+ * @capacity: in: how many runs @runs has room for, 1 to TIDEMARK_RUNS_MAX
+ * @first: in: the granule to begin with
+ * @count: in: how many granules to look at, at most to the end of the disk
+ * @runs: in: address of an array of struct tidemark_run
+ * @filled: out: how many runs were found
+ * @reserved: 0
+ * @next: out: the granule to go on with; @first + @count when all was seen
+ *
+ * A run that reaches over the end of a request's range is cut there.
+ */
+struct tidemark_runs {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 disk;
+	__u32 which;
+	__u32 capacity;
+	__aligned_u64 first;
+	__aligned_u64 count;
+	__aligned_u64 runs;
+	__u32 filled;
+	__u32 reserved;
+	__aligned_u64 next;
+};
+
+#define TIDEMARK_IOC_RUNS	_IO(TIDEMARK_IOC_TYPE, 6)
+
+/**
+ * struct tidemark_count - COUNT (r): set bits in a range of a bitmap
+ * @size: of this struct
+ * @flags: 0
+ * @disk: in: its number
+ * @which: in: enum tidemark_which
+ * @reserved: 0
+ * @first: in: the first granule
+ * @count: in: how many granules
+ * @set: out: how many of them are set
+ */
+struct tidemark_count {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 disk;
+	__u32 which;
+	__u32 reserved;
+	__aligned_u64 first;
+	__aligned_u64 count;
+	__aligned_u64 set;
+};
+
+#define TIDEMARK_IOC_COUNT	_IO(TIDEMARK_IOC_TYPE, 7)
+
+/**
+ * struct tidemark_ranges - RELEASE, SETTLE, MARK: change bits
+ * @size: of this struct
+ * @flags: 0
+ * @disk: in: its number
+ * @epoch: in: the sealed epoch; MARK: 0
+ * @count: in: how many runs, at most TIDEMARK_RUNS_MAX
+ * @reserved: 0
+ * @runs: in: address of an array of struct tidemark_run
+ *
+ * RELEASE clears them from the owed bitmap and needs a drained epoch. SETTLE
+ * clears them from the sealed bitmap. MARK sets them in the current one, for
+ * changes that were made while nobody tracked. All runs are checked before the
+ * first bit is changed.
+ */
+struct tidemark_ranges {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 disk;
+	__aligned_u64 epoch;
+	__u32 count;
+	__u32 reserved;
+	__aligned_u64 runs;
+};
+
+#define TIDEMARK_IOC_RELEASE	_IO(TIDEMARK_IOC_TYPE, 8)
+#define TIDEMARK_IOC_SETTLE	_IO(TIDEMARK_IOC_TYPE, 9)
+#define TIDEMARK_IOC_MARK	_IO(TIDEMARK_IOC_TYPE, 10)
+
+/**
+ * struct tidemark_end - COMMIT, FOLD: end a sealed epoch
+ * @size: of this struct
+ * @flags: 0
+ * @disk: in: its number
+ * @epoch: in: the sealed epoch
+ *
+ * COMMIT: the replica has it durably. FOLD: its granules are changed ones
+ * again. Both need no drained epoch: a commit of an epoch that has not drained
+ * is refused with EAGAIN, a fold is always safe.
+ */
+struct tidemark_end {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 disk;
+	__aligned_u64 epoch;
+};
+
+#define TIDEMARK_IOC_COMMIT	_IO(TIDEMARK_IOC_TYPE, 11)
+#define TIDEMARK_IOC_FOLD	_IO(TIDEMARK_IOC_TYPE, 12)
+
+/**
+ * struct tidemark_threshold - THRESHOLD: ask for an event
+ * @size: of this struct
+ * @flags: 0
+ * @disk: in: its number
+ * @granules: in: an event is sent, once an epoch, when the current bitmap
+ *	holds this many; 0: never
+ */
+struct tidemark_threshold {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 disk;
+	__aligned_u64 granules;
+};
+
+#define TIDEMARK_IOC_THRESHOLD	_IO(TIDEMARK_IOC_TYPE, 13)
+
+/*
+ * Generic netlink: family "tidemark", multicast group "events". There are no
+ * requests; every message is an event. A listener whose socket overran
+ * (ENOBUFS) asks LIST and INFO and knows everything again.
+ */
+#define TIDEMARK_GENL_NAME	"tidemark"
+#define TIDEMARK_GENL_VERSION	1
+#define TIDEMARK_GENL_GROUP	"events"
+
+/**
+ * enum tidemark_event - genetlink command numbers
+ * @TIDEMARK_EVENT_UNSPEC: never sent
+ * @TIDEMARK_EVENT_ATTACHED: a disk is tracked from now on
+ * @TIDEMARK_EVENT_DETACHED: a disk is no longer tracked
+ * @TIDEMARK_EVENT_SEALED: an epoch was sealed
+ * @TIDEMARK_EVENT_TORN: the sealed epoch is torn (sent once an epoch)
+ * @TIDEMARK_EVENT_COMMITTED: the sealed epoch was committed
+ * @TIDEMARK_EVENT_FOLDED: the sealed epoch was folded
+ * @TIDEMARK_EVENT_THRESHOLD: the current bitmap has reached the threshold
+ * @TIDEMARK_EVENT_RESIZED: the disk has another size or granule
+ */
+enum tidemark_event {
+	TIDEMARK_EVENT_UNSPEC,
+	TIDEMARK_EVENT_ATTACHED,
+	TIDEMARK_EVENT_DETACHED,
+	TIDEMARK_EVENT_SEALED,
+	TIDEMARK_EVENT_TORN,
+	TIDEMARK_EVENT_COMMITTED,
+	TIDEMARK_EVENT_FOLDED,
+	TIDEMARK_EVENT_THRESHOLD,
+	TIDEMARK_EVENT_RESIZED,
+};
+
+/**
+ * enum tidemark_attr - attributes of an event
+ * @TIDEMARK_ATTR_UNSPEC: never sent
+ * @TIDEMARK_ATTR_PAD: padding
+ * @TIDEMARK_ATTR_SEQ: u64, counts all events of this module, without a hole
+ * @TIDEMARK_ATTR_DISK: u64, the disk's number
+ * @TIDEMARK_ATTR_UUID: TIDEMARK_UUID_SIZE bytes
+ * @TIDEMARK_ATTR_NAME: NUL-terminated string
+ * @TIDEMARK_ATTR_EPOCH: u64, the epoch that the event is about
+ * @TIDEMARK_ATTR_GRANULES: u64, granules that the event is about
+ */
+enum tidemark_attr {
+	TIDEMARK_ATTR_UNSPEC,
+	TIDEMARK_ATTR_PAD,
+	TIDEMARK_ATTR_SEQ,
+	TIDEMARK_ATTR_DISK,
+	TIDEMARK_ATTR_UUID,
+	TIDEMARK_ATTR_NAME,
+	TIDEMARK_ATTR_EPOCH,
+	TIDEMARK_ATTR_GRANULES,
+	__TIDEMARK_ATTR_MAX,
+};
+#define TIDEMARK_ATTR_MAX (__TIDEMARK_ATTR_MAX - 1)
+
+#endif /* _UAPI_LINUX_TIDEMARK_H */
