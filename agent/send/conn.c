@@ -34,9 +34,13 @@ struct conn {
 	struct conn_item *sending; /* the items of the send under way */
 	struct ring_op send_op;
 	uint64_t send_since;
+	uint64_t heard; /* when something was received last */
 	int broken; /* errno of a send that failed */
 	struct conn_item pong;
 	bool pong_busy;
+	struct conn_item ping;
+	bool ping_busy;
+	bool greeted; /* HELLO has been sent: others may follow */
 	bool closing;
 	bool deaf; /* nothing is received any more */
 
@@ -117,6 +121,7 @@ static void conn_pump(struct conn *c)
 	if (!c->first)
 		c->last = &c->first;
 	c->send_since = conn_now();
+	c->greeted = true;
 	ring_send(c->ring, &c->send_op, c->fd, iov, count);
 }
 
@@ -157,6 +162,24 @@ void conn_queue(struct conn *c, struct conn_item *item)
 static void conn_pong_sent(struct conn_item *item)
 {
 	container_of(item, struct conn, pong)->pong_busy = false;
+}
+
+static void conn_ping_sent(struct conn_item *item)
+{
+	container_of(item, struct conn, ping)->ping_busy = false;
+}
+
+/* A disk of zeroes gives the network nothing to do for a while: say that we live. */
+static void conn_ping(struct conn *c)
+{
+	if (c->ping_busy)
+		return;
+	c->ping_busy = true;
+	c->ping = (struct conn_item){
+		.frame = { .type = FRAME_PING },
+		.sent = conn_ping_sent,
+	};
+	conn_queue(c, &c->ping);
 }
 
 /* -- in --------------------------------------------------------------------- */
@@ -250,6 +273,7 @@ static int conn_received_bytes(struct conn *c, int64_t result)
 		return reason_set(c->reason, -ECONNRESET, REASON_NOT_AVAILABLE,
 				  "the replica host %s closed the connection", c->peer);
 	progress_add(&c->progress->received, result);
+	c->heard = conn_now();
 	if (!c->in_body) {
 		err = conn_take_header(c);
 		if (err)
@@ -298,6 +322,12 @@ static void conn_tick(struct ring_op *op, int64_t result)
 		conn_fail(c, reason_set(c->reason, -ETIMEDOUT, REASON_TIMEOUT,
 					"the replica host %s took nothing for %u s", c->peer,
 					c->timeout_ms / 1000));
+	if (c->on_hashes && now - c->heard > c->timeout_ms)
+		conn_fail(c, reason_set(c->reason, -ETIMEDOUT, REASON_TIMEOUT,
+					"the replica host %s said nothing for %u s", c->peer,
+					c->timeout_ms / 1000));
+	if (c->greeted && !c->sending && now - c->send_since > c->timeout_ms / 4)
+		conn_ping(c);
 	ring_timeout(c->ring, &c->tick_op, CONN_TICK_MS);
 }
 
@@ -335,6 +365,7 @@ int conn_open(struct conn **ret, const struct conn_config *config, struct ring *
 	c->recv_op.done = conn_received;
 	c->tick_op.done = conn_tick;
 	c->cancel_op.done = conn_cancelled;
+	c->heard = c->send_since = conn_now();
 	conn_receive_header(c);
 	ring_timeout(ring, &c->tick_op, CONN_TICK_MS);
 	ring_poll(ring, &c->cancel_op, config->cancel_fd);

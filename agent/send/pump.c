@@ -259,7 +259,6 @@ static void slot_read_done(struct ring_op *op, int64_t result)
 {
 	struct slot *s = container_of(op, struct slot, read);
 	struct pump *p = s->pump;
-	struct source *source = p->disk->source;
 
 	s->reading = false;
 	if (result != (int64_t)s->region.length) {
@@ -273,7 +272,7 @@ static void slot_read_done(struct ring_op *op, int64_t result)
 		return;
 	}
 	progress_add(&p->progress->reads, 1);
-	if (p->disk->task != PUMP_VERIFY && source)
+	if (p->disk->task != PUMP_VERIFY)
 		p->done[p->done_count++] = (struct plan_run){ s->region.first, s->region.count };
 }
 
