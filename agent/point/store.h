@@ -2,11 +2,11 @@
 /*
  * The store: where replicas and their points lie on this host.
  *
- *   STORE/lock                           held by the agent that uses the store
- *   STORE/state.db                       which points are committed
+ *   STORE/.lock                          held by the agent that uses the store
+ *   STORE/.state.db                      which points are committed
  *   STORE/COLLECTION/VM/DISK/replica.raw the raw replica, unless configured elsewhere
  *   STORE/COLLECTION/VM/DISK/point-N.qcow2     a point that is not merged yet
- *   STORE/COLLECTION/VM/DISK/*.partial         under way: no reader looks at it
+ *   STORE/COLLECTION/VM/DISK/....partial         under way: no reader looks at it
  *
  * A file is what the database says it is: a point is committed when its
  * transaction is, and whatever lies in these folders and is not in the
@@ -89,7 +89,7 @@ struct store_replica {
 /**
  * store_open() - lock a store and open its state
  * @dir: folder of the store; created if its parent exists
- * @state_path: NULL: "state.db" in @dir
+ * @state_path: NULL: ".state.db" in @dir
  * @targets: copied
  *
  * Return: 0; -EBUSY: another agent has it; or another errno. @reason is filled.

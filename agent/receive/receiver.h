@@ -38,7 +38,7 @@ struct receiver_limits {
  * @plain_allowed: TCP without TLS was asked for by name; without it, nothing
  *	listens, for there is no other transport yet
  * @store_dir: folder of the replicas, created if its parent exists
- * @state_path: the state file; NULL: "state.db" in @store_dir
+ * @state_path: the state file; NULL: ".state.db" in @store_dir
  * @limits: see struct receiver_limits
  * @targets: disks whose raw replica does not lie in the store, see struct store_target
  * @target_count: of them
