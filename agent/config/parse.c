@@ -431,6 +431,7 @@ static char *parse_line(char *buf, int size, void *arg)
 {
 	struct parse *p = arg;
 	size_t length, space;
+	void *object;
 
 	if (p->error || !fgets(buf, size, p->file))
 		return NULL;
@@ -445,6 +446,9 @@ static char *parse_line(char *buf, int size, void *arg)
 	if (buf[0] == '[') {
 		length = strcspn(buf + 1, "]");
 		snprintf(p->section, sizeof(p->section), "%.*s", (int)length, buf + 1);
+		/* A section without keys counts, too. */
+		if (!parse_section(p, &object))
+			return NULL;
 	}
 	return buf;
 }

@@ -56,7 +56,12 @@ static int kernel_info(struct source *s, struct source_info *ret)
 		.sealed = info.sealed,
 		.owed = info.owed,
 		.torn = info.state & TIDEMARK_STATE_TORN,
+		.writes = info.writes,
+		.written = info.write_sectors * SECTOR_SIZE,
+		.discarded = info.discard_sectors * SECTOR_SIZE,
 	};
+	snprintf(ret->message, sizeof(ret->message), "%.*s", (int)sizeof(info.message),
+		 (const char *)info.message);
 	memcpy(ret->uuid, info.uuid, sizeof(ret->uuid));
 	return 0;
 }

@@ -10,6 +10,19 @@ struct source *source_close(struct source *s)
 	return NULL;
 }
 
+int source_look(const char *device, bool tracked, uint32_t granule, struct source_info *ret)
+{
+	struct source *s;
+	int err;
+
+	err = tracked ? source_kernel_open(&s, device) : source_plain_open(&s, device, granule);
+	if (err)
+		return err;
+	err = s->ops->info(s, ret);
+	source_close(s);
+	return err;
+}
+
 int source_seal(struct source **sources, size_t count, bool extend, uint32_t timeout_ms)
 {
 	_cleanup_free_ struct source **group = calloc(count, sizeof(*group));

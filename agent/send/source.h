@@ -35,6 +35,10 @@ struct source;
  * @sealed: granules in the sealed bitmap
  * @owed: granules sealed last and not released
  * @torn: an owed granule was overwritten before its release
+ * @writes: writes passed down since attach
+ * @written: bytes of them
+ * @discarded: bytes discarded
+ * @message: the newest thing a person should know of the tracker
  */
 struct source_info {
 	bool tracked;
@@ -48,6 +52,10 @@ struct source_info {
 	uint64_t sealed;
 	uint64_t owed;
 	bool torn;
+	uint64_t writes;
+	uint64_t written;
+	uint64_t discarded;
+	char message[128];
 };
 
 /**
@@ -122,6 +130,15 @@ int source_kernel_open(struct source **ret, const char *device);
  * Return: 0; -EINVAL: its size is 0 or no multiple of 512; or another errno.
  */
 int source_plain_open(struct source **ret, const char *path, uint32_t granule);
+
+/**
+ * source_look() - a source as it is now, without keeping it open
+ * @tracked: by the kernel; if not, a plain one
+ * @granule: bytes, for plain ones
+ *
+ * Errors as for source_kernel_open() and source_plain_open().
+ */
+int source_look(const char *device, bool tracked, uint32_t granule, struct source_info *ret);
 
 /** source_close() - NULL is ignored. Return: NULL */
 struct source *source_close(struct source *s);
