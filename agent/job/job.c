@@ -2,6 +2,7 @@
 #include "job/job.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -216,21 +217,30 @@ void jobs_reap(struct jobs *j)
 	}
 }
 
-struct jobs *jobs_destroy(struct jobs *j)
+void jobs_stop(struct jobs *j)
 {
+	struct pollfd fd = { .events = POLLIN };
+
 	if (!j)
-		return NULL;
+		return;
+	fd.fd = j->fd;
 	for (struct job *job = j->first; job; job = job->next) {
 		if (!job_ended(job))
 			sender_cancel(job->sender);
 	}
+	while (jobs_running(j)) {
+		poll(&fd, 1, -1);
+		jobs_reap(j);
+	}
+}
+
+struct jobs *jobs_destroy(struct jobs *j)
+{
+	if (!j)
+		return NULL;
 	while (j->first) {
 		struct job *job = j->first;
 
-		while (!job_ended(job) && !sender_ended(job->sender))
-			usleep(10000);
-		if (!job_ended(job))
-			job_finish(j, job);
 		j->first = job->next;
 		job_free(job);
 	}

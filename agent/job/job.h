@@ -83,7 +83,9 @@ struct job_listener {
 
 /** jobs_create() - an empty table. @config and @history are borrowed */
 int jobs_create(struct jobs **ret, const struct config *config, struct history *history);
-/** jobs_destroy() - cancel and wait for all. NULL is ignored. Return: NULL */
+/** jobs_stop() - cancel all and wait for their ends. NULL is ignored */
+void jobs_stop(struct jobs *j);
+/** jobs_destroy() - after jobs_stop(). NULL is ignored. Return: NULL */
 struct jobs *jobs_destroy(struct jobs *j);
 
 void jobs_listen(struct jobs *j, const struct job_listener *listener);
