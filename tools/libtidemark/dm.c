@@ -338,8 +338,8 @@ int dmdev_create(const char *name, const char *uuid, const struct table *table, 
 
 	if (strlen(name) >= sizeof(dev.name) || strlen(uuid) >= sizeof(dev.uuid))
 		return -ENAMETOOLONG;
-	strcpy(dev.name, name);
-	strcpy(dev.uuid, uuid);
+	memcpy(dev.name, name, strlen(name) + 1);
+	memcpy(dev.uuid, uuid, strlen(uuid) + 1);
 
 	/* the kernel looks for the name before the UUID, and says EBUSY to both */
 	r = dmdev_create_empty(&dev);

@@ -71,13 +71,16 @@ bool output_may_colour(void)
 
 char *output_uuid(const uint8_t uuid[16], char ret[37])
 {
+	static const char digits[] = "0123456789abcdef";
 	char *p = ret;
 
 	for (int i = 0; i < 16; i++) {
 		if (i == 4 || i == 6 || i == 8 || i == 10)
 			*p++ = '-';
-		p += sprintf(p, "%02x", uuid[i]);
+		*p++ = digits[uuid[i] >> 4];
+		*p++ = digits[uuid[i] & 15];
 	}
+	*p = '\0';
 	return ret;
 }
 

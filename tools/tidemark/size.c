@@ -59,8 +59,10 @@ char *size_format(uint64_t bytes, char ret[SIZE_TEXT])
 	uint64_t whole = bytes, rest = 0, tenths;
 	int unit = -1;
 
-	if (!bytes)
-		return strcpy(ret, "0");
+	if (!bytes) {
+		snprintf(ret, SIZE_TEXT, "0");
+		return ret;
+	}
 	while (whole >= 1024) {
 		/* what was below is less than a 1024th of what is now */
 		rest = whole % 1024;
@@ -73,7 +75,7 @@ char *size_format(uint64_t bytes, char ret[SIZE_TEXT])
 	}
 
 	tenths = (rest * 10 + 512) / 1024;
-	if (tenths == 10 || (whole >= 10 && tenths >= 5)) {
+	if (tenths == 10 || (whole >= 10 && rest >= 512)) {
 		whole++;
 		tenths = 0;
 	}
