@@ -17,11 +17,9 @@ linear=/dev/mapper/linear tracked=/dev/mapper/tracked
 
 round() { # SIZE COUNT HOW
     echo "linear-$1-$3 $(writes $linear "$1" "$2" "$3")"
-    # Not marked: a fold and a seal with nothing kept would mark again; a fresh
-    # epoch begins with a seal and its commit.
-    dmsetup message tracked 0 seal
+    # Nothing is marked: a seal ends the epoch, and its commit forgets it.
+    epoch=$(dmsetup message tracked 0 seal | awk '{ print $1 }')
     sleep 0.2
-    epoch=$(dmsetup status tracked | awk '{ print $5 }')
     dmsetup message tracked 0 commit "$epoch"
     echo "unmarked-$1-$3 $(writes $tracked "$1" "$2" "$3")"
     echo "marked-$1-$3 $(writes $tracked "$1" "$2" "$3")"

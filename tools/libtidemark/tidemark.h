@@ -6,7 +6,8 @@
  * module (ioctls, see <linux/tidemark.h>: its words and its life of an epoch
  * are used here), to device mapper (attach, detach) and to the module's events.
  * It never prints, never logs, keeps no global state, and may be used from
- * several threads as long as each object is used by one at a time.
+ * several threads as long as each object is used by one at a time (attach and
+ * detach: by one in the process).
  *
  * Every function returns 0 or a negative errno; output parameters are written
  * on success only, except where it says so. Errors of the kernel are listed in
@@ -56,7 +57,7 @@ int tidemark_info(struct tidemark *t, uint64_t disk, struct tidemark_info *ret);
 /**
  * tidemark_find() - a tracked disk by what a person would call it
  * @name: a device path (also of a symbolic link), a device-mapper name, or a
- *	tracker UUID in text
+ *	tracker UUID in text; without a slash it is never a path
  * @ret: what INFO says of it
  *
  * Return: 0, or -ENODEV when no tracked disk is meant by it.
@@ -96,6 +97,10 @@ int tidemark_read(struct tidemark *t, uint64_t disk, uint32_t which, uint64_t fi
 int tidemark_count(struct tidemark *t, uint64_t disk, uint32_t which, uint64_t first,
 		   uint64_t count, uint64_t *ret_set);
 
+/*
+ * More than TIDEMARK_RUNS_MAX runs go in several requests. When one of them is
+ * refused, those before it stand.
+ */
 /** tidemark_release() - these owed granules have been read; any number of runs */
 int tidemark_release(struct tidemark *t, uint64_t disk, uint64_t epoch,
 		     const struct tidemark_run *runs, size_t count);
@@ -142,12 +147,21 @@ struct tidemark_attach {
  * Slid in (@attach.name is NULL): what the device-mapper device maps to moves
  * to a hidden device named NAME-tidemark, and the device itself maps to that
  * one through the tracker. Its number stays, it may be mounted or open, I/O
- * waits while the tables are exchanged. Every failure leaves the device as it was.
+ * waits while the tables are exchanged. Every failure leaves the device as it
+ * was. Leftovers of a process that was killed half way are cleared away first.
  *
- * Return: 0; -ENOENT no such device; -EEXIST already tracked, or the name is
- * taken; -ENOTBLK no block device; -EMEDIUMTYPE no device-mapper device and no
- * name given; -EBUSY the device is in use and cannot be stacked upon; -EINVAL
- * bad granule; -ENOENT the module is not loaded.
+ * The module is loaded when it is installed. libdevmapper keeps state of its
+ * own: attach and detach are for one thread at a time.
+ *
+ * Return: 0; -ENOENT: no such device; -ENOTBLK: no block device;
+ * -EMEDIUMTYPE: no device-mapper device and no name given; -EALREADY: already
+ * tracked; -EEXIST: the name, or NAME-tidemark, is taken; -EBUSY: the device is
+ * in use and cannot be stacked upon, or it is suspended or being changed by
+ * somebody else and cannot be slid under; -EOPNOTSUPP: it has a target that
+ * keeps state of its own (snapshot, thin, RAID, cache, ...) and cannot be moved:
+ * stack; -EINVAL: bad granule or name; -ENAMETOOLONG; -EROFS: the device is
+ * read-only and @attach.read_only is not set; -ENOPKG: the module is not there;
+ * -ENOSYS: no device mapper; -EACCES: not permitted; else what the kernel said.
  */
 int tidemark_attach(const struct tidemark_attach *attach, char **ret_path);
 
@@ -156,7 +170,12 @@ int tidemark_attach(const struct tidemark_attach *attach, char **ret_path);
  * @device: path or device-mapper name of the tracked device
  *
  * A stacked device is removed (-EBUSY when it is open), a slid-in tracker is
- * taken out, live. What was marked is forgotten.
+ * taken out, live. What was marked is forgotten. A name without a slash is a
+ * device-mapper name, never a path.
+ *
+ * Return: 0; -ENOENT, -ENOTBLK: no such path; -ENODEV: it is not tracked;
+ * -EBUSY: it is in use, suspended, or being changed by somebody else;
+ * -EOPNOTSUPP: its table is none that tidemark_attach() made; -ENOSYS; -EACCES.
  */
 int tidemark_detach(const char *device);
 
@@ -185,7 +204,11 @@ struct tidemark_event_data {
 /** struct tidemark_events - a subscription */
 struct tidemark_events;
 
-/** tidemark_events_open() - subscribe; the descriptor becomes readable with events */
+/**
+ * tidemark_events_open() - subscribe; the descriptor becomes readable with events
+ *
+ * Return: 0; -ENOENT: the module is not loaded; -EACCES; -ENOMEM.
+ */
 int tidemark_events_open(struct tidemark_events **ret);
 /** tidemark_events_close() - end it; NULL is ignored. Return: NULL */
 struct tidemark_events *tidemark_events_close(struct tidemark_events *e);
@@ -195,7 +218,7 @@ int tidemark_events_fd(struct tidemark_events *e);
  * tidemark_events_next() - the next event, without waiting
  *
  * Return: 0; -EAGAIN: none; -ENOBUFS: events were lost, ask tidemark_list() and
- * tidemark_info() again.
+ * tidemark_info() again; the subscription goes on.
  */
 int tidemark_events_next(struct tidemark_events *e, struct tidemark_event_data *ret);
 
