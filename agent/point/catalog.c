@@ -104,7 +104,8 @@ static int catalog_end(struct catalog *c, int err)
 {
 	if (!err) {
 		err = state_commit(c->state);
-		c->poisoned = err != 0;
+		/* No room for the last frame of the log: then it is not in the log. */
+		c->poisoned = err && err != -ENOSPC;
 	}
 	if (err)
 		state_rollback(c->state);

@@ -101,12 +101,13 @@ static int merge_wait(struct merge *m)
 /* Wait for all that is under way. Its buffers are ours until then, whatever went wrong. */
 static void merge_drain(struct merge *m)
 {
-	while (ring_busy(m->ring)) {
-		int err = merge_wait(m);
+	for (size_t i = 0; i < ARRAY_SIZE(m->pieces); i++)
+		while (m->pieces[i].busy) {
+			int err = merge_wait(m);
 
-		if (err)
-			merge_fail(m, err, "the ring failed");
-	}
+			if (err)
+				merge_fail(m, err, "the ring failed");
+		}
 }
 
 static void merge_copy(struct merge *m, uint64_t offset, const struct reader_run *run)

@@ -32,7 +32,7 @@ struct merge_tick {
  * merge_run() - copy an overlay into the raw replica, durably
  * @overlay: path of the overlay
  * @raw: open for writing; gets the overlay's size
- * @ring: idle, of this thread, at least 2 x MERGE_DEPTH deep
+ * @ring: of this thread; what else is on it goes on
  *
  * Return: 0: all of it is durable; -EUCLEAN: the overlay is damaged; another
  * errno. @reason is filled.

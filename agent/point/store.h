@@ -19,16 +19,16 @@
 #ifndef TIDEMARK_POINT_STORE_H
 #define TIDEMARK_POINT_STORE_H
 
-#include <stdatomic.h>
-
 #include "base/name.h"
 #include "base/reason.h"
 #include "base/util.h"
+#include "point/merge.h"
 
 #define STORE_PATH_MAX 1024 /* with the NUL; QEMU takes backing names of 1023 bytes */
 #define STORE_UUID_SIZE 16
 
 struct catalog;
+struct catalog_disk;
 struct ring;
 struct store;
 
@@ -120,14 +120,14 @@ void store_release(struct store *s, const char *collection);
 /**
  * store_merge_pending() - merge what is committed and not merged
  * @collection: claimed by the caller
- * @ring: idle
- * @stop: looked at between pieces; set: -ECANCELED. NULL is allowed
+ * @ring: of this thread; what else is on it goes on
+ * @tick: asked between pieces; NULL is allowed
  *
  * Return: 0 (also when there is nothing to do) or a negative errno; the point
  * stands as it was then, openable through its overlay.
  */
 int store_merge_pending(struct store *s, const char *collection, struct ring *ring,
-			const atomic_bool *stop, struct reason *reason);
+			const struct merge_tick *tick, struct reason *reason);
 
 /**
  * store_pending() - a collection that has something to merge
@@ -150,5 +150,25 @@ int store_status(struct store *s, int (*cb)(const struct store_replica *replica,
  */
 int store_open_path(struct store *s, const char *collection, const char *vm, const char *disk,
 		    char ret[STORE_PATH_MAX]);
+
+/* -- for stages ----------------------------------------------------------------- */
+
+/** store_catalog() - the tables */
+struct catalog *store_catalog(struct store *s);
+
+/** store_target() - the configured place of a disk, NULL: it lies in the store */
+const struct store_target *store_target(struct store *s, const char *collection,
+					const char *vm, const char *disk);
+
+/** store_folder() - of a disk, absolute. Return: 0 or -ENAMETOOLONG */
+int store_folder(struct store *s, const char *collection, const char *vm, const char *disk,
+		 char ret[STORE_PATH_MAX]);
+
+/** store_make_folder() - make it, durably */
+int store_make_folder(struct store *s, const char *collection, const char *vm, const char *disk,
+		      struct reason *reason);
+
+/** store_activity() - what is being done to a claimed collection, for status */
+void store_activity(struct store *s, const char *collection, enum store_state activity);
 
 #endif
