@@ -184,8 +184,8 @@ static int probe_ring(const char **ret_engine, struct reason *reason)
 
 static int agent_start(struct agent *a, const struct options *o, struct reason *reason)
 {
-	const char *env = getenv("TIDEMARK_BUS_ADDRESS");
-	const char *engine;
+	const char *bus;
+	const char *engine = NULL;
 	int err = config_load(o->config, &a->config, reason);
 
 	if (err)
@@ -203,8 +203,12 @@ static int agent_start(struct agent *a, const struct options *o, struct reason *
 		err = start_loop(a, reason);
 	if (!err && (a->config->receive || o->receiver))
 		err = start_receiver(a, reason);
+	/* The nearest word counts: command line, configuration, environment. */
+	bus = o->bus ? o->bus : a->config->bus;
+	if (!bus)
+		bus = getenv("TIDEMARK_BUS_ADDRESS");
 	if (!err)
-		err = start_bus(a, o->bus ? o->bus : env ? env : a->config->bus, engine, reason);
+		err = start_bus(a, bus ? bus : "system", engine, reason);
 	return err;
 }
 

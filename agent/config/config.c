@@ -70,12 +70,11 @@ static struct config *config_defaults(void)
 	if (!c)
 		return NULL;
 	c->state_dir = strdup(STATE_DIR);
-	c->bus = strdup("system");
 	c->listen_host = strdup("127.0.0.1");
 	c->listen_port = 7450;
 	c->store = strdup(STORE_DIR);
 	c->log_level = LOG_INFO;
-	if (!c->state_dir || !c->bus || !c->listen_host || !c->store)
+	if (!c->state_dir || !c->listen_host || !c->store)
 		return config_free(c);
 	return c;
 }

@@ -35,7 +35,7 @@ struct config_collection {
 /**
  * struct config - the whole of it
  * @state_dir: folder of the agent's own state
- * @bus: "system", "none", or a D-Bus address
+ * @bus: "system", "none", or a D-Bus address; NULL: not said
  * @log_level: LOG_ERR to LOG_DEBUG
  * @receive: there is a [receiver] section
  * @listen_host: address
