@@ -95,11 +95,9 @@ int value_endpoint(const char *text, char **ret_host, uint16_t *ret_port)
 	if (length > 2 && text[0] == '[' && colon[-1] == ']') {
 		host++;
 		length -= 2;
-	} else if (memchr(text, ':', length)) {
-		/* An IPv6 address without brackets: where would its port begin? */
-		return -EINVAL;
 	}
-	if (length == 0)
+	/* No colon outside of brackets: where would the port of an IPv6 address begin? */
+	if (length == 0 || strcspn(host, host == text ? "[]:" : "[]") != length)
 		return -EINVAL;
 	copy = strndup(host, length);
 	if (!copy)
