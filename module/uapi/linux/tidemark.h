@@ -90,7 +90,7 @@
 #define TIDEMARK_GRANULE_MIN	8	/* sectors: 4 KiB */
 #define TIDEMARK_GRANULE_MAX	8192	/* sectors: 4 MiB */
 #define TIDEMARK_GRANULE_DEFAULT 128	/* sectors: 64 KiB */
-#define TIDEMARK_GRANULES_MAX	(1ULL << 30)	/* of one disk: 128 MiB a bitmap */
+#define TIDEMARK_GRANULES_MAX	0x40000000ULL	/* of one disk: 128 MiB a bitmap */
 
 #define TIDEMARK_SEAL_MAX	4096	/* disks in one seal */
 #define TIDEMARK_RUNS_MAX	65536	/* runs in one request */
@@ -513,6 +513,7 @@ enum tidemark_event {
  * @TIDEMARK_ATTR_NAME: NUL-terminated string
  * @TIDEMARK_ATTR_EPOCH: u64, the epoch that the event is about
  * @TIDEMARK_ATTR_GRANULES: u64, granules that the event is about
+ * @__TIDEMARK_ATTR_MAX: one more than the last
  */
 enum tidemark_attr {
 	TIDEMARK_ATTR_UNSPEC,
@@ -525,6 +526,7 @@ enum tidemark_attr {
 	TIDEMARK_ATTR_GRANULES,
 	__TIDEMARK_ATTR_MAX,
 };
+
 #define TIDEMARK_ATTR_MAX (__TIDEMARK_ATTR_MAX - 1)
 
 #endif /* _UAPI_LINUX_TIDEMARK_H */
