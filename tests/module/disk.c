@@ -310,7 +310,8 @@ int write_at(const char *path, int flags, uint64_t offset, size_t length, int by
 	if (posix_memalign(&buffer, 4096, length))
 		abort();
 	memset(buffer, byte, length);
-	if (pwrite(fd, buffer, length, offset) != (ssize_t)length || fsync(fd))
+	if (pwrite(fd, buffer, length, offset) != (ssize_t)length ||
+	    (!(flags & O_DIRECT) && fsync(fd)))
 		err = errno ? -errno : -EIO;
 	free(buffer);
 	close(fd);

@@ -144,7 +144,8 @@ TEST_F_TIMEOUT(mark, write_zeroes, TIMEOUT)
 
 	EXPECT_EQ(0, ioctl(self->fd, BLKZEROOUT, range));
 	EXPECT_MARKED("69-70");
-	EXPECT_EQ(128, disk_info(&self->disk).write_sectors);
+	/* twice where the file below has no such operation and zeroes are written */
+	EXPECT_LE(128, disk_info(&self->disk).write_sectors);
 	EXPECT_EQ(0, sh("fallocate -z -o %llu -l %llu %s", 80 * GRANULE, GRANULE,
 			self->disk.path));
 	EXPECT_MARKED("69-70 80");
@@ -164,8 +165,13 @@ TEST_F_TIMEOUT(mark, device_mapper_on_top, TIMEOUT)
 
 TEST_F_TIMEOUT(mark, partition_on_top, TIMEOUT)
 {
-	ASSERT_EQ(0, sh("printf '2048,4096\\n' | sfdisk -q --no-reread --no-tell-kernel %s",
-			self->disk.path));
+	/* a partition of 4096 sectors from sector 2048 on, as a PC has it */
+	static const uint8_t entry[16] = { 0, 0, 0, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 16, 0, 0 };
+	static const uint8_t magic[2] = { 0x55, 0xaa };
+
+	ASSERT_EQ(sizeof(entry), pwrite(self->fd, entry, sizeof(entry), 446));
+	ASSERT_EQ(sizeof(magic), pwrite(self->fd, magic, sizeof(magic), 510));
+	ASSERT_EQ(0, fsync(self->fd));
 	ASSERT_EQ(0, sh("losetup -P /dev/loop77 %s; [ -e /dev/loop77p1 ] || { sleep 1; "
 			"partx -u /dev/loop77; }; [ -e /dev/loop77p1 ]", self->disk.path));
 	EXPECT_EQ(0, write_at("/dev/loop77p1", 0, 5 * GRANULE, 4096, 1));
