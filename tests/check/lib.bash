@@ -51,7 +51,7 @@ finish() {
     exit
 }
 
-# files [PATTERN]: the files of the tree in the current folder whose path
+# files PATTERN: the files of the tree in the current folder whose path
 # matches the extended regular expression, new ones included; never what Git
 # ignores. Without Git (an unpacked tarball) all but build/.
 files() {
@@ -60,7 +60,7 @@ files() {
     else
         find . -name .git -prune -o -path ./build -prune -o \( -type f -o -type l \) -print |
             sed 's|^\./||'
-    fi | sort -u | grep -E "${1:-.}" | while IFS= read -r file; do
+    fi | sort -u | grep -E "$1" | while IFS= read -r file; do
         [ ! -f "$file" ] || [ -L "$file" ] || printf '%s\n' "$file"
     done
 }

@@ -57,7 +57,7 @@ faults_words() {
 }
 
 faults_files() {
-    files | while IFS= read -r file; do
+    files . | while IFS= read -r file; do
         case $file in LICENSES/* | COPYING) continue ;; esac
         grep -qI . "$file" || continue
         awk -v max="$file_lines_max" '

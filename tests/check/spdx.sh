@@ -24,7 +24,7 @@ TABLE
 faults() {
     local list
     licences > "$check_tmp/licences"
-    mapfile -t list < <(files | while IFS= read -r file; do
+    mapfile -t list < <(files . | while IFS= read -r file; do
         # Only text: grep takes a file without a line, and a binary one, for none.
         ! grep -qI . "$file" || printf '%s\n' "$file"
     done)

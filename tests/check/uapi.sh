@@ -156,7 +156,7 @@ verdict "the interface has members of known size only" "$(faults_types)"
 verdict "what was released is what is there" "$(faults_record)"
 verdict "32 bit has the same sizes, offsets and numbers" "$(faults_32bit)"
 
-plant "$layout" < "$layout"
+plant "$layout" < <(cat "$check_tree/$layout")
 
 # change SED: a planted tree whose header was changed so
 change() {
