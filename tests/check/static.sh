@@ -14,7 +14,7 @@ builder=$check_tree/tests/guest/build-module
 # sanitizers (make SAN=1), which see them happen.
 cppcheck_options=(
     --quiet --std=c11 --platform=unix64 --library=posix --library=gnu
-    --enable=warning,performance,portability --inline-suppr
+    '--enable=warning,performance,portability' --inline-suppr
     -D_GNU_SOURCE -I. -Iagent -Itools -Imodule/uapi
     --suppress=memleak --suppress=resourceLeak
     '--template={file}:{line}: {severity}: {message} [{id}]'
