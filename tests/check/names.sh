@@ -98,23 +98,9 @@ faults_functions() {
         awk -v max="$function_lines_max" "$awk_code $awk_functions" "${list[@]}"
 }
 
-# What the shared library offers, and nothing else, begins with tidemark_.
-exports() { # LIBRARY
-    nm --dynamic --defined-only --format=posix "$1" |
-        awk -v file="$1" '$2 != "A" && $1 !~ /^tidemark_/ { print file ": exports " $1 }'
-}
-
 verdict "no word that may not be in the sources" "$(faults_words)"
 verdict "no file is too long, no line ends in white space" "$(faults_files)"
 verdict "no function is too long, none has #if in the module" "$(faults_functions)"
-
-name="the library exports tidemark_ names only"
-library=build/lib/libtidemark.so
-if [ -e "$library" ]; then
-    verdict "$name" "$(exports "$library")"
-else
-    skip "$name" "$library is not built"
-fi
 
 plant agent/a/words.c <<'END'
 /* FIXME: later */
@@ -163,11 +149,4 @@ verdict "a planted long function is found" "$(planted faults_functions '
 ^module/bug.c:6: #if inside
 ')"
 
-name="a planted export is found"
-if need cc gcc "$name"; then
-    echo 'int tidemark_good, other;' |
-        cc -x c -shared -fPIC -nostdlib -o "$check_tmp/planted.so" -
-    said=$(exports "$check_tmp/planted.so")
-    verdict "$name" "$([[ $said == *"planted.so: exports other" ]] || echo "said: $said")"
-fi
 finish
