@@ -16,20 +16,21 @@
 # HEADER, FILES and WORD are extended regular expressions that match as a whole.
 rules() {
     cat <<'TABLE'
-# The agent. Sender and receiver meet in the wire format and nowhere else.
+# The agent. Sender and receiver meet in the wire format and nowhere else; what
+# steers them is above them: configuration fills what each part asks for, a job
+# drives the sender, the bus shows and steers all.
 layer agent              *
 layer agent/base
 layer agent/ring         base
 layer agent/wire         base
 layer agent/plan         base
 layer agent/state        base
-layer agent/config       base
-layer agent/job          base
-layer agent/link         base ring wire
 layer agent/point        base ring state
-layer agent/receive      base ring wire link point state job config
-layer agent/send         base ring wire link plan job config libtidemark
-layer agent/bus          base job config
+layer agent/receive      base ring wire point state
+layer agent/send         base ring wire plan libtidemark
+layer agent/config       base point receive send
+layer agent/job          base config send state
+layer agent/bus          base config job receive send state
 
 # The command and the library know nothing of the agent's insides.
 layer tools/libtidemark
@@ -186,10 +187,11 @@ plant agent/main.c <<'END'
 #include "send/send.h"
 #include <linux/tidemark.h>
 END
-for folder in state config job link bus; do
-    plant agent/$folder/lower.c <<< '#include "base/util.h"'
-    plant agent/$folder/higher.c <<< '#include "send/send.h"'
+for pair in state:send config:job job:bus bus:wire point:receive ring:wire wire:ring plan:send; do
+    plant "agent/${pair%:*}/lower.c" <<< '#include "base/util.h"'
+    plant "agent/${pair%:*}/higher.c" <<< "#include \"${pair#*:}/higher.h\""
 done
+plant agent/base/higher.c <<< '#include "ring/ring.h"'
 plant agent/send/libraries.c <<'END'
 #include "libtidemark/tidemark.h"
 #include <systemd/sd-bus.h>
@@ -249,10 +251,14 @@ verdict "a planted include that breaks a rule is found" "$(planted faults '
 ^tests/unit/wire/test-good.c:1: "good.h" does not spell
 ^agent/main.c:3: only tools/
 ^agent/state/higher.c:1: agent/state may not know send/
-^agent/config/higher.c:1: agent/config may not know send/
-^agent/job/higher.c:1: agent/job may not know send/
-^agent/link/higher.c:1: agent/link may not know send/
-^agent/bus/higher.c:1: agent/bus may not know send/
+^agent/config/higher.c:1: agent/config may not know job/
+^agent/job/higher.c:1: agent/job may not know bus/
+^agent/bus/higher.c:1: agent/bus may not know wire/
+^agent/point/higher.c:1: agent/point may not know receive/
+^agent/ring/higher.c:1: agent/ring may not know wire/
+^agent/wire/higher.c:1: agent/wire may not know ring/
+^agent/plan/higher.c:1: agent/plan may not know send/
+^agent/base/higher.c:1: agent/base may not know ring/
 ^agent/send/libraries.c:2: only agent/bus/
 ^agent/send/libraries.c:3: only tools/libtidemark/event
 ^agent/send/libraries.c:4: only tools/tidemark/

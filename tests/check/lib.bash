@@ -28,7 +28,7 @@ verdict() {
     fi
     check_failed=$((check_failed + 1))
     echo "not ok $check_count - $1"
-    printf '%s\n' "$2" | sed 's/^/# /'
+    printf '%s\n' "$2" | awk 'NR <= 40 { print "# " $0 } END { if (NR > 40) print "# and " NR - 40 " more" }'
 }
 
 # skip NAME REASON

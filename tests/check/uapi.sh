@@ -149,6 +149,10 @@ if [ -n "$record" ]; then
     exit
 fi
 
+if [ ! -f "$layout" ]; then
+    verdict "there is a record of what was released" "$layout is missing"
+    finish
+fi
 need cc gcc "the interface compiles" || finish
 need c++ g++ "the interface compiles as C++" || finish
 verdict "the interface compiles as C and C++, 64 and 32 bit, without a hole" "$(faults_compile)"
