@@ -531,6 +531,7 @@ enum tidemark_attr {
 	TIDEMARK_ATTR_NAME,
 	TIDEMARK_ATTR_EPOCH,
 	TIDEMARK_ATTR_GRANULES,
+	/* private: */
 	__TIDEMARK_ATTR_MAX,
 };
 
