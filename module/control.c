@@ -18,7 +18,6 @@
 #include <linux/uaccess.h>
 
 #include "bitmap.h"
-#include "compat.h"
 #include "disk.h"
 #include "granule.h"
 
@@ -41,6 +40,7 @@ union request {
 	struct tidemark_ranges ranges;
 	struct tidemark_end end;
 	struct tidemark_threshold threshold;
+	struct tidemark_pool_size pool;
 };
 
 /* An array of the caller's, copied in. Freed with kvfree(). */
@@ -65,7 +65,8 @@ static int do_version(union request *request)
 	version->abi_minor = TIDEMARK_ABI_MINOR;
 	version->features = TIDEMARK_FEATURE_SEAL_EXTEND |
 			    TIDEMARK_FEATURE_SETTLE |
-			    TIDEMARK_FEATURE_THRESHOLD;
+			    TIDEMARK_FEATURE_THRESHOLD |
+			    TIDEMARK_FEATURE_VIEW;
 	memset(version->release, 0, sizeof(version->release));
 	strscpy(version->release, THIS_MODULE->version,
 		sizeof(version->release));
@@ -442,6 +443,22 @@ static int do_threshold(union request *request)
 	return err;
 }
 
+static int do_pool(union request *request)
+{
+	const struct tidemark_pool_size *pool = &request->pool;
+	struct tidemark_disk *disk;
+	int err;
+
+	if (pool->bytes > TIDEMARK_POOL_MAX)
+		return -EINVAL;
+	disk = tidemark_disk_find(pool->disk);
+	if (!disk)
+		return -ENODEV;
+	err = tidemark_preserve_size(disk, pool->bytes);
+	tidemark_disk_put(disk);
+	return err;
+}
+
 /**
  * struct control_request - what a request is
  * @act: does it, with the caller's struct copied in and out
@@ -484,6 +501,7 @@ static const struct control_request control_requests[] = {
 	REQUEST(COMMIT, do_commit, tidemark_end, epoch, 0, true),
 	REQUEST(FOLD, do_fold, tidemark_end, epoch, 0, true),
 	REQUEST(THRESHOLD, do_threshold, tidemark_threshold, granules, 0, true),
+	REQUEST(POOL, do_pool, tidemark_pool_size, bytes, 0, true),
 };
 
 static long control_ioctl(struct file *file, unsigned int cmd,
