@@ -183,7 +183,7 @@ static int view_open(struct dm_target *ti, struct view *view)
 {
 	struct tidemark_info info = {};
 	char name[24];
-	int err = tidemark_disk_info(view->disk, &info);
+	int err = tidemark_query_info(view->disk, &info);
 
 	if (err) {
 		ti->error = "The disk is not tracked any more";
@@ -271,7 +271,7 @@ static unsigned int view_info(struct view *view, char *result,
 	struct tidemark_info info = {};
 	unsigned int sz = 0;
 
-	if (tidemark_disk_info(view->disk, &info)) {
+	if (tidemark_query_info(view->disk, &info)) {
 		DMEMIT("-");
 		return sz;
 	}
