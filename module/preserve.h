@@ -86,7 +86,7 @@ struct tidemark_write {
  * @drained: in tidemark_disk.wait, queues @work
  */
 struct tidemark_preserve {
-	spinlock_t lock;
+	spinlock_t lock;	/* see above */
 	struct tidemark_epoch *sealed;
 	u32 views;
 	const char *why;
@@ -98,7 +98,7 @@ struct tidemark_preserve {
 	struct tidemark_pool pool;
 	u64 bytes;
 
-	struct mutex sizing;
+	struct mutex sizing;	/* taken before the disk's */
 	struct work_struct work;
 	struct wait_queue_entry drained;
 };

@@ -39,7 +39,7 @@ struct view {
 	dev_t device;
 	struct dm_dev *data;
 	struct work_struct work;
-	spinlock_t lock;
+	spinlock_t lock;	/* see above */
 	struct bio_list again;
 };
 
