@@ -171,7 +171,9 @@ int tidemark_attach(const struct tidemark_attach *attach, char **ret_path);
  *
  * A stacked device is removed (-EBUSY when it is open), a slid-in tracker is
  * taken out, live. What was marked is forgotten. A name without a slash is a
- * device-mapper name, never a path.
+ * device-mapper name, never a path. Where only the hidden device is left, since
+ * somebody loaded another table into the tracked one or (named by its name)
+ * removed it, that is cleared away.
  *
  * Return: 0; -ENOENT, -ENOTBLK: no such path; -ENODEV: it is not tracked;
  * -EBUSY: it is in use, suspended, or being changed by somebody else;
