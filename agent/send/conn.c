@@ -441,15 +441,11 @@ int conn_send(struct conn *c, struct frame *frame, const void *payload)
 	return c->error;
 }
 
-int conn_await(struct conn *c, uint8_t type, uint32_t timeout_ms, const char *what,
-	       struct frame *ret)
+/* Until the frame that is awaited has arrived. */
+static int conn_await(struct conn *c, uint32_t timeout_ms, const char *what, struct frame *ret)
 {
 	uint64_t deadline = conn_now() + timeout_ms;
 
-	if (c->error)
-		return c->error;
-	c->arrived = false;
-	c->awaited = type;
 	while (!c->arrived) {
 		if (conn_run(c))
 			return c->error;
@@ -460,6 +456,18 @@ int conn_await(struct conn *c, uint8_t type, uint32_t timeout_ms, const char *wh
 	}
 	*ret = c->arrived_frame;
 	return 0;
+}
+
+int conn_ask(struct conn *c, struct frame *frame, const void *payload, uint8_t type,
+	     uint32_t timeout_ms, const char *what, struct frame *ret)
+{
+	int err;
+
+	/* First: the answer may be here as soon as the question is on its way. */
+	c->arrived = false;
+	c->awaited = type;
+	err = conn_send(c, frame, payload);
+	return err ? err : conn_await(c, timeout_ms, what, ret);
 }
 
 void conn_abort(struct conn *c)
