@@ -59,6 +59,8 @@ struct conn {
 
 	struct ring_op tick_op;
 	struct ring_op cancel_op;
+
+	struct reason unheard; /* after conn_abort(): the caller knows why already */
 };
 
 uint64_t conn_now(void)
@@ -465,7 +467,6 @@ int conn_await(struct conn *c, uint8_t type, uint32_t timeout_ms, const char *wh
 void conn_abort(struct conn *c)
 {
 	struct frame frame = { .type = FRAME_ABORT };
-	struct reason unheard = { 0 };
 
 	if (c->deaf || c->broken)
 		return;
@@ -473,7 +474,8 @@ void conn_abort(struct conn *c)
 	c->first = NULL;
 	c->last = &c->first;
 	c->error = 0;
-	c->reason = &unheard;
+	/* Completions come until the ring is empty, after this function too. */
+	c->reason = &c->unheard;
 	c->timeout_ms = CONN_LAST_WORDS_MS;
 	while (c->sending && !conn_run(c))
 		;
