@@ -24,10 +24,8 @@ TABLE
 faults() {
     local list
     licences > "$check_tmp/licences"
-    mapfile -t list < <(files . | while IFS= read -r file; do
-        # Only text: grep takes a file without a line, and a binary one, for none.
-        ! grep -qI . "$file" || printf '%s\n' "$file"
-    done)
+    # Only text: grep takes a file without a line, and a binary one, for none.
+    mapfile -t list < <(files . | xargs -r grep -lI .)
     [ ${#list[@]} -gt 0 ] || return 0
     # The way to write it: kernel's own, // in .c and /* */ in .h.
     awk '
