@@ -15,6 +15,7 @@ debian/(changelog|control|copyright|compat|source/.*)     -
 .*\.(json|txt|ascii|svg|png|cast|golden|expected) -
 module/uapi/.*\.h          GPL-2.0 WITH Linux-syscall-note
 module/.*                  GPL-2.0-only
+tests/module/mutants/.*    GPL-2.0-only
 Kbuild                     GPL-2.0-only
 tools/libtidemark/.*       LGPL-2.1-or-later
 .*                         GPL-2.0-or-later
@@ -58,6 +59,7 @@ verdict "every file has the licence of its folder" "$(faults)"
 plant COPYING <<< 'The licence itself.'
 plant debian/changelog <<< 'tidemark (0.1.0) unstable; urgency=low'
 plant tests/recorded/list.json <<< '{ "schema": "tidemark/1" }'
+plant tests/module/mutants/a.patch <<< '# SPDX-License-Identifier: GPL-2.0-only'
 plant agent/good.c <<< '// SPDX-License-Identifier: GPL-2.0-or-later'
 plant module/good.h <<< '/* SPDX-License-Identifier: GPL-2.0-only */'
 plant README.md <<< '<!-- SPDX-License-Identifier: GPL-2.0-or-later -->'
