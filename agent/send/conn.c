@@ -59,6 +59,8 @@ struct conn {
 
 	struct ring_op tick_op;
 	struct ring_op cancel_op;
+
+	struct reason unheard; /* after conn_abort(): the caller knows why already */
 };
 
 uint64_t conn_now(void)
@@ -473,7 +475,6 @@ int conn_ask(struct conn *c, struct frame *frame, const void *payload, uint8_t t
 void conn_abort(struct conn *c)
 {
 	struct frame frame = { .type = FRAME_ABORT };
-	struct reason unheard = { 0 };
 
 	if (c->deaf || c->broken)
 		return;
@@ -481,7 +482,8 @@ void conn_abort(struct conn *c)
 	c->first = NULL;
 	c->last = &c->first;
 	c->error = 0;
-	c->reason = &unheard;
+	/* Completions come until the ring is empty, after this function too. */
+	c->reason = &c->unheard;
 	c->timeout_ms = CONN_LAST_WORDS_MS;
 	while (c->sending && !conn_run(c))
 		;
