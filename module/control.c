@@ -17,10 +17,7 @@
 #include <linux/sort.h>
 #include <linux/uaccess.h>
 
-#include "bitmap.h"
-#include "compat.h"
 #include "disk.h"
-#include "granule.h"
 
 /* READ goes in pieces of so many bytes. */
 #define READ_STEP	65536
@@ -105,7 +102,7 @@ static int do_info(union request *request)
 	if (!disk)
 		return -ENODEV;
 	memset(info, 0, sizeof(*info));
-	err = tidemark_disk_info(disk, info);
+	err = tidemark_query_info(disk, info);
 	tidemark_disk_put(disk);
 	return err;
 }
@@ -200,29 +197,6 @@ static int do_wait(union request *request)
 	return err;
 }
 
-/* One piece of a READ, into kernel memory. @epoch: 0, or that of all pieces. */
-static int read_piece(struct tidemark_disk *disk, u32 which, u64 first,
-		      u64 count, u64 *epoch, u8 *bytes)
-{
-	const unsigned long *map;
-	int err = tidemark_disk_lock(disk);
-
-	if (err)
-		return err;
-	err = tidemark_disk_map(disk, which, &map);
-	if (!err && !granule_run_valid(first, count, disk->granules))
-		err = -EINVAL;
-	if (!err && which != TIDEMARK_CURRENT) {
-		if (*epoch && *epoch != disk->sealed_epoch)
-			err = -ESTALE;
-		*epoch = disk->sealed_epoch;
-	}
-	if (!err)
-		tidemark_bitmap_bytes(map, first, count, bytes);
-	mutex_unlock(&disk->lock);
-	return err;
-}
-
 static int read_bitmap(struct tidemark_disk *disk,
 		       const struct tidemark_read *read, u8 *bytes)
 {
@@ -231,17 +205,13 @@ static int read_bitmap(struct tidemark_disk *disk,
 	int err;
 
 	/* The range is checked as a whole before the first byte is written. */
-	err = tidemark_disk_lock(disk);
-	if (err)
-		return err;
-	if (!granule_run_valid(first, count, disk->granules))
-		err = -EINVAL;
-	mutex_unlock(&disk->lock);
+	err = tidemark_query_check(disk, first, count);
 	while (count && !err) {
 		u64 some = min_t(u64, count, READ_STEP * 8);
 		size_t length = DIV_ROUND_UP(some, 8);
 
-		err = read_piece(disk, read->which, first, some, &epoch, bytes);
+		err = tidemark_query_bytes(disk, read->which, first, some,
+					   &epoch, bytes);
 		if (!err && copy_to_user(to, bytes, length))
 			err = -EFAULT;
 		to += length;
@@ -271,42 +241,6 @@ static int do_read(union request *request)
 	return err;
 }
 
-static int runs_fill(struct tidemark_disk *disk, struct tidemark_runs *request,
-		     struct tidemark_run *runs)
-{
-	u64 end = request->first + request->count;
-	u64 next = request->first;
-	const unsigned long *map;
-	u32 filled = 0;
-	int err = tidemark_disk_lock(disk);
-
-	if (err)
-		return err;
-	err = tidemark_disk_map(disk, request->which, &map);
-	if (!err && !granule_run_valid(request->first, request->count,
-				       disk->granules))
-		err = -EINVAL;
-	while (!err && next < end) {
-		u64 first, count;
-
-		if (filled == request->capacity)
-			break;
-		if (!tidemark_bitmap_next(map, next, end, &first, &count)) {
-			next = end;
-			break;
-		}
-		runs[filled].first = first;
-		runs[filled++].count = count;
-		next = first + count;
-	}
-	mutex_unlock(&disk->lock);
-	if (!err) {
-		request->filled = filled;
-		request->next = next;
-	}
-	return err;
-}
-
 static int do_runs(union request *request)
 {
 	struct tidemark_runs *runs = &request->runs;
@@ -323,7 +257,7 @@ static int do_runs(union request *request)
 		return -ENODEV;
 	array = kvmalloc_array(runs->capacity, sizeof(*array),
 			       GFP_KERNEL_ACCOUNT);
-	err = array ? runs_fill(disk, runs, array) : -ENOMEM;
+	err = array ? tidemark_query_runs(disk, runs, array) : -ENOMEM;
 	tidemark_disk_put(disk);
 	if (!err && copy_to_user(u64_to_user_ptr(runs->runs), array,
 				 runs->filled * sizeof(*array)))
@@ -336,7 +270,6 @@ static int do_count(union request *request)
 {
 	struct tidemark_count *count = &request->count;
 	struct tidemark_disk *disk;
-	const unsigned long *map;
 	int err;
 
 	if (count->reserved)
@@ -344,18 +277,7 @@ static int do_count(union request *request)
 	disk = tidemark_disk_find(count->disk);
 	if (!disk)
 		return -ENODEV;
-	err = tidemark_disk_lock(disk);
-	if (err)
-		goto out;
-	err = tidemark_disk_map(disk, count->which, &map);
-	if (!err && !granule_run_valid(count->first, count->count,
-				       disk->granules))
-		err = -EINVAL;
-	if (!err)
-		count->set = tidemark_bitmap_count(map, count->first,
-						   count->count);
-	mutex_unlock(&disk->lock);
-out:
+	err = tidemark_query_count(disk, count);
 	tidemark_disk_put(disk);
 	return err;
 }
@@ -458,32 +380,53 @@ struct control_request {
 	bool change;
 };
 
-#define REQUEST(name_, act_, type_, last_, flags_, change_)		\
-	[_IOC_NR(TIDEMARK_IOC_##name_)] = {				\
-		.act = act_,						\
-		.size = sizeof(struct type_),				\
-		.size_min = offsetofend(struct type_, last_),		\
-		.flags = flags_,					\
-		.change = change_,					\
-	}
-
-/* The last member of each struct in its first release never changes here. */
+/*
+ * The size of a struct as it was first released is that up to what was its last
+ * member then: this never changes, whatever is added to it.
+ */
 static const struct control_request control_requests[] = {
-	REQUEST(VERSION, do_version, tidemark_version, release, 0, false),
-	REQUEST(LIST, do_list, tidemark_list, disks, 0, false),
-	REQUEST(INFO, do_info, tidemark_info, message, 0, false),
-	REQUEST(SEAL, do_seal, tidemark_seal, excluded_ns,
-		TIDEMARK_SEAL_EXTEND, true),
-	REQUEST(WAIT, do_wait, tidemark_wait, reserved, 0, true),
-	REQUEST(READ, do_read, tidemark_read, bitmap, 0, false),
-	REQUEST(RUNS, do_runs, tidemark_runs, next, 0, false),
-	REQUEST(COUNT, do_count, tidemark_count, set, 0, false),
-	REQUEST(RELEASE, do_release, tidemark_ranges, runs, 0, true),
-	REQUEST(SETTLE, do_settle, tidemark_ranges, runs, 0, true),
-	REQUEST(MARK, do_mark, tidemark_ranges, runs, 0, true),
-	REQUEST(COMMIT, do_commit, tidemark_end, epoch, 0, true),
-	REQUEST(FOLD, do_fold, tidemark_end, epoch, 0, true),
-	REQUEST(THRESHOLD, do_threshold, tidemark_threshold, granules, 0, true),
+	[_IOC_NR(TIDEMARK_IOC_VERSION)] = {
+		do_version, sizeof(struct tidemark_version),
+		offsetofend(struct tidemark_version, release), 0, false },
+	[_IOC_NR(TIDEMARK_IOC_LIST)] = {
+		do_list, sizeof(struct tidemark_list),
+		offsetofend(struct tidemark_list, disks), 0, false },
+	[_IOC_NR(TIDEMARK_IOC_INFO)] = {
+		do_info, sizeof(struct tidemark_info),
+		offsetofend(struct tidemark_info, message), 0, false },
+	[_IOC_NR(TIDEMARK_IOC_SEAL)] = {
+		do_seal, sizeof(struct tidemark_seal),
+		offsetofend(struct tidemark_seal, excluded_ns), TIDEMARK_SEAL_EXTEND, true },
+	[_IOC_NR(TIDEMARK_IOC_WAIT)] = {
+		do_wait, sizeof(struct tidemark_wait),
+		offsetofend(struct tidemark_wait, reserved), 0, true },
+	[_IOC_NR(TIDEMARK_IOC_READ)] = {
+		do_read, sizeof(struct tidemark_read),
+		offsetofend(struct tidemark_read, bitmap), 0, false },
+	[_IOC_NR(TIDEMARK_IOC_RUNS)] = {
+		do_runs, sizeof(struct tidemark_runs),
+		offsetofend(struct tidemark_runs, next), 0, false },
+	[_IOC_NR(TIDEMARK_IOC_COUNT)] = {
+		do_count, sizeof(struct tidemark_count),
+		offsetofend(struct tidemark_count, set), 0, false },
+	[_IOC_NR(TIDEMARK_IOC_RELEASE)] = {
+		do_release, sizeof(struct tidemark_ranges),
+		offsetofend(struct tidemark_ranges, runs), 0, true },
+	[_IOC_NR(TIDEMARK_IOC_SETTLE)] = {
+		do_settle, sizeof(struct tidemark_ranges),
+		offsetofend(struct tidemark_ranges, runs), 0, true },
+	[_IOC_NR(TIDEMARK_IOC_MARK)] = {
+		do_mark, sizeof(struct tidemark_ranges),
+		offsetofend(struct tidemark_ranges, runs), 0, true },
+	[_IOC_NR(TIDEMARK_IOC_COMMIT)] = {
+		do_commit, sizeof(struct tidemark_end),
+		offsetofend(struct tidemark_end, epoch), 0, true },
+	[_IOC_NR(TIDEMARK_IOC_FOLD)] = {
+		do_fold, sizeof(struct tidemark_end),
+		offsetofend(struct tidemark_end, epoch), 0, true },
+	[_IOC_NR(TIDEMARK_IOC_THRESHOLD)] = {
+		do_threshold, sizeof(struct tidemark_threshold),
+		offsetofend(struct tidemark_threshold, granules), 0, true },
 };
 
 static long control_ioctl(struct file *file, unsigned int cmd,

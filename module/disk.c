@@ -4,7 +4,6 @@
  */
 #include "disk.h"
 
-#include <linux/kdev_t.h>
 #include <linux/limits.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
@@ -317,99 +316,4 @@ void tidemark_disk_say(struct tidemark_disk *disk, const char *format, ...)
 	va_start(args, format);
 	vscnprintf(disk->message, sizeof(disk->message), format, args);
 	va_end(args);
-}
-
-/**
- * tidemark_disk_map() - a bitmap by its name
- * @disk: locked
- * @which: enum tidemark_which
- * @ret_map: valid while the disk stays locked
- *
- * Return: 0; -EINVAL: no such bitmap; -ENODATA: there is no sealed epoch.
- */
-int tidemark_disk_map(struct tidemark_disk *disk, u32 which,
-		      const unsigned long **ret_map)
-{
-	lockdep_assert_held(&disk->lock);
-	if (which > TIDEMARK_OWED)
-		return -EINVAL;
-	if (which != TIDEMARK_CURRENT && !disk->sealed_epoch)
-		return -ENODATA;
-	if (which == TIDEMARK_CURRENT)
-		*ret_map = disk->marking->bits;
-	else if (which == TIDEMARK_SEALED)
-		*ret_map = disk->sealed_bits;
-	else
-		*ret_map = disk->owed->bits;
-	return 0;
-}
-
-static u32 disk_state(const struct tidemark_disk *disk)
-{
-	u32 state = disk->suspended ? TIDEMARK_STATE_SUSPENDED : 0;
-
-	if (!disk->sealed_epoch)
-		return state;
-	state |= TIDEMARK_STATE_SEALED;
-	if (!tidemark_epoch_drained(disk->owed))
-		state |= TIDEMARK_STATE_DRAINING;
-	if (atomic_long_read(&disk->owed->torn))
-		state |= TIDEMARK_STATE_TORN;
-	return state;
-}
-
-static void disk_stats(const struct tidemark_disk *disk,
-		       struct tidemark_info *info)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		const struct tidemark_stats *stats =
-			per_cpu_ptr(disk->stats, cpu);
-
-		info->writes += READ_ONCE(stats->writes);
-		info->write_sectors += READ_ONCE(stats->write_sectors);
-		info->discard_sectors += READ_ONCE(stats->discard_sectors);
-	}
-}
-
-/**
- * tidemark_disk_info() - everything about a disk
- * @disk: the caller holds a reference
- * @info: its output members are 0, and are filled
- *
- * Return: 0 or -ENODEV.
- */
-int tidemark_disk_info(struct tidemark_disk *disk, struct tidemark_info *info)
-{
-	int err = tidemark_disk_lock(disk);
-
-	if (err)
-		return err;
-	info->disk = disk->id;
-	export_uuid(info->uuid, &disk->uuid);
-	info->major = MAJOR(disk->where.device);
-	info->minor = MINOR(disk->where.device);
-	info->data_major = MAJOR(disk->where.data);
-	info->data_minor = MINOR(disk->where.data);
-	info->sectors = disk->sectors;
-	info->granules = disk->granules;
-	info->granule_sectors = 1U << disk->shift;
-	info->state = disk_state(disk);
-	info->reason = disk->reason;
-	info->epoch = disk->marking->number;
-	info->sealed_epoch = disk->sealed_epoch;
-	info->committed_epoch = disk->committed_epoch;
-	info->marked = atomic_long_read(&disk->marking->marked);
-	info->sealed = disk->sealed;
-	if (disk->sealed_epoch) {
-		info->owed = atomic_long_read(&disk->owed->marked);
-		info->torn = atomic_long_read(&disk->owed->torn);
-	}
-	info->threshold = disk->threshold;
-	disk_stats(disk, info);
-	strscpy(info->name, disk->where.name, sizeof(info->name));
-	strscpy(info->message, disk->message, sizeof(info->message));
-	mutex_unlock(&disk->lock);
-	return 0;
 }

@@ -89,7 +89,7 @@ struct tidemark_disk {
 	u64 id;
 	uuid_t uuid;
 	const void *owner;
-	struct mutex lock;
+	struct mutex lock;	/* see Documentation/locking.rst */
 
 	u64 sectors;
 	u64 granules;
@@ -130,10 +130,18 @@ struct tidemark_disk *tidemark_disk_find(u64 id);
 int tidemark_disk_lock(struct tidemark_disk *disk);
 __printf(2, 3) void tidemark_disk_say(struct tidemark_disk *disk,
 				      const char *format, ...);
-int tidemark_disk_info(struct tidemark_disk *disk, struct tidemark_info *info);
-int tidemark_disk_map(struct tidemark_disk *disk, u32 which,
-		      const unsigned long **ret_map);
 u32 tidemark_disk_list(u64 *ids, u32 capacity);
+
+/* query.c: what can be asked */
+int tidemark_query_info(struct tidemark_disk *disk, struct tidemark_info *info);
+int tidemark_query_check(struct tidemark_disk *disk, u64 first, u64 count);
+int tidemark_query_bytes(struct tidemark_disk *disk, u32 which, u64 first,
+			 u64 count, u64 *epoch, u8 *bytes);
+int tidemark_query_runs(struct tidemark_disk *disk,
+			struct tidemark_runs *request,
+			struct tidemark_run *runs);
+int tidemark_query_count(struct tidemark_disk *disk,
+			 struct tidemark_count *request);
 
 /* resize.c: another geometry for a disk that goes on */
 void tidemark_disk_reshape(struct tidemark_disk *disk,

@@ -12,6 +12,7 @@ static void epoch_release(struct percpu_ref *ref)
 	struct tidemark_epoch *epoch =
 		container_of(ref, struct tidemark_epoch, in_flight);
 
+	/* Pairs with tidemark_epoch_drained(). */
 	smp_store_release(&epoch->drained, true);
 	wake_up_all(epoch->wait);
 }

@@ -65,11 +65,11 @@ void tidemark_epoch_end(struct tidemark_epoch *epoch);
  * tidemark_epoch_drained() - has every write of a sealed epoch landed?
  * @epoch: ended by tidemark_epoch_end()
  *
- * Pairs with the release in the reference's last put: who sees true also sees
- * the data of all writes where the device below shows it.
+ * Who sees true, and reads the device below, reads what they have written.
  */
 static inline bool tidemark_epoch_drained(const struct tidemark_epoch *epoch)
 {
+	/* Pairs with epoch_release(). */
 	return smp_load_acquire(&epoch->drained);
 }
 

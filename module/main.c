@@ -54,5 +54,3 @@ MODULE_DESCRIPTION("Tidemark: changed-block tracking for replication");
 MODULE_AUTHOR("The Tidemark authors");
 MODULE_LICENSE("GPL");
 MODULE_VERSION("0.1.0");
-MODULE_ALIAS("dm-target-tidemark");
-MODULE_ALIAS("devname:" "tidemark-control");

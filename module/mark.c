@@ -193,7 +193,6 @@ int tidemark_mark_threshold(struct tidemark_disk *disk, u64 granules)
 		return err;
 	WRITE_ONCE(disk->threshold, granules);
 	clear_bit(EPOCH_THRESHOLD_TOLD, &disk->marking->flags);
-	smp_mb__after_atomic();
 	tidemark_mark_added(disk, disk->marking, 0);
 	mutex_unlock(&disk->lock);
 	return 0;

@@ -140,10 +140,11 @@ static void seal_unlock(struct tidemark_seal_item *items, u32 count)
 
 /*
  * Lock all disks, each with no write in flight from before the seal before.
- * Returns -EAGAIN and the disk to wait for when there is one, nothing locked.
+ * Returns -EAGAIN and the disk to wait for, with its sealed epoch, when there
+ * is one; nothing is locked then.
  */
 static int seal_trylock(struct tidemark_seal_item *items, u32 count,
-			struct tidemark_disk **ret_busy)
+			struct tidemark_disk **ret_busy, u64 *ret_epoch)
 {
 	u32 i;
 
@@ -152,17 +153,19 @@ static int seal_trylock(struct tidemark_seal_item *items, u32 count,
 		mutex_lock_nest_lock(&items[i].disk->lock, &seal_lock);
 	for (i = 0; i < count; i++) {
 		struct tidemark_disk *disk = items[i].disk;
+		bool dead = disk->dead;
 
-		if (!disk->dead && tidemark_epoch_drained(disk->owed))
+		if (!dead && tidemark_epoch_drained(disk->owed))
 			continue;
 		*ret_busy = disk;
+		*ret_epoch = disk->sealed_epoch;
 		seal_unlock(items, count);
-		return disk->dead ? -ENODEV : -EAGAIN;
+		return dead ? -ENODEV : -EAGAIN;
 	}
 	return 0;
 }
 
-/* True when waiting for the drain of an epoch makes no sense any more. */
+/* Does waiting for the drain of an epoch make no sense any more? */
 static bool drain_over(struct tidemark_disk *disk, u64 epoch)
 {
 	return READ_ONCE(disk->dead) ||
@@ -170,15 +173,21 @@ static bool drain_over(struct tidemark_disk *disk, u64 epoch)
 	       tidemark_epoch_drained(READ_ONCE(disk->owed));
 }
 
-/* Wait until @over, or until @end in jiffies. */
-#define drain_wait(disk, end, over)					\
-({									\
-	unsigned long now_ = jiffies;					\
-	long left_ = time_before(now_, end) ? (long)((end) - now_) : 0;	\
-	long woken_ = wait_event_interruptible_timeout((disk)->wait,	\
-						       over, left_);	\
-	woken_ < 0 ? -EINTR : woken_ ? 0 : -ETIMEDOUT;			\
-})
+/*
+ * Wait for a drain, until @end in jiffies at most, while @epoch is the sealed
+ * one (0: none). The caller looks again what has become of the disk.
+ */
+static int drain_wait(struct tidemark_disk *disk, u64 epoch, unsigned long end)
+{
+	unsigned long now = jiffies;
+	long left = time_before(now, end) ? (long)(end - now) : 0;
+
+	left = wait_event_interruptible_timeout(disk->wait,
+						drain_over(disk, epoch), left);
+	if (left < 0)
+		return -EINTR;
+	return left ? 0 : -ETIMEDOUT;
+}
 
 /**
  * tidemark_seal() - end the epoch of a set of disks, at one instant
@@ -206,15 +215,15 @@ int tidemark_seal(struct tidemark_seal_item *items, u32 count, u32 flags,
 {
 	unsigned long end = jiffies + msecs_to_jiffies(timeout_ms);
 	struct tidemark_disk *busy;
+	u64 epoch;
 	int err;
 	u32 i;
 
 	for (;;) {
-		err = seal_trylock(items, count, &busy);
+		err = seal_trylock(items, count, &busy, &epoch);
 		if (err != -EAGAIN)
 			break;
-		err = drain_wait(busy, end, READ_ONCE(busy->dead) ||
-				 tidemark_epoch_drained(READ_ONCE(busy->owed)));
+		err = drain_wait(busy, epoch, end);
 		if (err)
 			break;
 	}
@@ -273,7 +282,7 @@ int tidemark_seal_wait(struct tidemark_disk *disk, u64 epoch, u32 timeout_ms)
 			mutex_unlock(&disk->lock);
 		if (err != -EAGAIN)
 			return err;
-		err = drain_wait(disk, end, drain_over(disk, epoch));
+		err = drain_wait(disk, epoch, end);
 		if (err)
 			return err;
 	}

@@ -21,7 +21,6 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
-#include "compat.h"
 #include "disk.h"
 
 #define DM_MSG_PREFIX "tidemark"
@@ -244,7 +243,7 @@ static unsigned int target_info(struct target *target, char *result,
 	struct tidemark_info info = {};
 	unsigned int sz = 0;
 
-	if (!target->resumed || tidemark_disk_info(target->disk, &info)) {
+	if (!target->resumed || tidemark_query_info(target->disk, &info)) {
 		DMEMIT("-");
 		return sz;
 	}

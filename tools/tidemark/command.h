@@ -82,5 +82,9 @@ int command_attach(int argc, char **argv);
 int command_detach(int argc, char **argv);
 int command_disks(int argc, char **argv);
 int command_events(int argc, char **argv);
+int command_resync(int argc, char **argv);
+int command_verify(int argc, char **argv);
+int command_status(int argc, char **argv);
+int command_job(int argc, char **argv);
 
 #endif
