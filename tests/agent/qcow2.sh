@@ -32,7 +32,7 @@ one() { # NAME SIZE CLUSTER SEED OPS [WHOLE]
 
 for cluster in 4096 8192 65536; do
     # A whole number of clusters, a ragged end, one sector, just above one table.
-    for size in $((64 << 20)) $(((40 << 20) + 512 * 7)) 512 $((cluster / 8 * cluster + cluster + 512)); do
+    for size in $((64 << 20)) $(((40 << 20) + 512 * 7)) 512 $((cluster * (cluster / 8 + 1) + 512)); do
         base "$size"
         one "cluster $cluster, size $size" "$size" "$cluster" $((cluster + size)) 200
     done
@@ -65,8 +65,7 @@ ok "QEMU writes to it" qemu-io -f qcow2 -c 'write -P 7 1M 3M' -c 'write -z 6M 1M
 ok "and it is clean after" qemu-img check "$dir/w.qcow2"
 
 # 15 TiB: ext4 has no file of 16. A table that is zeroes throughout is shared: no gigabytes of them.
-rm -f "$dir/base.raw"
-truncate -s 15T "$dir/base.raw" 2> /dev/null || base $((1 << 20))
+base $((1 << 20))
 out=$(build/helpers/overlay-make "$dir/base.raw" "$dir/o.qcow2" "$dir/flat" \
     $((15 << 40)) 65536 9 0 whole 2>&1)
 if [ -s "$dir/o.qcow2" ] && [ -s "$dir/flat" ]; then
