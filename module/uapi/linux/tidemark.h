@@ -14,7 +14,8 @@
  *   epoch    the numbered time between two seals, counted per disk from 1.
  *   current  the bitmap that writes are marking now.
  *   sealed   what is sealed and not committed: what must reach the replica.
- *   owed     what the newest seal added to it and nobody has released yet.
+ *   owed     what of it is to be read as of the newest seal, and nobody has
+ *            released yet.
  *
  * LIFE OF AN EPOCH
  *
@@ -27,7 +28,7 @@
  *   epoch *torn* (TIDEMARK_STATE_TORN): what was read is then no single moment
  *   of the disk. A torn epoch is closed by a further SEAL with
  *   TIDEMARK_SEAL_EXTEND: the sealed bitmap keeps everything, only what
- *   changed since is owed. When an epoch that is not torn has been stored
+ *   changed since, or was not released yet, is owed. When an epoch that is not torn has been stored
  *   durably, COMMIT forgets the sealed bitmap. FOLD gives it back to the
  *   current one instead: the way out of every failure.
  *
@@ -56,7 +57,8 @@
  *
  *   ENOTTY     no such request
  *   EINVAL     size too small, unknown flag, reserved member not 0, range
- *              outside of the disk, a disk named twice
+ *              empty or not inside of the disk, a disk named twice, a time
+ *              over TIDEMARK_TIMEOUT_MAX, no such bitmap
  *   E2BIG      the struct has members that this kernel does not know, or an
  *              array is longer than a request may take
  *   EFAULT     a bad pointer
@@ -90,7 +92,7 @@
 #define TIDEMARK_GRANULE_MIN	8	/* sectors: 4 KiB */
 #define TIDEMARK_GRANULE_MAX	8192	/* sectors: 4 MiB */
 #define TIDEMARK_GRANULE_DEFAULT 128	/* sectors: 64 KiB */
-#define TIDEMARK_GRANULES_MAX	(1ULL << 30)	/* of one disk: 128 MiB a bitmap */
+#define TIDEMARK_GRANULES_MAX	0x40000000ULL	/* of one disk: 128 MiB a bitmap */
 
 #define TIDEMARK_SEAL_MAX	4096	/* disks in one seal */
 #define TIDEMARK_RUNS_MAX	65536	/* runs in one request */
@@ -163,9 +165,11 @@ enum tidemark_state {
 };
 
 /**
- * enum tidemark_reason - why everything was marked, bits of tidemark_info.reason
- * @TIDEMARK_REASON_RESIZED: the disk has changed its size or its granule
- * @TIDEMARK_REASON_REPLACED: the data device was exchanged
+ * enum tidemark_reason - why more was marked than was written, bits of
+ *	tidemark_info.reason
+ * @TIDEMARK_REASON_RESIZED: the disk has changed its size or its granule: what
+ *	was added is marked, what was marked is in whole granules of the new size
+ * @TIDEMARK_REASON_REPLACED: the data device was exchanged: all is marked
  */
 enum tidemark_reason {
 	TIDEMARK_REASON_RESIZED		= 1 << 0,
@@ -250,7 +254,8 @@ struct tidemark_seal_disk {
 /**
  * enum tidemark_seal_flag - flags of a SEAL
  * @TIDEMARK_SEAL_EXTEND: an older sealed epoch is not folded first: its
- *	granules stay sealed, and only what changed since it is owed
+ *	granules stay sealed, and owed is only what changed since it and what
+ *	it owed still. Without an older sealed epoch nothing is different
  */
 enum tidemark_seal_flag {
 	TIDEMARK_SEAL_EXTEND	= 1 << 0,
@@ -261,9 +266,11 @@ enum tidemark_seal_flag {
  * @size: of this struct
  * @flags: enum tidemark_seal_flag
  * @count: in: how many disks, at least 1
- * @timeout_ms: in: how long to wait for an older epoch to drain
+ * @timeout_ms: in: how long to wait for an older epoch to drain, folded and
+ *	committed ones too
  * @disks: in: address of an array of struct tidemark_seal_disk
- * @excluded_ns: out: for how long submission was excluded
+ * @excluded_ns: out: for how long submission was excluded, as seen by the first
+ *	write that met it
  *
  * A write submitted after the seal to one disk of the set is in the new epoch,
  * and so is every write, to any disk of the set, that was submitted after that
@@ -286,7 +293,7 @@ struct tidemark_seal {
  * @flags: 0
  * @disk: in: its number
  * @epoch: in: the sealed epoch
- * @timeout_ms: in: 0 asks only
+ * @timeout_ms: in: 0 asks only: ETIMEDOUT when it has not
  * @reserved: 0
  */
 struct tidemark_wait {
@@ -413,8 +420,8 @@ struct tidemark_count {
  * @reserved: 0
  * @runs: in: address of an array of struct tidemark_run
  *
- * RELEASE clears them from the owed bitmap and needs a drained epoch. SETTLE
- * clears them from the sealed bitmap. MARK sets them in the current one, for
+ * RELEASE clears them from the owed bitmap, SETTLE from the sealed bitmap: both
+ * need a drained epoch, since what has not landed was not read. MARK sets them in the current one, for
  * changes that were made while nobody tracked. All runs are checked before the
  * first bit is changed.
  */
@@ -440,8 +447,8 @@ struct tidemark_ranges {
  * @epoch: in: the sealed epoch
  *
  * COMMIT: the replica has it durably. FOLD: its granules are changed ones
- * again. Both need no drained epoch: a commit of an epoch that has not drained
- * is refused with EAGAIN, a fold is always safe.
+ * again. A commit of an epoch that has not drained is refused with EAGAIN; a
+ * fold is always safe.
  */
 struct tidemark_end {
 	__u32 size;
@@ -459,7 +466,7 @@ struct tidemark_end {
  * @flags: 0
  * @disk: in: its number
  * @granules: in: an event is sent, once an epoch, when the current bitmap
- *	holds this many; 0: never
+ *	holds this many, at once when it does already; 0: never
  */
 struct tidemark_threshold {
 	__u32 size;
@@ -513,6 +520,7 @@ enum tidemark_event {
  * @TIDEMARK_ATTR_NAME: NUL-terminated string
  * @TIDEMARK_ATTR_EPOCH: u64, the epoch that the event is about
  * @TIDEMARK_ATTR_GRANULES: u64, granules that the event is about
+ * @__TIDEMARK_ATTR_MAX: one more than the last
  */
 enum tidemark_attr {
 	TIDEMARK_ATTR_UNSPEC,
@@ -523,8 +531,10 @@ enum tidemark_attr {
 	TIDEMARK_ATTR_NAME,
 	TIDEMARK_ATTR_EPOCH,
 	TIDEMARK_ATTR_GRANULES,
+	/* private: */
 	__TIDEMARK_ATTR_MAX,
 };
+
 #define TIDEMARK_ATTR_MAX (__TIDEMARK_ATTR_MAX - 1)
 
 #endif /* _UAPI_LINUX_TIDEMARK_H */

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The tracked disk and the registry of all of them, see disk.h.
+ */
+#include "disk.h"
+
+#include <linux/limits.h>
+#include <linux/lockdep.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/slab.h>
+#include <linux/xarray.h>
+
+#include "bitmap.h"
+#include "event.h"
+#include "granule.h"
+
+/*
+ * All active disks by their number. A number is reserved when its disk is
+ * created, so that activation cannot fail for want of memory.
+ */
+static DEFINE_XARRAY(disks);
+/*
+ * Registry changes, and references taken out of it. Nothing is allocated with
+ * it held: it is needed to resume a device that memory may be waiting for.
+ */
+static DEFINE_MUTEX(disks_lock);
+static atomic_long_t disks_last;
+
+static unsigned long *bits_alloc(u64 granules)
+{
+	return kvcalloc(BITS_TO_LONGS(granules), sizeof(long),
+			GFP_KERNEL_ACCOUNT);
+}
+
+static void disk_free(struct tidemark_disk *disk)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(disk->epochs); i++) {
+		tidemark_epoch_exit(&disk->epochs[i]);
+		kvfree(disk->epochs[i].bits);
+	}
+	kvfree(disk->sealed_bits);
+	free_percpu(disk->stats);
+	mutex_destroy(&disk->lock);
+	kfree(disk);
+}
+
+/* All memory that a disk of this geometry will ever need. */
+static int disk_alloc(struct tidemark_disk *disk)
+{
+	unsigned int i;
+	int err;
+
+	disk->stats = alloc_percpu(struct tidemark_stats);
+	disk->sealed_bits = bits_alloc(disk->granules);
+	if (!disk->stats || !disk->sealed_bits)
+		return -ENOMEM;
+	for (i = 0; i < ARRAY_SIZE(disk->epochs); i++) {
+		disk->epochs[i].bits = bits_alloc(disk->granules);
+		if (!disk->epochs[i].bits)
+			return -ENOMEM;
+		err = tidemark_epoch_init(&disk->epochs[i], &disk->wait);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int disk_number(struct tidemark_disk *disk)
+{
+	disk->id = atomic_long_inc_return(&disks_last);
+	return xa_reserve(&disks, disk->id, GFP_KERNEL);
+}
+
+/**
+ * tidemark_disk_create() - a disk that nobody sees yet
+ * @owner: what the tap knows the device by
+ * @sectors: its size
+ * @granule_sectors: sectors in a granule
+ * @ret_disk: with one reference, for the instance of the tap
+ *
+ * Context: Process context, allocates three bits a granule.
+ * Return: 0; -EINVAL: not such a granule, or an empty disk; -EFBIG: more than
+ * TIDEMARK_GRANULES_MAX; -ENOMEM.
+ */
+int tidemark_disk_create(const void *owner, u64 sectors, u32 granule_sectors,
+			 struct tidemark_disk **ret_disk)
+{
+	struct tidemark_disk *disk;
+	int err;
+
+	if (!granule_size_valid(granule_sectors) || !sectors)
+		return -EINVAL;
+	if (granules_in(sectors, granule_shift(granule_sectors)) >
+	    TIDEMARK_GRANULES_MAX)
+		return -EFBIG;
+	disk = kzalloc(sizeof(*disk), GFP_KERNEL_ACCOUNT);
+	if (!disk)
+		return -ENOMEM;
+	refcount_set(&disk->refs, 1);
+	mutex_init(&disk->lock);
+	init_waitqueue_head(&disk->wait);
+	INIT_WORK(&disk->events, tidemark_mark_events);
+	uuid_gen(&disk->uuid);
+	disk->owner = owner;
+	disk->sectors = sectors;
+	disk->shift = granule_shift(granule_sectors);
+	disk->granules = granules_in(sectors, disk->shift);
+	disk->marking = &disk->epochs[0];
+	disk->owed = &disk->epochs[1];
+	err = disk_alloc(disk);
+	if (!err)
+		err = disk_number(disk);
+	if (err) {
+		disk_free(disk);
+		return err;
+	}
+	*ret_disk = disk;
+	return 0;
+}
+
+/**
+ * tidemark_disk_put() - drop a reference
+ * @disk: or NULL
+ *
+ * Context: Process context; the last one sleeps for a grace period.
+ */
+void tidemark_disk_put(struct tidemark_disk *disk)
+{
+	if (!disk || !refcount_dec_and_test(&disk->refs))
+		return;
+	mutex_lock(&disks_lock);
+	xa_release(&disks, disk->id);	/* if it was never activated */
+	mutex_unlock(&disks_lock);
+	disk_free(disk);
+}
+
+/**
+ * tidemark_disk_find() - an active disk by its number
+ * @id: the number
+ *
+ * Return: the disk with a reference, or NULL.
+ */
+struct tidemark_disk *tidemark_disk_find(u64 id)
+{
+	struct tidemark_disk *disk = NULL;
+
+	if (id > ULONG_MAX)
+		return NULL;
+	mutex_lock(&disks_lock);
+	disk = xa_load(&disks, id);
+	if (disk)
+		refcount_inc(&disk->refs);
+	mutex_unlock(&disks_lock);
+	return disk;
+}
+
+/**
+ * tidemark_disk_list() - the numbers of all active disks
+ * @ids: array, filled in ascending order
+ * @capacity: of @ids
+ *
+ * Return: how many disks there are, which may be more than @capacity.
+ */
+u32 tidemark_disk_list(u64 *ids, u32 capacity)
+{
+	struct tidemark_disk *disk;
+	unsigned long id;
+	u32 count = 0;
+
+	mutex_lock(&disks_lock);
+	xa_for_each(&disks, id, disk) {
+		if (count < capacity)
+			ids[count] = id;
+		count++;
+	}
+	mutex_unlock(&disks_lock);
+	return count;
+}
+
+/**
+ * tidemark_disk_lock() - lock a disk that somebody tracks
+ * @disk: the caller holds a reference
+ *
+ * Return: 0, or -ENODEV when it is dead; it is not locked then.
+ */
+int tidemark_disk_lock(struct tidemark_disk *disk)
+{
+	mutex_lock(&disk->lock);
+	if (!disk->dead)
+		return 0;
+	mutex_unlock(&disk->lock);
+	return -ENODEV;
+}
+
+static struct tidemark_disk *disk_find_owner(const void *owner)
+{
+	struct tidemark_disk *disk;
+	unsigned long id;
+
+	mutex_lock(&disks_lock);
+	xa_for_each(&disks, id, disk) {
+		if (disk->owner == owner) {
+			refcount_inc(&disk->refs);
+			break;
+		}
+	}
+	mutex_unlock(&disks_lock);
+	return disk;
+}
+
+/* The disk of a newcomer goes on as it is: it is the first of its owner. */
+static void disk_publish(struct tidemark_disk *disk, const void *instance,
+			 const struct tidemark_where *where)
+{
+	mutex_lock(&disk->lock);
+	disk->where = *where;
+	disk->instance = instance;
+	tidemark_epoch_begin(disk->marking, 1);
+	refcount_inc(&disk->refs);
+	mutex_lock(&disks_lock);
+	xa_store(&disks, disk->id, disk, GFP_NOIO);	/* was reserved */
+	mutex_unlock(&disks_lock);
+	tidemark_disk_say(disk, "attached");
+	tidemark_event_send(disk, TIDEMARK_EVENT_ATTACHED, 1, 0);
+	mutex_unlock(&disk->lock);
+}
+
+/**
+ * tidemark_disk_activate() - writes of an instance are about to come
+ * @disk: of the instance; the caller's reference to it is taken over
+ * @instance: of the tap, compared only
+ * @where: the devices
+ *
+ * Also when an active instance goes on after a pause. The tap guarantees that
+ * for this owner no write is in flight or on its way.
+ *
+ * Context: Process context, allocates nothing that needs I/O, cannot fail.
+ * Return: the disk that the instance is to mark, with a reference.
+ */
+struct tidemark_disk *tidemark_disk_activate(struct tidemark_disk *disk,
+					     const void *instance,
+					     const struct tidemark_where *where)
+{
+	struct tidemark_disk *active = disk_find_owner(disk->owner);
+
+	if (active && !tidemark_disk_lock(active)) {
+		if (active != disk)
+			tidemark_disk_reshape(active, disk, where);
+		active->where = *where;
+		active->instance = instance;
+		mutex_unlock(&active->lock);
+		tidemark_disk_put(disk);
+		return active;
+	}
+	tidemark_disk_put(active);
+	disk_publish(disk, instance, where);
+	return disk;
+}
+
+/**
+ * tidemark_disk_deactivate() - an instance goes, its writes have all landed
+ * @disk: of the instance
+ * @instance: of the tap
+ *
+ * Nothing happens when another instance was activated since, or this one never.
+ *
+ * Context: Process context, waits for nothing but what others do with the disk.
+ */
+void tidemark_disk_deactivate(struct tidemark_disk *disk, const void *instance)
+{
+	mutex_lock(&disk->lock);
+	if (disk->instance != instance || disk->dead) {
+		mutex_unlock(&disk->lock);
+		return;
+	}
+	WRITE_ONCE(disk->dead, true);
+	wake_up_all(&disk->wait);
+	mutex_lock(&disks_lock);
+	xa_erase(&disks, disk->id);
+	mutex_unlock(&disks_lock);
+	tidemark_event_send(disk, TIDEMARK_EVENT_DETACHED,
+			    disk->marking->number, 0);
+	mutex_unlock(&disk->lock);
+	cancel_work_sync(&disk->events);
+	tidemark_disk_put(disk);
+}
+
+/**
+ * tidemark_disk_suspend() - the device is suspended, or resumed
+ * @disk: of the instance
+ * @instance: of the tap
+ * @suspended: which
+ */
+void tidemark_disk_suspend(struct tidemark_disk *disk, const void *instance,
+			   bool suspended)
+{
+	mutex_lock(&disk->lock);
+	if (disk->instance == instance)
+		disk->suspended = suspended;
+	mutex_unlock(&disk->lock);
+}
+
+/**
+ * tidemark_disk_say() - the newest thing a person should know
+ * @disk: locked
+ * @format: as for printf()
+ */
+void tidemark_disk_say(struct tidemark_disk *disk, const char *format, ...)
+{
+	va_list args;
+
+	lockdep_assert_held(&disk->lock);
+	va_start(args, format);
+	vscnprintf(disk->message, sizeof(disk->message), format, args);
+	va_end(args);
+}

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The device-mapper tap: target "tidemark", the only file that knows dm and
+ * bios. It passes everything through to one data device and has each write
+ * marked by the core before.
+ *
+ *	tidemark <data device> - <granule sectors> [<count of features> ...]
+ *
+ * A table has this target alone. An instance of it is created with each table
+ * that is loaded and becomes the tap of its disk when that table is resumed;
+ * until then another table may be in use, or the load may be taken back.
+ *
+ * ioctls are not passed on to the data device (there is no prepare_ioctl): a
+ * passthrough command would change it without being seen. DAX neither.
+ */
+#include "target.h"
+
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/device-mapper.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "disk.h"
+
+#define DM_MSG_PREFIX "tidemark"
+
+/* How long a seal by message waits for an older one to drain. */
+#define MESSAGE_TIMEOUT_MS	1000
+
+/**
+ * struct target - an instance
+ * @data: the device below
+ * @disk: its disk; before the first resume one of its own
+ * @granule_sectors: of its table line
+ * @resumed: it has become the tap of its disk
+ */
+struct target {
+	struct dm_dev *data;
+	struct tidemark_disk *disk;
+	u32 granule_sectors;
+	bool resumed;
+};
+
+/**
+ * struct target_io - of each bio
+ * @epoch: that holds the bio in flight, or NULL
+ */
+struct target_io {
+	struct tidemark_epoch *epoch;
+};
+
+static int target_parse(struct dm_target *ti, unsigned int argc, char **argv,
+			u32 *ret_granule_sectors)
+{
+	unsigned int features = 0;
+
+	if (argc < 3) {
+		ti->error = "Need <data device> - <granule sectors>";
+		return -EINVAL;
+	}
+	if (strcmp(argv[1], "-")) {
+		ti->error = "No metadata device yet: give - in its place";
+		return -EINVAL;
+	}
+	if (kstrtou32(argv[2], 10, ret_granule_sectors)) {
+		ti->error = "Granule is no number of sectors";
+		return -EINVAL;
+	}
+	if (argc > 3 && kstrtouint(argv[3], 10, &features)) {
+		ti->error = "Count of features is no number";
+		return -EINVAL;
+	}
+	if (features || argc > 4) {
+		ti->error = "No features are known";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int target_create_disk(struct dm_target *ti, struct target *target)
+{
+	int err = tidemark_disk_create(dm_table_get_md(ti->table), ti->len,
+				       target->granule_sectors, &target->disk);
+
+	if (err == -EINVAL)
+		ti->error = "Granule is no power of two of 8 to 8192 sectors";
+	else if (err == -EFBIG)
+		ti->error = "More than 2^30 granules: make them larger";
+	else if (err)
+		ti->error = "No memory for the bitmaps";
+	return err;
+}
+
+static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
+{
+	struct target *target;
+	u32 granule_sectors;
+	int err;
+
+	err = target_parse(ti, argc, argv, &granule_sectors);
+	if (err)
+		return err;
+	target = kzalloc(sizeof(*target), GFP_KERNEL);
+	if (!target) {
+		ti->error = "No memory";
+		return -ENOMEM;
+	}
+	target->granule_sectors = granule_sectors;
+	err = dm_get_device(ti, argv[0], dm_table_get_mode(ti->table),
+			    &target->data);
+	if (err) {
+		ti->error = "No such data device";
+		goto err_target;
+	}
+	if (bdev_is_zoned(target->data->bdev)) {
+		ti->error = "A zoned data device cannot be tracked";
+		err = -EINVAL;
+		goto err_data;
+	}
+	err = target_create_disk(ti, target);
+	if (err)
+		goto err_data;
+	ti->private = target;
+	ti->per_io_data_size = sizeof(struct target_io);
+	ti->num_flush_bios = 1;
+	ti->num_discard_bios = 1;
+	ti->num_secure_erase_bios = 1;
+	ti->num_write_zeroes_bios = 1;
+	return 0;
+
+err_data:
+	dm_put_device(ti, target->data);
+err_target:
+	kfree(target);
+	return err;
+}
+
+static void target_dtr(struct dm_target *ti)
+{
+	struct target *target = ti->private;
+
+	tidemark_disk_deactivate(target->disk, target);
+	tidemark_disk_put(target->disk);
+	dm_put_device(ti, target->data);
+	kfree(target);
+}
+
+/*
+ * Take over. All I/O of the table before has ended, and what has come since
+ * is held back: this is where another size, granule or data device begins.
+ */
+static int target_preresume(struct dm_target *ti)
+{
+	struct mapped_device *md = dm_table_get_md(ti->table);
+	struct target *target = ti->private;
+	struct tidemark_where where = {
+		.device = disk_devt(dm_disk(md)),
+		.data = target->data->bdev->bd_dev,
+	};
+
+	BUILD_BUG_ON(sizeof(where.name) < DM_NAME_LEN);
+	if (dm_copy_name_and_uuid(md, where.name, NULL))
+		strscpy(where.name, dm_device_name(md), sizeof(where.name));
+	target->disk = tidemark_disk_activate(target->disk, target, &where);
+	target->resumed = true;
+	return 0;
+}
+
+static void target_resume(struct dm_target *ti)
+{
+	struct target *target = ti->private;
+
+	tidemark_disk_suspend(target->disk, target, false);
+}
+
+static void target_postsuspend(struct dm_target *ti)
+{
+	struct target *target = ti->private;
+
+	tidemark_disk_suspend(target->disk, target, true);
+}
+
+/* A bio that changes data: mark it, or do not let it through. */
+static int target_write(struct target *target, struct bio *bio,
+			struct target_io *io)
+{
+	bool discard = bio_op(bio) == REQ_OP_DISCARD ||
+		       bio_op(bio) == REQ_OP_SECURE_ERASE;
+	int err = tidemark_write_begin(target->disk, bio->bi_iter.bi_sector,
+				       bio_sectors(bio), discard,
+				       bio->bi_opf & REQ_NOWAIT, &io->epoch);
+
+	if (!err)
+		return DM_MAPIO_REMAPPED;
+	if (err != -EAGAIN)
+		return DM_MAPIO_KILL;
+	bio_wouldblock_error(bio);
+	return DM_MAPIO_SUBMITTED;
+}
+
+static int target_map(struct dm_target *ti, struct bio *bio)
+{
+	struct target_io *io = dm_per_bio_data(bio, sizeof(*io));
+	struct target *target = ti->private;
+
+	io->epoch = NULL;
+	bio_set_dev(bio, target->data->bdev);
+	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
+	switch (bio_op(bio)) {
+	case REQ_OP_READ:
+		return DM_MAPIO_REMAPPED;
+	case REQ_OP_WRITE:
+	case REQ_OP_WRITE_ZEROES:
+	case REQ_OP_DISCARD:
+	case REQ_OP_SECURE_ERASE:
+		/* A flush alone changes nothing. */
+		if (!bio_sectors(bio))
+			return DM_MAPIO_REMAPPED;
+		return target_write(target, bio, io);
+	default:
+		/*
+		 * Zones, and what later kernels may invent: an operation that
+		 * cannot be tracked does not pass.
+		 */
+		return DM_MAPIO_KILL;
+	}
+}
+
+static int target_end_io(struct dm_target *ti, struct bio *bio,
+			 blk_status_t *error)
+{
+	struct target_io *io = dm_per_bio_data(bio, sizeof(*io));
+
+	if (io->epoch)
+		tidemark_epoch_put(io->epoch);
+	return DM_ENDIO_DONE;
+}
+
+static unsigned int target_info(struct target *target, char *result,
+				unsigned int maxlen)
+{
+	struct tidemark_info info = {};
+	unsigned int sz = 0;
+
+	if (!target->resumed || tidemark_query_info(target->disk, &info)) {
+		DMEMIT("-");
+		return sz;
+	}
+	DMEMIT("%llu %pU %u %llu %llu %llu %llu %llu %llu %llu %llu %s%s%s",
+	       info.disk, info.uuid, info.granule_sectors, info.granules,
+	       info.epoch, info.sealed_epoch, info.committed_epoch, info.marked,
+	       info.sealed, info.owed, info.torn,
+	       info.state & TIDEMARK_STATE_SEALED ? "sealed" : "open",
+	       info.state & TIDEMARK_STATE_DRAINING ? ",draining" : "",
+	       info.state & TIDEMARK_STATE_TORN ? ",torn" : "");
+	return sz;
+}
+
+static void target_status(struct dm_target *ti, status_type_t type,
+			  unsigned int status_flags, char *result,
+			  unsigned int maxlen)
+{
+	struct target *target = ti->private;
+	unsigned int sz = 0;
+
+	switch (type) {
+	case STATUSTYPE_INFO:
+		target_info(target, result, maxlen);
+		break;
+	case STATUSTYPE_TABLE:
+		DMEMIT("%s - %u 0", target->data->name,
+		       target->granule_sectors);
+		break;
+	case STATUSTYPE_IMA:
+		DMEMIT_TARGET_NAME_VERSION(ti->type);
+		DMEMIT(",data_device=%s,granule_sectors=%u;",
+		       target->data->name, target->granule_sectors);
+		break;
+	}
+}
+
+static int message_seal(struct tidemark_disk *disk, char *result,
+			unsigned int maxlen)
+{
+	struct tidemark_seal_item item = { .disk = disk };
+	unsigned int sz = 0;
+	u64 excluded;
+	int err;
+
+	err = tidemark_seal(&item, 1, 0, MESSAGE_TIMEOUT_MS, &excluded);
+	if (err)
+		return err;
+	DMEMIT("%llu %llu", item.epoch, item.owed);
+	return 1;
+}
+
+static int message_mark(struct tidemark_disk *disk, const char *first,
+			const char *count)
+{
+	struct tidemark_run run;
+
+	if (kstrtou64(first, 10, &run.first) || kstrtou64(count, 10, &run.count))
+		return -EINVAL;
+	return tidemark_mark_runs(disk, &run, 1);
+}
+
+/*
+ * For support and scripts; whoever needs more uses the control device. Device
+ * mapper lets nobody but root in here, and holds the table meanwhile: nothing
+ * below waits for long.
+ */
+static int target_message(struct dm_target *ti, unsigned int argc, char **argv,
+			  char *result, unsigned int maxlen)
+{
+	struct target *target = ti->private;
+	struct tidemark_disk *disk = target->disk;
+	u64 value;
+
+	if (!target->resumed)
+		return -ENODEV;
+	if (argc == 1 && !strcasecmp(argv[0], "seal"))
+		return message_seal(disk, result, maxlen);
+	if (argc == 3 && !strcasecmp(argv[0], "mark"))
+		return message_mark(disk, argv[1], argv[2]);
+	if (argc != 2 || kstrtou64(argv[1], 10, &value)) {
+		DMWARN("messages: seal, fold E, commit E, mark FIRST COUNT, threshold N");
+		return -EINVAL;
+	}
+	if (!strcasecmp(argv[0], "fold"))
+		return tidemark_seal_fold(disk, value);
+	if (!strcasecmp(argv[0], "commit"))
+		return tidemark_seal_commit(disk, value);
+	if (!strcasecmp(argv[0], "threshold"))
+		return tidemark_mark_threshold(disk, value);
+	return -EINVAL;
+}
+
+static int target_iterate_devices(struct dm_target *ti,
+				  iterate_devices_callout_fn fn, void *data)
+{
+	struct target *target = ti->private;
+
+	return fn(ti, target->data, 0, ti->len, data);
+}
+
+static struct target_type target_type = {
+	.name = "tidemark",
+	.version = { 1, 0, 0 },
+	.features = DM_TARGET_SINGLETON | DM_TARGET_NOWAIT |
+		    DM_TARGET_PASSES_INTEGRITY | DM_TARGET_PASSES_CRYPTO,
+	.module = THIS_MODULE,
+	.ctr = target_ctr,
+	.dtr = target_dtr,
+	.map = target_map,
+	.end_io = target_end_io,
+	.postsuspend = target_postsuspend,
+	.preresume = target_preresume,
+	.resume = target_resume,
+	.status = target_status,
+	.message = target_message,
+	.iterate_devices = target_iterate_devices,
+};
+
+/**
+ * tidemark_target_init() - at module load
+ *
+ * Return: 0 or what dm_register_target() says.
+ */
+int __init tidemark_target_init(void)
+{
+	return dm_register_target(&target_type);
+}
+
+/** tidemark_target_exit() - at module unload */
+void tidemark_target_exit(void)
+{
+	dm_unregister_target(&target_type);
+}
