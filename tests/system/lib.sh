@@ -96,17 +96,29 @@ for r in json.load(sys.stdin)["replicas"]:
 
 # Does replica DISK read as the raw image FILE? Of a raw replica every byte is
 # compared; an overlay is checked and opened by QEMU's own tools, as a user would.
+# A merge that ends meanwhile takes the overlay away: then it is asked for again.
 replica_is() { # DISK FILE
-    local path
-    path=$(replica_path "$1")
+    local path try
+    for try in 1 2 3 4 5; do
+        path=$(replica_path "$1")
+        [ "$try" -lt 5 ] || break
+        replica_at "$path" "$2" && return 0
+        [ "$path" != "$(replica_path "$1")" ] || return 1
+    done
+    replica_at "$path" "$2"
+}
+
+replica_at() { # PATH FILE
+    local path=$1
+    shift
     case $path in
-    '') echo "no replica of $1"; return 1 ;;
+    '') echo "no replica"; return 1 ;;
     *.qcow2)
-        qemu-img check -q "$path" && qemu-img compare -q -f raw -F qcow2 "$2" "$path" &&
+        qemu-img check -q "$path" && qemu-img compare -q -f raw -F qcow2 "$1" "$path" &&
             [ "$(qemu-img info --output=json "$path" | sed -n 's/.*"virtual-size": \([0-9]*\).*/\1/p')" = \
-              "$(stat -c %s "$2")" ]
+              "$(stat -c %s "$1")" ]
         ;;
-    *) cmp "$2" "$path" ;;
+    *) cmp "$1" "$path" ;;
     esac
 }
 
