@@ -211,6 +211,8 @@ int dmdev_path(const struct dmdev *dev, char **ret)
 
 	/* a node's name has its unusual characters written as \xNN */
 	r = task_new(DM_DEVICE_INFO, dev, &task);
+	if (!r)
+		r = task_run(task);
 	if (r)
 		return r;
 	name = dm_task_get_name_mangled(task);
