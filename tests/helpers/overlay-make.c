@@ -47,6 +47,7 @@ static void make_data(struct make *m, uint64_t offset, uint64_t span)
 	uint64_t room = u64_align(span, m->cluster);
 	uint8_t *buf = calloc(1, room);
 
+	check(buf != NULL, "memory");
 	for (uint64_t i = 0; i < span; i += 8) {
 		uint64_t v = dice(UINT64_MAX);
 
@@ -115,7 +116,7 @@ int main(int argc, char **argv)
 {
 	uint64_t budget = GIB(1), size;
 	struct overlay_label label = { .tracker = "0123456789abcde", .epoch = 42, .point = 7 };
-	struct make m;
+	struct make m = { 0 };
 
 	if (argc < 8)
 		return 2;
