@@ -430,11 +430,6 @@ static int stage_create_overlay(struct stage *s, struct stage_disk *d, struct re
 	};
 	int err = overlay_create(&config, &d->overlay);
 
-	if (err == -EFBIG)
-		return reason_set(reason, err, REASON_NOT_SUPPORTED,
-				  "a disk of %" PRIu64 " bytes is too large for granules of %u: "
-				  "its point could not be opened by QEMU", d->spec.size,
-				  d->spec.granule);
 	return err ? reason_set(reason, err, 0, "no memory for the tables of a point") : 0;
 }
 
@@ -478,6 +473,21 @@ static int stage_begin_overlay(struct stage *s, struct stage_disk *d, struct rea
 				strerror(-err)) : 0;
 }
 
+/* Of the first point too: the ones that follow will be overlays. */
+static int stage_judge_size(const struct stage_disk *d, struct reason *reason)
+{
+	int err = overlay_judge(d->spec.size, overlay_cluster(d->spec.granule));
+
+	if (err == -EFBIG)
+		return reason_set(reason, err, REASON_NOT_SUPPORTED,
+				  "a disk of %" PRIu64 " bytes is too large for granules of %u: "
+				  "its points could not be opened by QEMU", d->spec.size,
+				  d->spec.granule);
+	return err ? reason_set(reason, err, REASON_INVALID_PARAMETER,
+				"a disk of %" PRIu64 " bytes with granules of %u cannot be",
+				d->spec.size, d->spec.granule) : 0;
+}
+
 int stage_begin(struct stage *s, uint32_t index, enum stage_mode mode, bool force,
 		struct reason *reason)
 {
@@ -485,6 +495,9 @@ int stage_begin(struct stage *s, uint32_t index, enum stage_mode mode, bool forc
 	int err;
 
 	d->mode = mode;
+	err = mode == STAGE_READ ? 0 : stage_judge_size(d, reason);
+	if (err)
+		return err;
 	switch (mode) {
 	case STAGE_SEED:
 		err = stage_begin_seed(s, d, force, reason);

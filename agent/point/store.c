@@ -89,7 +89,7 @@ static int store_set_dir(struct store *s, const char *dir, struct reason *reason
 				  strerror(errno));
 	if (strlen(real) >= sizeof(s->dir))
 		return reason_set(reason, -ENAMETOOLONG, 0, "the store's path is too long");
-	strcpy(s->dir, real);
+	memcpy(s->dir, real, strlen(real) + 1);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/tidemark-test.XXXXXX")
 receiver_pid='' receiver_port=''
+# shellcheck disable=SC2034 # for those who source this
 tracker=00112233445566778899aabbccddeeff
 
 # One after the other, in the reverse order: "at_end COMMAND"
@@ -22,6 +23,7 @@ trap finish EXIT
 at_end receiver_stop
 
 # receiver_start [OPTION VALUE]...: a receiver on $dir/store
+# shellcheck disable=SC2120
 receiver_start() {
     rm -f "$dir/port"
     build/helpers/receiver-run --port-file "$dir/port" "$@" "$dir/store" \

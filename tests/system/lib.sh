@@ -52,7 +52,7 @@ receiver_configure() {
   </policy>
 </busconfig>
 END
-    dbus-daemon --config-file="$work/bus.conf" --nofork --nopidfile &
+    dbus-daemon --config-file="$work/bus.conf" --nofork --nopidfile 2> /dev/null &
     bus_pid=$!
     for _ in $(seq 100); do [ -S "$work/bus" ] && break; sleep 0.1; done
     mkdir -p "$work/state" "$work/store"
@@ -94,14 +94,32 @@ for r in json.load(sys.stdin)["replicas"]:
         print(r["path"])' "$1"
 }
 
-# Does replica DISK read as the raw image FILE? qemu-img opens what is there,
-# overlay or raw, as any user would.
+# Does replica DISK read as the raw image FILE? Of a raw replica every byte is
+# compared; an overlay is checked and opened by QEMU's own tools, as a user would.
+# A merge that ends meanwhile takes the overlay away: then it is asked for again.
 replica_is() { # DISK FILE
-    local path format=raw
-    path=$(replica_path "$1")
-    [ -n "$path" ] || { echo "no replica of $1"; return 1; }
-    case $path in *.qcow2) format=qcow2; qemu-img check -q "$path" || return 1 ;; esac
-    qemu-img compare -q -s -f raw -F $format "$2" "$path"
+    local path try
+    for try in 1 2 3 4 5; do
+        path=$(replica_path "$1")
+        [ "$try" -lt 5 ] || break
+        replica_at "$path" "$2" && return 0
+        [ "$path" != "$(replica_path "$1")" ] || return 1
+    done
+    replica_at "$path" "$2"
+}
+
+replica_at() { # PATH FILE
+    local path=$1
+    shift
+    case $path in
+    '') echo "no replica"; return 1 ;;
+    *.qcow2)
+        qemu-img check -q "$path" && qemu-img compare -q -f raw -F qcow2 "$1" "$path" &&
+            [ "$(qemu-img info --output=json "$path" | sed -n 's/.*"virtual-size": \([0-9]*\).*/\1/p')" = \
+              "$(stat -c %s "$1")" ]
+        ;;
+    *) cmp "$1" "$path" ;;
+    esac
 }
 
 # -- the guest ----------------------------------------------------------------

@@ -46,7 +46,7 @@ int tidemark_version(struct tidemark *t, struct tidemark_version *ret);
 
 /**
  * tidemark_list() - the numbers of all tracked disks
- * @t: the handle
+ * @t: the control device
  * @ret_disks: allocated array in ascending order, freed by the caller; NULL if empty
  * @ret_count: how many
  */
@@ -57,7 +57,7 @@ int tidemark_info(struct tidemark *t, uint64_t disk, struct tidemark_info *ret);
 
 /**
  * tidemark_find() - a tracked disk by what a person would call it
- * @t: the handle
+ * @t: the control device
  * @name: a device path (also of a symbolic link), a device-mapper name, or a
  *	tracker UUID in text; without a slash it is never a path
  * @ret: what INFO says of it
@@ -68,8 +68,8 @@ int tidemark_find(struct tidemark *t, const char *name, struct tidemark_info *re
 
 /**
  * tidemark_seal() - end the epoch of all these disks at one instant
- * @t: the handle
- * @disks: the disks; .epoch and .owed are filled
+ * @t: the control device
+ * @disks: .disk says which; .epoch and .owed are filled
  * @count: how many, at most TIDEMARK_SEAL_MAX
  * @flags: enum tidemark_seal_flag
  * @timeout_ms: how long to wait for an older epoch to drain
@@ -83,13 +83,13 @@ int tidemark_wait(struct tidemark *t, uint64_t disk, uint64_t epoch, uint32_t ti
 
 /**
  * tidemark_runs() - a bitmap as runs of granules
- * @t: the handle
- * @disk: the disk's number
+ * @t: the control device
+ * @disk: its number
  * @which: enum tidemark_which
  * @first: the granule to begin with
  * @count: how many granules to look at; UINT64_MAX: to the end
- * @runs: filled in ascending order; no two of them touch
- * @capacity: how many @runs has room for, at least 1
+ * @runs: filled with the runs found
+ * @capacity: how many it has room for
  * @ret_filled: how many were found
  * @ret_next: the granule to go on with; the end of the range when all was seen
  */
@@ -216,7 +216,7 @@ struct tidemark_events;
 
 /**
  * tidemark_events_open() - subscribe; the descriptor becomes readable with events
- * @ret: the subscription, ended by tidemark_events_close()
+ * @ret: the subscription, to be closed by the caller
  *
  * Return: 0; -ENOENT: the module is not loaded; -EACCES; -ENOMEM.
  */
@@ -228,7 +228,7 @@ int tidemark_events_fd(struct tidemark_events *e);
 /**
  * tidemark_events_next() - the next event, without waiting
  * @e: the subscription
- * @ret: the event
+ * @ret: the event; it owns nothing
  *
  * Return: 0; -EAGAIN: none; -ENOBUFS: events were lost, ask tidemark_list() and
  * tidemark_info() again; the subscription goes on.

@@ -432,6 +432,8 @@ static void run__full_then_incremental(void **state)
 	assert_int_equal(w->report_disks[0].mode, FRAME_MODE_FULL);
 	assert_int_equal(w->progress.sent + w->progress.zero, 2 * SIZE);
 	assert_int_equal(w->progress.handled, 2 * SIZE);
+	assert_int_equal(fakes[0].released, GRANULES);
+	assert_int_equal(fakes[1].released, GRANULES);
 	replicas_are_at_seal(w);
 
 	fake_write(&fakes[0], 3, 0x77);
@@ -472,6 +474,8 @@ static void run__torn_epoch_is_closed_by_another_pass(void **state)
 	assert_int_equal(seal_calls, 2);
 	assert_int_equal(w->progress.passes, 2);
 	assert_int_equal(w->progress.torn, 1);
+	/* The second pass sends the difference, not everything again. */
+	assert_int_equal(w->progress.owed, 2 * SIZE + GRANULE);
 	/* The moment of the second seal: 0xee is there, 0xdd is not, but marked. */
 	assert_int_equal(fakes[0].at_seal[7 * GRANULE], 0xee);
 	replicas_are_at_seal(w);
