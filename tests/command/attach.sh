@@ -3,8 +3,7 @@
 #
 # tidemark attach, detach, disks, events: on real devices, with the real module.
 #
-#   tests/guest/run --kernel 6.1 --disk 64M --disk 64M --disk 64M -- \
-#           tests/command/attach.sh
+#   tests/command/attach.sh [KERNEL]
 set -u
 # shellcheck source-path=SCRIPTDIR source=lib.bash
 . "$(dirname "$0")/lib.bash"

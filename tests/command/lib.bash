@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 #
-# What the tests of the command share. They run inside a guest with three disks
-# of 64M or more:
+# What the tests of the command share. Each takes the kernel to boot as its only
+# argument, and runs itself inside a guest (or, with TIDEMARK_HOST=1, right here)
+# with three disks:
 #
 #   a   stacked upon, mounted, swapped to
 #   b c the segments of vm:   vm = b[2048+40960] + c[0+40960] + b[65536+20480]
+if [ -z "${TIDEMARK_GUEST:-}" ]; then
+	exec "$(dirname "${BASH_SOURCE[0]}")/../guest/run" --kernel "${1:-6.1}" --disk 64M \
+		--disk 64M --disk 64M -- "tests/command/$(basename "$0")"
+fi
 # shellcheck disable=SC2034 # used by those who source this file
 read -r a b c _ <<< "${TIDEMARK_DISKS:-}"
-[ -n "${c:-}" ] || { echo "1..0 # SKIP needs a guest with three disks in TIDEMARK_DISKS"; exit 0; }
+[ -n "${c:-}" ] || { echo "1..0 # SKIP needs three disks in TIDEMARK_DISKS"; exit 0; }
 
 tmp=$(mktemp -d)
 count=0 failed=0

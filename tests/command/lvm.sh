@@ -4,8 +4,7 @@
 # tidemark attach under a mounted LVM volume, and what becomes of the tracker
 # when LVM loads its own tables.
 #
-#   tests/guest/run --kernel 6.1 --disk 64M --disk 64M --disk 64M -- \
-#           tests/command/lvm.sh
+#   tests/command/lvm.sh [KERNEL]
 set -u
 # shellcheck source-path=SCRIPTDIR source=lib.bash
 . "$(dirname "$0")/lib.bash"

@@ -4,8 +4,7 @@
 # tidemark attach and detach, failing or killed at each request that they make
 # of the kernel: the device runs on, and what is left over is cleared away.
 #
-#   tests/guest/run --kernel 6.1 --disk 64M --disk 64M --disk 64M -- \
-#           tests/command/undo.sh
+#   tests/command/undo.sh [KERNEL]
 set -u
 # shellcheck source-path=SCRIPTDIR source=lib.bash
 . "$(dirname "$0")/lib.bash"
