@@ -118,6 +118,7 @@ $(BUILD)/helpers/%: $(BUILD)/obj/tests/helpers/%.o $(BUILD)/libagent.a $(BUILD)/
 
 ## tests:    build every test program
 tests: $(UNIT_BIN) $(HELPER_BIN)
+	@$(MAKE) --no-print-directory -C tests/module
 
 ## check:    install, build, run all tests; ends with "N passed, N failed, N skipped"
 check: deps

@@ -464,9 +464,9 @@ struct tidemark_count {
  * @runs: in: address of an array of struct tidemark_run
  *
  * RELEASE clears them from the owed bitmap, SETTLE from the sealed bitmap: both
- * need a drained epoch, since what has not landed was not read. MARK sets them in the current one, for
- * changes that were made while nobody tracked. All runs are checked before the
- * first bit is changed.
+ * need a drained epoch, since what has not landed was not read. MARK sets them
+ * in the current one, for changes that were made while nobody tracked. All runs
+ * are checked before the first bit is changed.
  */
 struct tidemark_ranges {
 	__u32 size;
@@ -582,7 +582,6 @@ enum tidemark_event {
  * @TIDEMARK_ATTR_NAME: NUL-terminated string
  * @TIDEMARK_ATTR_EPOCH: u64, the epoch that the event is about
  * @TIDEMARK_ATTR_GRANULES: u64, granules that the event is about
- * @__TIDEMARK_ATTR_MAX: one more than the last
  */
 enum tidemark_attr {
 	TIDEMARK_ATTR_UNSPEC,
@@ -593,6 +592,7 @@ enum tidemark_attr {
 	TIDEMARK_ATTR_NAME,
 	TIDEMARK_ATTR_EPOCH,
 	TIDEMARK_ATTR_GRANULES,
+	/* private: */
 	__TIDEMARK_ATTR_MAX,
 };
 

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "base/crash.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Documentation/replica.rst has a sentence on what each leaves behind. */
+static const char *const names[] = {
+	"begin-recorded",   /* the disk is in the database, nothing on disk yet */
+	"begin-created",    /* the partial file stands, without a byte of data */
+	"write",	    /* one chunk has been written */
+	"tables-written",   /* an overlay's tables are written, its header is not */
+	"disk-durable",	    /* one disk's bytes are durable under the partial name */
+	"disk-renamed",	    /* one disk has its final name */
+	"folders-synced",   /* all names are durable, the transaction has not begun */
+	"committed",	    /* the transaction is durable, nobody was told */
+	"told",		    /* DURABLE was sent */
+	"merge-begun",	    /* the raw replica has its new size */
+	"merge-copied",	    /* one piece was copied into the raw replica */
+	"merge-durable",    /* all pieces are, and durable */
+	"merge-recorded",   /* the database says so; the overlay still stands */
+	"merge-unlinked",   /* the overlay is gone */
+	NULL,
+};
+
+static const char *crash_name;
+static size_t crash_name_size;
+static atomic_int crash_left;
+
+__attribute__((constructor)) static void crash_setup(void)
+{
+	const char *value = getenv("TIDEMARK_CRASH");
+	const char *colon = value ? strchr(value, ':') : NULL;
+
+	if (!value || !*value)
+		return;
+	crash_name = value;
+	crash_name_size = colon ? (size_t)(colon - value) : strlen(value);
+	crash_left = colon ? (int)strtol(colon + 1, NULL, 10) : 1;
+}
+
+void crash_at(const char *name)
+{
+	if (!crash_name)
+		return;
+	if (strlen(name) != crash_name_size || memcmp(name, crash_name, crash_name_size))
+		return;
+	if (atomic_fetch_sub(&crash_left, 1) != 1)
+		return;
+	fprintf(stderr, "crash point %s\n", name);
+	_exit(137);
+}
+
+const char *const *crash_names(void)
+{
+	return names;
+}

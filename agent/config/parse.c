@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "config/parse.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <ini.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "config/value.h"
+
+#define LINE_SIZE 256
+#define MAX_PASSES 32
+#define TIMEOUT_S 60
+#define DRAIN_S 30
+#define COMMIT_S 600
+#define GRANULE_MIN 4096u
+#define GRANULE_MAX (4u << 20)
+#define GRANULE_DEFAULT (64u << 10)
+
+struct parse {
+	struct config *config;
+	const char *path;
+	FILE *file;
+	unsigned int line;
+	char section[LINE_SIZE]; /* inih cuts it off at 49 characters */
+	struct reason *reason;
+	int error;
+};
+
+/* -- keys ------------------------------------------------------------------- */
+
+static int set_text(char **where, const char *value)
+{
+	char *copy;
+
+	if (!*value)
+		return -EINVAL;
+	copy = strdup(value);
+	if (!copy)
+		return -ENOMEM;
+	free(*where);
+	*where = copy;
+	return 0;
+}
+
+static int set_path(char **where, const char *value)
+{
+	return value[0] == '/' ? set_text(where, value) : -EINVAL;
+}
+
+static int set_seconds(uint32_t *where, const char *value)
+{
+	uint32_t seconds;
+
+	if (value_uint(value, 1, 86400, &seconds))
+		return -EINVAL;
+	*where = seconds * 1000;
+	return 0;
+}
+
+static int agent_state_dir(void *object, const char *value)
+{
+	return set_path(&((struct config *)object)->state_dir, value);
+}
+
+static int agent_bus(void *object, const char *value)
+{
+	return set_text(&((struct config *)object)->bus, value);
+}
+
+static int agent_log(void *object, const char *value)
+{
+	return value_log_level(value, &((struct config *)object)->log_level);
+}
+
+static int receiver_listen(void *object, const char *value)
+{
+	struct config *c = object;
+	char *host;
+	int err = value_endpoint(value, &host, &c->listen_port);
+
+	if (err)
+		return err;
+	free(c->listen_host);
+	c->listen_host = host;
+	return 0;
+}
+
+static int receiver_store(void *object, const char *value)
+{
+	return set_path(&((struct config *)object)->store, value);
+}
+
+static int receiver_plain(void *object, const char *value)
+{
+	return value_bool(value, &((struct config *)object)->receiver_plain);
+}
+
+static int collection_replica(void *object, const char *value)
+{
+	struct config_collection *c = object;
+	char text[8];
+	char *host, *port;
+	uint16_t number;
+	int err = value_endpoint(value, &host, &number);
+
+	if (err)
+		return err;
+	snprintf(text, sizeof(text), "%u", number);
+	port = strdup(text);
+	if (!port) {
+		free(host);
+		return -ENOMEM;
+	}
+	free((char *)c->run.host);
+	free((char *)c->run.port);
+	c->run.host = host;
+	c->run.port = port;
+	return 0;
+}
+
+static int collection_plain(void *object, const char *value)
+{
+	return value_bool(value, &((struct config_collection *)object)->plain);
+}
+
+static int collection_max_passes(void *object, const char *value)
+{
+	return value_uint(value, 1, 10000, &((struct config_collection *)object)->run.max_passes);
+}
+
+static int collection_timeout(void *object, const char *value)
+{
+	return set_seconds(&((struct config_collection *)object)->run.timeout_ms, value);
+}
+
+static int collection_drain(void *object, const char *value)
+{
+	return set_seconds(&((struct config_collection *)object)->run.drain_ms, value);
+}
+
+static int collection_commit(void *object, const char *value)
+{
+	return set_seconds(&((struct config_collection *)object)->run.commit_ms, value);
+}
+
+static int disk_device(void *object, const char *value)
+{
+	struct run_disk *d = object;
+
+	return set_path((char **)&d->device, value);
+}
+
+static int disk_tracking(void *object, const char *value)
+{
+	struct run_disk *d = object;
+
+	if (strcmp(value, "kernel") != 0 && strcmp(value, "none") != 0)
+		return -EINVAL;
+	d->tracked = value[0] == 'k';
+	return 0;
+}
+
+static int disk_granule(void *object, const char *value)
+{
+	struct run_disk *d = object;
+
+	return value_size(value, GRANULE_MIN, GRANULE_MAX, &d->granule);
+}
+
+static int replica_path(void *object, const char *value)
+{
+	struct store_target *t = object;
+
+	return set_path((char **)&t->path, value);
+}
+
+static int replica_force(void *object, const char *value)
+{
+	return value_bool(value, &((struct store_target *)object)->force);
+}
+
+/* -- sections --------------------------------------------------------------- */
+
+/* Room for one more in an array of @size-byte members; NULL: out of memory. */
+static void *array_grow(void **array, size_t count, size_t size)
+{
+	void *grown = realloc(*array, (count + 1) * size);
+
+	if (!grown)
+		return NULL;
+	*array = grown;
+	return memset((char *)grown + count * size, 0, size);
+}
+
+static struct config_collection *collection_have(struct config *c, const char *name)
+{
+	struct config_collection *found = config_collection(c, name);
+	char *copy;
+
+	if (found)
+		return found;
+	copy = strdup(name);
+	if (copy)
+		found = array_grow((void **)&c->collections, c->collection_count, sizeof(*found));
+	if (!found) {
+		free(copy);
+		return NULL;
+	}
+	c->collection_count++;
+	found->run = (struct run_config){
+		.collection = copy,
+		.max_passes = MAX_PASSES,
+		.timeout_ms = TIMEOUT_S * 1000,
+		.drain_ms = DRAIN_S * 1000,
+		.commit_ms = COMMIT_S * 1000,
+	};
+	return found;
+}
+
+static int section_agent(struct config *c, const char *name, void **ret)
+{
+	*ret = c;
+	return 0;
+}
+
+static int section_receiver(struct config *c, const char *name, void **ret)
+{
+	c->receive = true;
+	*ret = c;
+	return 0;
+}
+
+static int section_collection(struct config *c, const char *name, void **ret)
+{
+	char names[1][NAME_SIZE];
+	int err = value_names(name, 1, names);
+
+	if (err)
+		return err;
+	*ret = collection_have(c, names[0]);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int section_disk(struct config *c, const char *name, void **ret)
+{
+	struct config_collection *collection;
+	char names[3][NAME_SIZE];
+	struct run_disk *d;
+	int err = value_names(name, 3, names);
+
+	if (err)
+		return err;
+	collection = collection_have(c, names[0]);
+	if (!collection)
+		return -ENOMEM;
+	d = (struct run_disk *)collection->run.disks;
+	for (size_t i = 0; i < collection->run.disk_count; i++, d++) {
+		if (strcmp(d->vm, names[1]) == 0 && strcmp(d->name, names[2]) == 0) {
+			*ret = d;
+			return 0;
+		}
+	}
+	if (collection->run.disk_count == FRAME_DISKS_MAX)
+		return -E2BIG;
+	d = array_grow((void **)&collection->run.disks, collection->run.disk_count, sizeof(*d));
+	if (!d)
+		return -ENOMEM;
+	collection->run.disk_count++;
+	d->vm = strdup(names[1]);
+	d->name = strdup(names[2]);
+	d->tracked = true;
+	d->granule = GRANULE_DEFAULT;
+	*ret = d;
+	return d->vm && d->name ? 0 : -ENOMEM;
+}
+
+static int section_replica(struct config *c, const char *name, void **ret)
+{
+	char names[3][NAME_SIZE];
+	struct store_target *t = c->targets;
+	int err = value_names(name, 3, names);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < c->target_count; i++, t++) {
+		if (strcmp(t->collection, names[0]) == 0 && strcmp(t->vm, names[1]) == 0 &&
+		    strcmp(t->disk, names[2]) == 0) {
+			*ret = t;
+			return 0;
+		}
+	}
+	t = array_grow((void **)&c->targets, c->target_count, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	c->target_count++;
+	t->collection = strdup(names[0]);
+	t->vm = strdup(names[1]);
+	t->disk = strdup(names[2]);
+	*ret = t;
+	return t->collection && t->vm && t->disk ? 0 : -ENOMEM;
+}
+
+struct key {
+	const char *name;
+	const char *expected;
+	int (*set)(void *object, const char *value);
+};
+
+struct section {
+	const char *name;
+	const char *expected; /* what follows the name; NULL: nothing */
+	int (*object)(struct config *c, const char *name, void **ret);
+	struct key keys[8];
+};
+
+#define A_PATH "an absolute path"
+#define YES_NO "yes or no"
+#define SECONDS "seconds, 1 to 86400"
+
+static const struct section sections[] = {
+	{ "agent", NULL, section_agent, {
+		{ "state_dir", A_PATH, agent_state_dir },
+		{ "bus", "system, none, or a D-Bus address", agent_bus },
+		{ "log", "error, warning, notice, info or debug", agent_log },
+	} },
+	{ "receiver", NULL, section_receiver, {
+		{ "listen", "ADDRESS:PORT", receiver_listen },
+		{ "store", A_PATH, receiver_store },
+		{ "plain", YES_NO, receiver_plain },
+	} },
+	{ "collection", "NAME", section_collection, {
+		{ "replica", "HOST:PORT", collection_replica },
+		{ "plain", YES_NO, collection_plain },
+		{ "max_passes", "1 to 10000", collection_max_passes },
+		{ "timeout", SECONDS, collection_timeout },
+		{ "drain_timeout", SECONDS, collection_drain },
+		{ "commit_timeout", SECONDS, collection_commit },
+	} },
+	{ "disk", "COLLECTION/VM/DISK", section_disk, {
+		{ "device", A_PATH, disk_device },
+		{ "tracking", "kernel or none", disk_tracking },
+		{ "granule", "4K to 4M, a power of two", disk_granule },
+	} },
+	{ "replica", "COLLECTION/VM/DISK", section_replica, {
+		{ "path", A_PATH, replica_path },
+		{ "force", YES_NO, replica_force },
+	} },
+};
+
+/* -- lines ------------------------------------------------------------------ */
+
+static int parse_fail(struct parse *p, int error, const char *wrong, const char *expected)
+{
+	if (!p->error)
+		p->error = reason_set(p->reason, error,
+				      error == -ENOMEM ? 0 : REASON_INVALID_PARAMETER,
+				      "%s:%u: %s, expected %s", p->path, p->line, wrong, expected);
+	return 0;
+}
+
+/* The section that the line is in, and its object. */
+static const struct section *parse_section(struct parse *p, void **ret)
+{
+	size_t word = strcspn(p->section, " ");
+	const char *rest = p->section + word + (p->section[word] == ' ');
+	char wrong[LINE_SIZE + 32];
+
+	snprintf(wrong, sizeof(wrong), "[%s]", p->section);
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
+		const struct section *s = &sections[i];
+		char expected[64];
+		int err;
+
+		if (strlen(s->name) != word || strncmp(s->name, p->section, word) != 0)
+			continue;
+		snprintf(expected, sizeof(expected), "[%s%s%s]", s->name, s->expected ? " " : "",
+			 s->expected ? s->expected : "");
+		err = !s->expected && *rest ? -EINVAL : s->object(p->config, rest, ret);
+		if (!err)
+			return s;
+		parse_fail(p, err, err == -ENOMEM ? "out of memory" : wrong, expected);
+		return NULL;
+	}
+	parse_fail(p, -EINVAL, wrong,
+		   "[agent], [receiver], [collection ...], [disk ...] or [replica ...]");
+	return NULL;
+}
+
+static int parse_key(void *arg, const char *unused, const char *name, const char *value)
+{
+	struct parse *p = arg;
+	const struct section *s;
+	char wrong[LINE_SIZE * 2];
+	char known[LINE_SIZE] = "";
+	void *object;
+
+	if (p->error)
+		return 0;
+	s = parse_section(p, &object);
+	if (!s)
+		return 0;
+	for (const struct key *k = s->keys; k->name; k++) {
+		int err;
+
+		if (strcmp(k->name, name) != 0) {
+			size_t used = strlen(known);
+
+			snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "",
+				 k->name);
+			continue;
+		}
+		err = k->set(object, value);
+		if (!err)
+			return 1;
+		snprintf(wrong, sizeof(wrong), "%s=%s", name, value);
+		return parse_fail(p, err, wrong, k->expected);
+	}
+	snprintf(wrong, sizeof(wrong), "%s= is unknown in [%s]", name, s->name);
+	return parse_fail(p, -EINVAL, wrong, known);
+}
+
+/*
+ * Lines for inih, with their number. Leading space is taken away, because inih
+ * would take an indented key for a further line of the value before it; a
+ * section's name is remembered whole.
+ */
+static char *parse_line(char *buf, int size, void *arg)
+{
+	struct parse *p = arg;
+	size_t length, space;
+	void *object;
+
+	if (p->error || !fgets(buf, size, p->file))
+		return NULL;
+	p->line++;
+	length = strlen(buf);
+	if (length + 1 == (size_t)size && buf[length - 1] != '\n') {
+		parse_fail(p, -EINVAL, "the line is too long", "at most 198 characters");
+		return NULL;
+	}
+	space = strspn(buf, " \t");
+	memmove(buf, buf + space, length - space + 1);
+	if (buf[0] == '[') {
+		length = strcspn(buf + 1, "]");
+		snprintf(p->section, sizeof(p->section), "%.*s", (int)length, buf + 1);
+		/* A section without keys counts, too. */
+		if (!parse_section(p, &object))
+			return NULL;
+	}
+	return buf;
+}
+
+int parse_file(struct config *c, const char *path, struct reason *reason)
+{
+	struct parse p = { .config = c, .path = path, .reason = reason };
+	int line;
+
+	p.file = fopen(path, "re");
+	if (!p.file)
+		return reason_set(reason, -errno, 0, "%s: %s", path, strerrordesc_np(errno));
+	line = ini_parse_stream(parse_line, &p, parse_key, &p);
+	if (!p.error && ferror(p.file))
+		p.error = reason_set(reason, -EIO, 0, "%s: cannot be read", path);
+	fclose(p.file);
+	if (!p.error && line > 0) {
+		p.line = line;
+		parse_fail(&p, -EINVAL, "not understood", "[SECTION] or KEY=VALUE");
+	}
+	return p.error;
+}
+
+int parse_folder(struct config *c, const char *path, struct reason *reason)
+{
+	char pattern[4096];
+	glob_t found;
+	int err = 0;
+
+	if (snprintf(pattern, sizeof(pattern), "%s.d/*.conf", path) >= (int)sizeof(pattern))
+		return reason_set(reason, -ENAMETOOLONG, 0, "%s: the path is too long", path);
+	/* glob() sorts; nothing found is nothing to do. */
+	if (glob(pattern, 0, NULL, &found) == 0) {
+		for (size_t i = 0; i < found.gl_pathc && !err; i++)
+			err = parse_file(c, found.gl_pathv[i], reason);
+		globfree(&found);
+	}
+	return err;
+}

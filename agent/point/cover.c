@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "point/cover.h"
+
+struct cover {
+	uint64_t size;
+	uint32_t unit;
+	uint64_t units;
+	uint64_t bits[];
+};
+
+int cover_create(uint64_t size, uint32_t unit, struct cover **ret)
+{
+	uint64_t units = u64_div_up(size, unit);
+	struct cover *c = calloc(1, sizeof(*c) + u64_div_up(units, 64) * sizeof(uint64_t));
+
+	if (!c)
+		return -ENOMEM;
+	c->size = size;
+	c->unit = unit;
+	c->units = units;
+	*ret = c;
+	return 0;
+}
+
+struct cover *cover_destroy(struct cover *c)
+{
+	free(c);
+	return NULL;
+}
+
+void cover_mark(struct cover *c, uint64_t offset, uint64_t span)
+{
+	uint64_t end = u64_min(u64_div_up(offset + span, c->unit), c->units);
+
+	for (uint64_t i = offset / c->unit; i < end; i++)
+		c->bits[i / 64] |= 1ull << i % 64;
+}
+
+/* The first unit at or after @i whose bit is @set. */
+static uint64_t cover_find(const struct cover *c, uint64_t i, bool set)
+{
+	while (i < c->units) {
+		uint64_t word = set ? c->bits[i / 64] : ~c->bits[i / 64];
+
+		word &= ~0ull << i % 64;
+		if (word)
+			return u64_min((i & ~63ull) + __builtin_ctzll(word), c->units);
+		i = (i & ~63ull) + 64;
+	}
+	return c->units;
+}
+
+bool cover_next_gap(const struct cover *c, uint64_t from, uint64_t *ret_offset,
+		    uint64_t *ret_span)
+{
+	uint64_t first = cover_find(c, from / c->unit, false);
+	uint64_t last;
+
+	if (first >= c->units)
+		return false;
+	last = cover_find(c, first, true);
+	*ret_offset = first * c->unit;
+	*ret_span = u64_min(last * c->unit, c->size) - *ret_offset;
+	return true;
+}

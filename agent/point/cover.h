@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A cover: which parts of a disk have been written. One bit for each cluster:
+ * 2 MiB of memory for each TiB at 64 KiB.
+ */
+#ifndef TIDEMARK_POINT_COVER_H
+#define TIDEMARK_POINT_COVER_H
+
+#include "base/util.h"
+
+struct cover;
+
+/** cover_create() - nothing is marked. @unit: bytes that a bit stands for */
+int cover_create(uint64_t size, uint32_t unit, struct cover **ret);
+/** cover_destroy() - NULL is ignored. Return: NULL */
+struct cover *cover_destroy(struct cover *c);
+
+/**
+ * cover_mark() - a region was written: whole units, unless it ends with the
+ * disk. A unit that is marked in part is marked.
+ */
+void cover_mark(struct cover *c, uint64_t offset, uint64_t span);
+
+/**
+ * cover_next_gap() - the first region at or after @from that is not marked
+ * @from: a multiple of the unit
+ *
+ * Return: true: it is at @ret_offset, @ret_span bytes to the next mark or the
+ * end of the disk; false: there is none.
+ */
+bool cover_next_gap(const struct cover *c, uint64_t from, uint64_t *ret_offset,
+		    uint64_t *ret_span);
+
+#endif

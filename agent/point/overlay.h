@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The overlay writer: a point of one disk as a qcow2 file over its raw replica.
+ *
+ * It decides where bytes go and keeps the tables; it does no I/O of its own, so
+ * that the caller's ring writes the data and a test needs no file. Data
+ * clusters are appended as they arrive. A cluster that is written again keeps
+ * its place, so two writes to it must be ordered by the caller.
+ *
+ * The file, from its start: header cluster (written last, so that a file whose
+ * writing was cut short is no qcow2 file), data clusters, L2 tables, L1 table,
+ * refcount blocks, refcount table.
+ *
+ * Memory: 8 bytes for each cluster that an L2 table in use covers (at 64 KiB
+ * 64 KiB of memory for each 512 MiB of the disk that was touched), and 8 bytes
+ * for each L1 entry, 32 MiB at most. A table that is zeroes throughout costs
+ * nothing. The tables in use are counted against a budget.
+ */
+#ifndef TIDEMARK_POINT_OVERLAY_H
+#define TIDEMARK_POINT_OVERLAY_H
+
+#include "base/util.h"
+
+#define OVERLAY_CLUSTER_MIN 4096u
+#define OVERLAY_CLUSTER_MAX 65536u
+#define OVERLAY_UUID_SIZE 16
+
+struct overlay;
+
+/** overlay_cluster() - the cluster size for a granule: no larger than 64 KiB */
+static inline uint32_t overlay_cluster(uint32_t granule)
+{
+	return granule < OVERLAY_CLUSTER_MAX ? granule : OVERLAY_CLUSTER_MAX;
+}
+
+/**
+ * struct overlay_config - what an overlay is to be
+ * @size: virtual size, bytes, a multiple of 512
+ * @cluster: bytes, a power of two, OVERLAY_CLUSTER_MIN to OVERLAY_CLUSTER_MAX
+ * @budget: bytes that tables may still take; counted down, may be shared by
+ *	several overlays of one thread, outlives them. Copied is the pointer.
+ */
+struct overlay_config {
+	uint64_t size;
+	uint32_t cluster;
+	uint64_t *budget;
+};
+
+/**
+ * struct overlay_label - what is known when it is finished
+ * @backing: name of the raw backing file, at most 1023 bytes, copied
+ * @tracker: UUID of the tracker that the data came from
+ * @epoch: that the point closes
+ * @point: its number
+ */
+struct overlay_label {
+	const char *backing;
+	uint8_t tracker[OVERLAY_UUID_SIZE];
+	uint64_t epoch;
+	uint64_t point;
+};
+
+/**
+ * overlay_judge() - can there be an overlay of these sizes?
+ *
+ * Return: 0; -EINVAL: a bound is broken; -EFBIG: the L1 table would be larger
+ * than QEMU opens (above 8 TiB with clusters of 4 KiB).
+ */
+int overlay_judge(uint64_t size, uint32_t cluster);
+
+/**
+ * overlay_create() - an overlay in which nothing is allocated
+ *
+ * Return: 0, as overlay_judge(), or -ENOMEM.
+ */
+int overlay_create(const struct overlay_config *config, struct overlay **ret);
+/** overlay_destroy() - NULL is ignored. Return: NULL */
+struct overlay *overlay_destroy(struct overlay *o);
+
+/**
+ * overlay_map() - where to write the first bytes of a region
+ * @offset: into the disk, a multiple of the cluster size
+ * @span: bytes; whole clusters, unless it ends with the disk
+ * @ret_offset: into the file
+ * @ret_length: whole clusters. Can be less than @span: call again for the rest.
+ *	Can be more, by less than a cluster, where the disk ends inside one:
+ *	the rest of that cluster is to be written as zeroes.
+ *
+ * Clusters are allocated as needed. Return: 0, -EINVAL (the region is not as
+ * described) or -ENOMEM.
+ */
+int overlay_map(struct overlay *o, uint64_t offset, uint64_t span, uint64_t *ret_offset,
+		uint64_t *ret_length);
+
+/** overlay_zero() - the region reads as zeroes; region and errors as overlay_map() */
+int overlay_zero(struct overlay *o, uint64_t offset, uint64_t span);
+
+/** overlay_end() - bytes of the file that data may have been written to */
+uint64_t overlay_end(const struct overlay *o);
+
+/**
+ * typedef overlay_write - write whole clusters
+ * @buf: aligned to 4096
+ *
+ * Return: 0 or a negative errno, which ends overlay_finish()
+ */
+typedef int (*overlay_write)(void *arg, const void *buf, size_t size, uint64_t offset);
+
+/**
+ * overlay_finish() - write the tables, and as the last thing the header
+ * @write: called with pieces of at most 1 MiB; the last call is the header's
+ * @ret_size: of the finished file, a multiple of the cluster size
+ *
+ * All data has been written before. The overlay can only be destroyed then.
+ */
+int overlay_finish(struct overlay *o, const struct overlay_label *label, overlay_write write,
+		   void *arg, uint64_t *ret_size);
+
+#endif

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "point/recover.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "point/file.h"
+
+struct recover {
+	const char *dir;
+	const struct catalog_disk *disks;
+	size_t count;
+	struct reason *reason;
+};
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+	size_t n = strlen(name), m = strlen(suffix);
+
+	return n > m && !strcmp(name + n - m, suffix);
+}
+
+bool recover_is_partial(const char *name)
+{
+	return has_suffix(name, ".partial");
+}
+
+bool recover_is_point(const char *name)
+{
+	const char *at = name;
+
+	if (strncmp(at, "point-", 6))
+		return false;
+	for (at += 6; isdigit((unsigned char)*at);)
+		at++;
+	return at > name + 6 && !strcmp(at, ".qcow2");
+}
+
+static const struct catalog_disk *recover_row(const struct recover *r, const char *collection,
+					      const char *vm, const char *disk)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		const struct catalog_disk *d = &r->disks[i];
+
+		if (!strcmp(d->collection, collection) && !strcmp(d->vm, vm) &&
+		    !strcmp(d->name, disk))
+			return d;
+	}
+	return NULL;
+}
+
+static int recover_unlink(const struct recover *r, const char *path)
+{
+	int err = file_unlink(path);
+
+	return err ? reason_set(r->reason, err, 0, "cannot remove %s: %s", path, strerror(-err))
+		   : 0;
+}
+
+static int recover_file(const struct recover *r, const char *folder, const char *name,
+			const struct catalog_disk *row)
+{
+	char path[STORE_PATH_MAX];
+
+	if (!recover_is_partial(name) && !recover_is_point(name))
+		return 0;
+	if (row && row->file[0] && !strcmp(row->file, name))
+		return 0;
+	if (file_path(path, sizeof(path), folder, name))
+		return 0; /* we cannot have made it */
+	return recover_unlink(r, path);
+}
+
+static void dir_closep(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+/*
+ * Walk down: the store's folder has collections, those have VMs, those have
+ * disks, and those have files. @names: what was passed on the way.
+ */
+static int recover_walk(const struct recover *r, const char *folder, const char *names[3],
+			unsigned int depth)
+{
+	_cleanup_(dir_closep) DIR *d = opendir(folder);
+	const struct catalog_disk *row = NULL;
+	struct dirent *e;
+	int err = 0;
+
+	if (!d) /* a file, say lost+found's neighbour: none of ours */
+		return 0;
+	if (depth == 3)
+		row = recover_row(r, names[0], names[1], names[2]);
+	while (!err && (e = readdir(d))) {
+		char path[STORE_PATH_MAX];
+
+		if (depth == 3) {
+			err = recover_file(r, folder, e->d_name, row);
+			continue;
+		}
+		if (strlen(e->d_name) >= NAME_SIZE || !name_valid(e->d_name) ||
+		    file_path(path, sizeof(path), folder, e->d_name))
+			continue;
+		if (e->d_type != DT_DIR && e->d_type != DT_UNKNOWN)
+			continue;
+		names[depth] = e->d_name;
+		err = recover_walk(r, path, names, depth + 1);
+	}
+	return err;
+}
+
+/*
+ * A raw replica in a file whose first point was never committed. It can stand
+ * under its final name, when the crash came between the rename and the
+ * transaction; what stood there before was given up when the seeding began.
+ */
+static int recover_seeding(const struct recover *r, const struct catalog_disk *d)
+{
+	char partial[STORE_PATH_MAX + 16];
+	int err;
+
+	if (d->state != CATALOG_SEEDING || d->device)
+		return 0;
+	snprintf(partial, sizeof(partial), "%s.partial", d->path);
+	err = recover_unlink(r, d->path);
+	return err ? err : recover_unlink(r, partial);
+}
+
+int recover_run(const char *dir, const struct catalog_disk *disks, size_t count,
+		struct reason *reason)
+{
+	struct recover r = { .dir = dir, .disks = disks, .count = count, .reason = reason };
+	const char *names[3];
+	int err = 0;
+
+	for (size_t i = 0; i < count && !err; i++)
+		err = recover_seeding(&r, &disks[i]);
+	return err ? err : recover_walk(&r, dir, names, 0);
+}

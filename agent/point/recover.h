@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Recovery: what lies in the store's folders and is not in the database is
+ * left over from a crash, and goes.
+ */
+#ifndef TIDEMARK_POINT_RECOVER_H
+#define TIDEMARK_POINT_RECOVER_H
+
+#include "point/catalog.h"
+
+/** recover_is_partial() - does a file of this name in a disk's folder never survive a start? */
+bool recover_is_partial(const char *name);
+/** recover_is_point() - is it "point-N.qcow2"? Such a file survives if it is in the database */
+bool recover_is_point(const char *name);
+
+/**
+ * recover_run() - clean a store
+ * @dir: of the store
+ * @disks: all rows
+ *
+ * Only files with names that we give are removed, and only three folders deep
+ * in the store, or where a row says that a replica was being begun.
+ */
+int recover_run(const char *dir, const struct catalog_disk *disks, size_t count,
+		struct reason *reason);
+
+#endif

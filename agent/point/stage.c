@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "point/stage.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/falloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/crash.h"
+#include "point/file.h"
+#include "point/stage-disk.h"
+
+int stage_create(struct store *store, const char *collection, struct stage **ret)
+{
+	struct stage *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	s->store = store;
+	s->budget = STAGE_TABLES_MAX;
+	snprintf(s->collection, sizeof(s->collection), "%s", collection);
+	err = catalog_next_point(store_catalog(store), collection, &s->point);
+	if (err) {
+		free(s);
+		return err;
+	}
+	*ret = s;
+	return 0;
+}
+
+static void stage_disk_free(struct stage_disk *d, bool drop)
+{
+	raw_close(&d->raw);
+	raw_close(&d->file);
+	overlay_destroy(d->overlay);
+	cover_destroy(d->cover);
+	if (drop && d->made) {
+		/* What cannot be removed now is removed at the next start. */
+		file_unlink(d->partial);
+		file_unlink(d->final);
+	}
+	free(d);
+}
+
+struct stage *stage_destroy(struct stage *s)
+{
+	bool drop;
+
+	if (!s)
+		return NULL;
+	/* The database may say that these files are the point: only a restart knows. */
+	drop = !s->committed && !catalog_poisoned(store_catalog(s->store));
+	for (uint32_t i = 0; i < s->count; i++)
+		stage_disk_free(s->disks[i], drop);
+	free(s->disks);
+	free(s);
+	return NULL;
+}
+
+/* -- open -------------------------------------------------------------------------- */
+
+/* The place of a disk's raw replica: as configured, or in the store. */
+static int stage_default_path(struct stage *s, const struct stage_disk_spec *spec,
+			      char ret[STORE_PATH_MAX])
+{
+	char folder[STORE_PATH_MAX];
+	int err = store_folder(s->store, s->collection, spec->vm, spec->disk, folder);
+
+	return err ? err : file_path(ret, STORE_PATH_MAX, folder, "replica.raw");
+}
+
+static int stage_gone(struct stage_disk *d, bool in_store, struct reason *reason)
+{
+	if (!in_store)
+		return reason_set(reason, -ENODEV, REASON_INVALID_STATE,
+				  "the replica %s is not there", d->row.path);
+	/* In the store there is nothing to wait for: begin anew. */
+	d->lost = true;
+	d->known = false;
+	return 0;
+}
+
+/*
+ * Is what the row describes still what is there? A device is known by its
+ * identity; with @force one that is not is as good as a new one.
+ */
+static int stage_judge_place(struct stage *s, struct stage_disk *d, const char *path, bool force,
+			     bool in_store, struct reason *reason)
+{
+	char identity[GUARD_IDENTITY_MAX];
+	int err;
+
+	if (strcmp(path, d->row.path)) {
+		if (!force && d->row.point)
+			return reason_set(reason, -EINVAL, REASON_INVALID_STATE,
+					  "the replica of %s/%s is %s, and is configured to be %s",
+					  d->spec.vm, d->spec.disk, d->row.path, path);
+		d->known = false;
+		return 0;
+	}
+	err = guard_identity(path, identity);
+	if (err == -ENOENT && d->row.state == CATALOG_SEEDING)
+		return 0;
+	if (err == -ENOENT)
+		return stage_gone(d, in_store, reason);
+	if (err)
+		return reason_set(reason, err, 0, "cannot examine %s: %s", path, strerror(-err));
+	if (!strcmp(identity, d->row.identity))
+		return 0;
+	if (!force && d->row.point)
+		return reason_set(reason, -ENODEV, REASON_INVALID_STATE,
+				  "%s is not the device that it was: %s then, %s now", path,
+				  d->row.identity, identity);
+	d->known = false;
+	return 0;
+}
+
+static int stage_find(struct stage *s, struct stage_disk *d, struct reason *reason)
+{
+	const struct store_target *t =
+		store_target(s->store, s->collection, d->spec.vm, d->spec.disk);
+	char path[STORE_PATH_MAX];
+	int found, err = 0;
+
+	found = catalog_find(store_catalog(s->store), s->collection, d->spec.vm, d->spec.disk,
+			     &d->row);
+	if (found < 0)
+		return reason_set(reason, found, REASON_FAILED, "cannot read the state file");
+	if (t)
+		snprintf(path, sizeof(path), "%s", t->path);
+	else
+		err = stage_default_path(s, &d->spec, path);
+	if (err)
+		return reason_set(reason, err, 0, "the path of the replica is too long");
+	d->known = found;
+	if (found)
+		err = stage_judge_place(s, d, path, t && t->force, !t, reason);
+	if (!d->known) {
+		d->row = (struct catalog_disk){ .state = CATALOG_SEEDING };
+		memcpy(d->row.path, path, sizeof(path));
+	}
+	return err;
+}
+
+static int stage_add(struct stage *s, struct stage_disk **ret)
+{
+	struct stage_disk **grown = realloc(s->disks, (s->count + 1) * sizeof(*grown));
+	struct stage_disk *d = calloc(1, sizeof(*d));
+
+	if (grown)
+		s->disks = grown;
+	if (!grown || !d) {
+		free(d);
+		return -ENOMEM;
+	}
+	d->raw = RAW_NONE;
+	d->file = RAW_NONE;
+	s->disks[s->count++] = d;
+	*ret = d;
+	return 0;
+}
+
+static bool stage_has(const struct stage *s, const struct stage_disk_spec *spec)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		if (!strcmp(s->disks[i]->spec.vm, spec->vm) &&
+		    !strcmp(s->disks[i]->spec.disk, spec->disk))
+			return true;
+	return false;
+}
+
+int stage_open(struct stage *s, uint32_t index, const struct stage_disk_spec *spec,
+	       struct stage_held *ret, struct reason *reason)
+{
+	struct stage_disk *d;
+	int err;
+
+	if (index != s->count || stage_has(s, spec))
+		return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
+				  "the disk %s/%s was opened twice", spec->vm, spec->disk);
+	err = stage_add(s, &d);
+	if (err)
+		return reason_set(reason, err, 0, "no memory for a disk");
+	d->spec = *spec;
+	err = stage_find(s, d, reason);
+	if (err)
+		return err;
+	*ret = (struct stage_held){ .lost = d->lost };
+	if (d->row.state == CATALOG_SEEDING || !d->row.point)
+		return 0;
+	ret->present = true;
+	ret->epoch = d->row.epoch;
+	ret->size = d->row.size;
+	ret->point = d->row.point;
+	/* A damaged one has none: the sender sees a tracker that is not its own and compares. */
+	memcpy(ret->tracker, d->row.tracker, sizeof(ret->tracker));
+	return 0;
+}
+
+/* An overlay's file grows in steps of this, so that writes seldom extend it. */
+#define STAGE_GROW MIB(32)
+
+/* -- the bytes ------------------------------------------------------------------------- */
+
+/* Grow the file ahead of its data: a write that extends a file waits for every other one. */
+static int stage_reserve(struct stage_disk *d)
+{
+	uint64_t end = overlay_end(d->overlay);
+	uint64_t want;
+
+	if (end <= d->reserved)
+		return 0;
+	want = u64_align(end, STAGE_GROW);
+	if (fallocate(d->file.fd, 0, d->reserved, want - d->reserved)) {
+		if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG) {
+			/* Not so much; is there room for what is needed now? */
+			want = end;
+			if (fallocate(d->file.fd, 0, d->reserved, want - d->reserved))
+				return -errno;
+		} else if (errno != EOPNOTSUPP && errno != ENOSYS) {
+			return -errno;
+		}
+	}
+	d->reserved = want;
+	return 0;
+}
+
+int stage_place(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,
+		struct raw_place *ret)
+{
+	struct stage_disk *d = s->disks[index];
+	struct raw_place place;
+	int err;
+
+	if (d->mode == STAGE_SEED) {
+		place = raw_place(&d->raw, offset, span);
+		if (d->cover)
+			cover_mark(d->cover, place.offset, place.length);
+		*ret = place;
+		return 0;
+	}
+	place.fd = d->file.fd;
+	err = overlay_map(d->overlay, offset, span, &place.offset, &place.length);
+	if (!err)
+		err = stage_reserve(d);
+	if (!err)
+		*ret = place;
+	return err;
+}
+
+int stage_zero(struct stage *s, uint32_t index, uint64_t offset, uint64_t span)
+{
+	struct stage_disk *d = s->disks[index];
+	int err;
+
+	if (d->mode != STAGE_SEED)
+		return overlay_zero(d->overlay, offset, span);
+	err = raw_zero(&d->raw, offset, span);
+	if (!err && d->cover)
+		cover_mark(d->cover, offset, span);
+	return err;
+}
+
+void stage_source(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,
+		  struct raw_place *ret)
+{
+	struct stage_disk *d = s->disks[index];
+
+	*ret = (struct raw_place){ .fd = -1, .offset = offset };
+	if (offset < d->raw.size)
+		*ret = raw_place(&d->raw, offset, u64_min(span, d->raw.size - offset));
+}
+
+/* -- end ------------------------------------------------------------------------------- */
+
+/* What was not sent of a first point is zero; a device has to be told so. */
+static int stage_zero_gaps(struct stage_disk *d, const struct merge_tick *tick)
+{
+	uint64_t offset = 0, span;
+
+	while (cover_next_gap(d->cover, offset, &offset, &span)) {
+		int err;
+
+		/* In pieces: some devices write every one of these zeroes. */
+		span = u64_min(span, MIB(64));
+		err = raw_zero(&d->raw, offset, span);
+		if (!err && tick && tick->call)
+			err = tick->call(tick->arg);
+		if (err)
+			return err;
+		offset += span;
+	}
+	return 0;
+}
+
+static int stage_end_seed(struct stage_disk *d, const struct merge_tick *tick)
+{
+	int err = d->cover ? stage_zero_gaps(d, tick) : 0;
+
+	return err ? err : raw_sync(&d->raw);
+}
+
+static int stage_write_tables(void *arg, const void *buf, size_t size, uint64_t offset)
+{
+	struct stage_disk *d = arg;
+
+	if (offset == 0)
+		crash_at("tables-written");
+	return file_write(d->file.fd, buf, size, offset);
+}
+
+static int stage_end_overlay(struct stage *s, struct stage_disk *d, uint64_t epoch)
+{
+	struct overlay_label label = { .epoch = epoch, .point = s->point };
+	const char *slash = strrchr(d->final, '/');
+	size_t folder = slash - d->final + 1;
+	uint64_t size;
+	int err;
+
+	/* In the same folder: by its name alone, so that the folder can be moved. */
+	label.backing = d->row.path;
+	if (!strncmp(d->row.path, d->final, folder) && !strchr(d->row.path + folder, '/'))
+		label.backing += folder;
+	memcpy(label.tracker, d->spec.tracker, sizeof(label.tracker));
+	err = overlay_finish(d->overlay, &label, stage_write_tables, d, &size);
+	if (!err && ftruncate(d->file.fd, size))
+		err = -errno;
+	return err ? err : raw_sync(&d->file);
+}
+
+int stage_end(struct stage *s, uint32_t index, uint64_t epoch, const struct merge_tick *tick,
+	      struct reason *reason)
+{
+	struct stage_disk *d = s->disks[index];
+	int err;
+
+	if (d->mode == STAGE_SEED)
+		err = stage_end_seed(d, tick);
+	else
+		err = stage_end_overlay(s, d, epoch);
+	if (err)
+		return reason_set(reason, err, REASON_FAILED,
+				  "the point of %s/%s could not be made durable: %s", d->spec.vm,
+				  d->spec.disk, strerror(-err));
+	d->epoch = epoch;
+	d->phase = DISK_ENDED;
+	crash_at("disk-durable");
+	return 0;
+}
+
+/* -- commit ---------------------------------------------------------------------------- */
+
+static int stage_rename(struct stage_disk *d, struct reason *reason)
+{
+	if (!d->made)
+		return 0;
+	if (rename(d->partial, d->final))
+		return reason_set(reason, -errno, REASON_FAILED, "cannot rename %s: %s",
+				  d->partial, strerror(errno));
+	crash_at("disk-renamed");
+	return 0;
+}
+
+static int stage_sync_name(struct stage_disk *d, struct reason *reason)
+{
+	int err = d->made ? file_sync_parent(d->final) : 0;
+
+	return err ? reason_set(reason, err, REASON_FAILED, "cannot sync the folder of %s: %s",
+				d->final, strerror(-err)) : 0;
+}
+
+static void stage_entry(const struct stage_disk *d, struct catalog_entry *ret)
+{
+	*ret = (struct catalog_entry){
+		.disk = d->row.id,
+		.size = d->spec.size,
+		.granule = d->spec.granule,
+		.epoch = d->epoch,
+	};
+	if (d->mode == STAGE_OVERLAY)
+		ret->file = strrchr(d->final, '/') + 1;
+	memcpy(ret->tracker, d->spec.tracker, sizeof(ret->tracker));
+}
+
+static int stage_record(struct stage *s, struct reason *reason)
+{
+	_cleanup_free_ struct catalog_entry *entries = calloc(s->count, sizeof(*entries));
+	size_t count = 0;
+	int err;
+
+	if (!entries)
+		return reason_set(reason, -ENOMEM, 0, "no memory for a commit");
+	for (uint32_t i = 0; i < s->count; i++)
+		if (s->disks[i]->phase == DISK_ENDED)
+			stage_entry(s->disks[i], &entries[count++]);
+	err = catalog_commit(store_catalog(s->store), s->collection, s->point, entries, count);
+	return err ? reason_set(reason, err, REASON_FAILED,
+				"the state file did not take the commit: %s", strerror(-err)) : 0;
+}
+
+/*
+ * All bytes are durable under partial names. Order, and what a crash after
+ * each step leaves:
+ *
+ * 1. the files get their final names: no row of the database names them yet,
+ *    so recovery removes them: the old point;
+ * 2. the folders are synced, so that a row can never name a file that a power
+ *    loss takes away;
+ * 3. one transaction says for all disks that this is the newest point. SQLite
+ *    makes it happen or not: the old point or the new one, for all disks.
+ */
+int stage_commit(struct stage *s, uint64_t *ret, struct reason *reason)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < s->count && !err; i++)
+		if (s->disks[i]->phase == DISK_ENDED)
+			err = stage_rename(s->disks[i], reason);
+	for (uint32_t i = 0; i < s->count && !err; i++)
+		if (s->disks[i]->phase == DISK_ENDED)
+			err = stage_sync_name(s->disks[i], reason);
+	if (err)
+		return err;
+	crash_at("folders-synced");
+	err = stage_record(s, reason);
+	if (err)
+		return err;
+	s->committed = true;
+	crash_at("committed");
+	*ret = s->point;
+	return 0;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The stage: a new point of a collection while it is under way.
+ *
+ * Each of its disks is either seeded (its first point: the raw replica itself
+ * is written, under a partial name where it is a file) or staged (an overlay
+ * over the raw replica, under a partial name). stage_commit() makes all of it
+ * the collection's newest point in one step; stage_destroy() without it leaves
+ * nothing behind.
+ *
+ * The data is written by the caller, at the places that stage_place() gives.
+ * Everything else is done here, and blocks.
+ *
+ * Threads: one thread at a time, which has claimed the collection.
+ */
+#ifndef TIDEMARK_POINT_STAGE_H
+#define TIDEMARK_POINT_STAGE_H
+
+#include "point/raw.h"
+#include "point/store.h"
+
+struct stage;
+
+/* Tables of overlays in memory, all disks of a stage together. */
+#define STAGE_TABLES_MAX GIB(1)
+
+/** enum stage_mode - how a disk is brought up to date */
+enum stage_mode {
+	STAGE_SEED,    /* the first point */
+	STAGE_OVERLAY, /* over what is there */
+	STAGE_READ,    /* nothing is changed */
+};
+
+/**
+ * struct stage_disk_spec - a disk as its sender describes it
+ * @vm: name
+ * @disk: name
+ * @tracker: UUID
+ * @size: bytes
+ * @granule: bytes
+ */
+struct stage_disk_spec {
+	char vm[NAME_SIZE];
+	char disk[NAME_SIZE];
+	uint8_t tracker[STORE_UUID_SIZE];
+	uint64_t size;
+	uint32_t granule;
+};
+
+/**
+ * struct stage_held - what is held of a disk
+ * @present: something; else the rest means nothing
+ * @lost: the database knows a replica in the store that is not there any more:
+ *	it begins anew, and somebody should be told
+ */
+struct stage_held {
+	bool present;
+	bool lost;
+	uint8_t tracker[STORE_UUID_SIZE];
+	uint64_t epoch;
+	uint64_t size;
+	uint64_t point;
+};
+
+/**
+ * stage_create() - a stage without disks
+ * @collection: claimed by the caller, until after stage_destroy()
+ */
+int stage_create(struct store *store, const char *collection, struct stage **ret);
+/** stage_destroy() - drop what was not committed. NULL is ignored. Return: NULL */
+struct stage *stage_destroy(struct stage *s);
+
+/**
+ * stage_open() - what is held of a disk; changes nothing
+ * @index: of the disk, from here on: one more than the last
+ *
+ * Return: 0; -ENODEV: its device is another one now, or gone; an errno.
+ */
+int stage_open(struct stage *s, uint32_t index, const struct stage_disk_spec *spec,
+	       struct stage_held *ret, struct reason *reason);
+
+/**
+ * stage_begin() - get ready to take a disk
+ * @force: take over what the place carries
+ *
+ * Points of the collection that are not merged have been merged before.
+ *
+ * Return: 0; -EEXIST, -EBUSY, -EROFS, -ENOSPC as guard_admit(); -EINVAL: the
+ * mode does not fit what is held; an errno.
+ */
+int stage_begin(struct stage *s, uint32_t index, enum stage_mode mode, bool force,
+		struct reason *reason);
+
+/**
+ * stage_place() - where to write the first bytes of a region
+ * @offset: a multiple of the cluster size (see overlay_cluster())
+ * @span: bytes; whole clusters unless it ends with the disk
+ * @ret: @length can be less than @span (call again for the rest), or more by
+ *	less than a cluster, where the disk ends inside of one: zeroes are to
+ *	be written there
+ *
+ * Return: 0 or a negative errno, -ENOSPC for one.
+ */
+int stage_place(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,
+		struct raw_place *ret);
+
+/** stage_zero() - a region reads as zeroes; no write to it is under way */
+int stage_zero(struct stage *s, uint32_t index, uint64_t offset, uint64_t span);
+
+/**
+ * stage_source() - where to read the newest committed bytes of a region
+ * @ret: @length can be less than @span; 0: zeroes from here to its end
+ */
+void stage_source(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,
+		  struct raw_place *ret);
+
+/**
+ * stage_end() - all of a disk has been written: make it durable
+ * @epoch: that the point closes
+ *
+ * No write is under way. A failure is final: the stage can only be destroyed.
+ */
+int stage_end(struct stage *s, uint32_t index, uint64_t epoch, const struct merge_tick *tick,
+	      struct reason *reason);
+
+/**
+ * stage_commit() - make the disks that were ended the collection's newest point
+ * @ret: its number
+ *
+ * Return: 0: it is, durably. Otherwise the older point stands, as far as can
+ * be known: see catalog_poisoned().
+ */
+int stage_commit(struct stage *s, uint64_t *ret, struct reason *reason);
+
+#endif

@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "point/store.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/crash.h"
+#include "point/catalog.h"
+#include "point/file.h"
+#include "point/recover.h"
+
+/* A name begins with a dot so that no collection can have it: see name_valid(). */
+#define STORE_LOCK ".lock"
+#define STORE_STATE ".state.db"
+
+/* struct claim - a collection that somebody has for himself */
+struct claim {
+	struct claim *next;
+	char collection[NAME_SIZE];
+	enum store_state activity;
+};
+
+/*
+ * @lock: covers @claims; @released is signalled when one of them goes
+ * @lock_fd: holds the lock on the store, for as long as it is open
+ */
+struct store {
+	char dir[STORE_PATH_MAX];
+	int lock_fd;
+	struct catalog *catalog;
+	struct store_target *targets;
+	size_t target_count;
+	pthread_mutex_t lock;
+	pthread_cond_t released;
+	struct claim *claims;
+};
+
+const char *store_state_name(enum store_state state)
+{
+	static const char *const names[] = {
+		[STORE_SEEDING] = "seeding",
+		[STORE_READY] = "ready",
+		[STORE_DAMAGED] = "damaged",
+		[STORE_RECEIVING] = "receiving",
+		[STORE_MERGING] = "merging",
+	};
+
+	return (size_t)state < ARRAY_SIZE(names) ? names[state] : "unknown";
+}
+
+/* -- open and close --------------------------------------------------------------- */
+
+static int store_lock_dir(struct store *s, struct reason *reason)
+{
+	char path[STORE_PATH_MAX];
+	int err = file_path(path, sizeof(path), s->dir, STORE_LOCK);
+
+	if (err)
+		return reason_set(reason, err, 0, "the store's path is too long");
+	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock_fd < 0)
+		return reason_set(reason, -errno, 0, "cannot open %s: %s", path, strerror(errno));
+	if (flock(s->lock_fd, LOCK_EX | LOCK_NB)) {
+		if (errno == EWOULDBLOCK)
+			return reason_set(reason, -EBUSY, 0, "another agent uses the store %s",
+					  s->dir);
+		return reason_set(reason, -errno, 0, "cannot lock %s: %s", path, strerror(errno));
+	}
+	return 0;
+}
+
+static int store_set_dir(struct store *s, const char *dir, struct reason *reason)
+{
+	char real[PATH_MAX];
+	int err = file_make_folder(dir);
+
+	if (err)
+		return reason_set(reason, err, 0, "cannot use %s as a store: %s", dir,
+				  strerror(-err));
+	/* Backing names and the database must hold whatever the working folder is. */
+	if (!realpath(dir, real))
+		return reason_set(reason, -errno, 0, "cannot use %s as a store: %s", dir,
+				  strerror(errno));
+	if (strlen(real) >= sizeof(s->dir))
+		return reason_set(reason, -ENAMETOOLONG, 0, "the store's path is too long");
+	memcpy(s->dir, real, strlen(real) + 1);
+	return 0;
+}
+
+static int store_copy_targets(struct store *s, const struct store_target *from, size_t count)
+{
+	s->targets = calloc(count + 1, sizeof(*s->targets));
+	if (!s->targets)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		struct store_target *t = &s->targets[i];
+
+		t->collection = strdup(from[i].collection);
+		t->vm = strdup(from[i].vm);
+		t->disk = strdup(from[i].disk);
+		t->path = strdup(from[i].path);
+		t->force = from[i].force;
+		s->target_count++;
+		if (!t->collection || !t->vm || !t->disk || !t->path)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int store_check_targets(const struct store *s, struct reason *reason)
+{
+	for (size_t i = 0; i < s->target_count; i++) {
+		const struct store_target *t = &s->targets[i];
+
+		if (!name_valid(t->collection) || !name_valid(t->vm) || !name_valid(t->disk))
+			return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
+					  "the target %s is for a disk with an invalid name",
+					  t->path);
+		if (t->path[0] != '/' || strlen(t->path) + sizeof(".partial") > STORE_PATH_MAX)
+			return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
+					  "the target %s is no absolute path", t->path);
+	}
+	return 0;
+}
+
+static int store_init(struct store *s, const char *dir, const char *state_path,
+		      const struct store_target *targets, size_t target_count,
+		      struct reason *reason)
+{
+	char path[STORE_PATH_MAX];
+	int err = store_copy_targets(s, targets, target_count);
+
+	if (!err)
+		err = store_check_targets(s, reason);
+	if (!err)
+		err = store_set_dir(s, dir, reason);
+	if (!err)
+		err = store_lock_dir(s, reason);
+	if (!err)
+		err = file_path(path, sizeof(path), s->dir, STORE_STATE);
+	if (!err)
+		err = catalog_open(state_path ? state_path : path, &s->catalog, reason);
+	return err;
+}
+
+int store_open(const char *dir, const char *state_path, const struct store_target *targets,
+	       size_t target_count, struct store **ret, struct reason *reason)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	pthread_condattr_t attr;
+	int err;
+
+	if (!s)
+		return reason_set(reason, -ENOMEM, 0, "no memory for a store");
+	s->lock_fd = -1;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->released, &attr);
+	pthread_condattr_destroy(&attr);
+	err = store_init(s, dir, state_path, targets, target_count, reason);
+	if (err) {
+		store_close(s);
+		return reason_set(reason, err, 0, "cannot open the store %s: %s", dir,
+				  strerror(-err));
+	}
+	*ret = s;
+	return 0;
+}
+
+struct store *store_close(struct store *s)
+{
+	if (!s)
+		return NULL;
+	catalog_close(s->catalog);
+	for (size_t i = 0; i < s->target_count; i++) {
+		free((char *)s->targets[i].collection);
+		free((char *)s->targets[i].vm);
+		free((char *)s->targets[i].disk);
+		free((char *)s->targets[i].path);
+	}
+	free(s->targets);
+	closep(&s->lock_fd);
+	pthread_cond_destroy(&s->released);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+	return NULL;
+}
+
+struct catalog *store_catalog(struct store *s)
+{
+	return s->catalog;
+}
+
+const struct store_target *store_target(struct store *s, const char *collection,
+					const char *vm, const char *disk)
+{
+	for (size_t i = 0; i < s->target_count; i++) {
+		const struct store_target *t = &s->targets[i];
+
+		if (!strcmp(t->collection, collection) && !strcmp(t->vm, vm) &&
+		    !strcmp(t->disk, disk))
+			return t;
+	}
+	return NULL;
+}
+
+/* -- folders ---------------------------------------------------------------------- */
+
+int store_folder(struct store *s, const char *collection, const char *vm, const char *disk,
+		 char ret[STORE_PATH_MAX])
+{
+	int n = snprintf(ret, STORE_PATH_MAX, "%s/%s/%s/%s", s->dir, collection, vm, disk);
+
+	/* Room for the longest name in it. */
+	return n < 0 || n + 32 > STORE_PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+int store_make_folder(struct store *s, const char *collection, const char *vm, const char *disk,
+		      struct reason *reason)
+{
+	char path[STORE_PATH_MAX];
+	int err = store_folder(s, collection, vm, disk, path);
+
+	for (char *slash = path + strlen(s->dir); slash && !err; ) {
+		slash = strchr(slash + 1, '/');
+		if (slash)
+			*slash = '\0';
+		err = file_make_folder(path);
+		if (!err)
+			err = file_sync_parent(path);
+		if (slash)
+			*slash = '/';
+	}
+	return err ? reason_set(reason, err, 0, "cannot make the folder %s: %s", path,
+				strerror(-err)) : 0;
+}
+
+/* -- claims ----------------------------------------------------------------------- */
+
+static struct claim *store_find_claim(struct store *s, const char *collection)
+{
+	struct claim *c = s->claims;
+
+	while (c && strcmp(c->collection, collection))
+		c = c->next;
+	return c;
+}
+
+static void deadline_in(struct timespec *ret, unsigned int ms)
+{
+	clock_gettime(CLOCK_MONOTONIC, ret);
+	ret->tv_sec += ms / 1000;
+	ret->tv_nsec += ms % 1000 * 1000000l;
+	if (ret->tv_nsec >= 1000000000l) {
+		ret->tv_sec++;
+		ret->tv_nsec -= 1000000000l;
+	}
+}
+
+static int store_claim_locked(struct store *s, struct claim *mine, unsigned int wait_ms,
+			      struct reason *reason)
+{
+	struct timespec deadline;
+	struct claim *other;
+
+	deadline_in(&deadline, wait_ms);
+	while ((other = store_find_claim(s, mine->collection)))
+		if (pthread_cond_timedwait(&s->released, &s->lock, &deadline) == ETIMEDOUT)
+			return reason_set(reason, -EBUSY, REASON_IN_USE,
+					  "the collection %s is in use here: %s",
+					  mine->collection, store_state_name(other->activity));
+	mine->next = s->claims;
+	s->claims = mine;
+	return 0;
+}
+
+int store_claim(struct store *s, const char *collection, unsigned int wait_ms,
+		struct reason *reason)
+{
+	struct claim *mine = calloc(1, sizeof(*mine));
+	int err;
+
+	if (!mine)
+		return reason_set(reason, -ENOMEM, 0, "no memory");
+	snprintf(mine->collection, sizeof(mine->collection), "%s", collection);
+	mine->activity = STORE_READY;
+	pthread_mutex_lock(&s->lock);
+	err = store_claim_locked(s, mine, wait_ms, reason);
+	pthread_mutex_unlock(&s->lock);
+	if (err)
+		free(mine);
+	return err;
+}
+
+void store_release(struct store *s, const char *collection)
+{
+	struct claim **at, *gone;
+
+	pthread_mutex_lock(&s->lock);
+	for (at = &s->claims; *at && strcmp((*at)->collection, collection);)
+		at = &(*at)->next;
+	gone = *at;
+	if (gone)
+		*at = gone->next;
+	pthread_cond_broadcast(&s->released);
+	pthread_mutex_unlock(&s->lock);
+	free(gone);
+}
+
+void store_activity(struct store *s, const char *collection, enum store_state activity)
+{
+	struct claim *c;
+
+	pthread_mutex_lock(&s->lock);
+	c = store_find_claim(s, collection);
+	if (c)
+		c->activity = activity;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static enum store_state store_activity_of(struct store *s, const char *collection)
+{
+	enum store_state activity = STORE_READY;
+	struct claim *c;
+
+	pthread_mutex_lock(&s->lock);
+	c = store_find_claim(s, collection);
+	if (c)
+		activity = c->activity;
+	pthread_mutex_unlock(&s->lock);
+	return activity;
+}
+
+/* -- recovery --------------------------------------------------------------------- */
+
+int store_recover(struct store *s, struct reason *reason)
+{
+	_cleanup_free_ struct catalog_disk *disks = NULL;
+	size_t count;
+	int err = catalog_list(s->catalog, NULL, false, &disks, &count);
+
+	if (err)
+		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
+	return recover_run(s->dir, disks, count, reason);
+}
+
+/* -- merging ---------------------------------------------------------------------- */
+
+/*
+ * The overlay cannot be read: what the point said is lost, and what is in the
+ * raw replica may be half of it. A comparison mends that. The file is kept
+ * aside under a name that nobody looks at.
+ */
+static void store_set_aside(struct store *s, const struct catalog_disk *d, const char *overlay)
+{
+	char aside[STORE_PATH_MAX + 16];
+
+	snprintf(aside, sizeof(aside), "%s.damaged", overlay);
+	catalog_damaged(s->catalog, d->id);
+	rename(overlay, aside);
+}
+
+static int store_merge_disk(struct store *s, const struct catalog_disk *d, struct ring *ring,
+			    const struct merge_tick *tick, struct reason *reason)
+{
+	const struct merge_want want = { d->size, d->point, d->epoch };
+	_cleanup_raw_ struct raw raw = RAW_NONE;
+	char folder[STORE_PATH_MAX], overlay[STORE_PATH_MAX], identity[GUARD_IDENTITY_MAX];
+	int err = store_folder(s, d->collection, d->vm, d->name, folder);
+
+	if (!err)
+		err = file_path(overlay, sizeof(overlay), folder, d->file);
+	if (!err)
+		err = guard_identity(d->path, identity);
+	if (err)
+		return reason_set(reason, err, 0, "cannot find the raw replica %s: %s", d->path,
+				  strerror(-err));
+	if (strcmp(identity, d->identity))
+		return reason_set(reason, -ENODEV, REASON_INVALID_STATE,
+				  "%s is not the device that it was: %s then, %s now",
+				  d->path, d->identity, identity);
+	err = raw_open(d->path, d->size, RAW_WRITE | RAW_EXCLUSIVE, &raw, reason);
+	if (err)
+		return err;
+	err = merge_run(overlay, &want, &raw, ring, tick, reason);
+	if (err == -EUCLEAN)
+		store_set_aside(s, d, overlay);
+	if (err)
+		return err;
+	err = catalog_merged(s->catalog, d->id);
+	if (err)
+		return reason_set(reason, err, REASON_FAILED, "cannot record that %s is merged",
+				  overlay);
+	crash_at("merge-recorded");
+	file_unlink(overlay);
+	crash_at("merge-unlinked");
+	return 0;
+}
+
+int store_merge_pending(struct store *s, const char *collection, struct ring *ring,
+			const struct merge_tick *tick, struct reason *reason)
+{
+	_cleanup_free_ struct catalog_disk *disks = NULL;
+	enum store_state before = store_activity_of(s, collection);
+	size_t count = 0;
+	int err = catalog_list(s->catalog, collection, true, &disks, &count);
+
+	if (err)
+		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
+	store_activity(s, collection, STORE_MERGING);
+	for (size_t i = 0; i < count && !err; i++)
+		err = store_merge_disk(s, &disks[i], ring, tick, reason);
+	store_activity(s, collection, before);
+	return err;
+}
+
+int store_pending(struct store *s, const char *after, char ret[NAME_SIZE])
+{
+	_cleanup_free_ struct catalog_disk *disks = NULL;
+	size_t count = 0;
+	int err = catalog_list(s->catalog, NULL, true, &disks, &count);
+
+	for (size_t i = 0; i < count && !err; i++)
+		if (strcmp(disks[i].collection, after) > 0) {
+			memcpy(ret, disks[i].collection, NAME_SIZE);
+			return 1;
+		}
+	return err;
+}
+
+/* -- status ----------------------------------------------------------------------- */
+
+static int store_openable(struct store *s, const struct catalog_disk *d,
+			  char ret[STORE_PATH_MAX])
+{
+	char folder[STORE_PATH_MAX];
+	int err;
+
+	if (d->state != CATALOG_READY || !d->point)
+		return -ENOENT;
+	if (!d->file[0]) {
+		memcpy(ret, d->path, STORE_PATH_MAX);
+		return 0;
+	}
+	err = store_folder(s, d->collection, d->vm, d->name, folder);
+	return err ? err : file_path(ret, STORE_PATH_MAX, folder, d->file);
+}
+
+int store_open_path(struct store *s, const char *collection, const char *vm, const char *disk,
+		    char ret[STORE_PATH_MAX])
+{
+	struct catalog_disk d;
+	int found = catalog_find(s->catalog, collection, vm, disk, &d);
+
+	if (found <= 0)
+		return found ? found : -ENOENT;
+	return store_openable(s, &d, ret);
+}
+
+static enum store_state store_state_of(struct store *s, const struct catalog_disk *d)
+{
+	if (d->state == CATALOG_SEEDING)
+		return STORE_SEEDING;
+	if (d->state == CATALOG_DAMAGED)
+		return STORE_DAMAGED;
+	return store_activity_of(s, d->collection);
+}
+
+int store_status(struct store *s, int (*cb)(const struct store_replica *replica, void *arg),
+		 void *arg)
+{
+	_cleanup_free_ struct catalog_disk *disks = NULL;
+	size_t count = 0;
+	int err = catalog_list(s->catalog, NULL, false, &disks, &count);
+
+	for (size_t i = 0; i < count && !err; i++) {
+		const struct catalog_disk *d = &disks[i];
+		struct store_replica r = {
+			.size = d->size,
+			.point = d->point,
+			.created = d->created,
+			.epoch = d->epoch,
+			.state = store_state_of(s, d),
+		};
+
+		memcpy(r.collection, d->collection, sizeof(r.collection));
+		memcpy(r.vm, d->vm, sizeof(r.vm));
+		memcpy(r.disk, d->name, sizeof(r.disk));
+		memcpy(r.tracker, d->tracker, sizeof(r.tracker));
+		if (store_openable(s, d, r.path))
+			r.path[0] = '\0';
+		err = cb(&r, arg);
+	}
+	return err;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The store: where replicas and their points lie on this host.
+ *
+ *   STORE/.lock                          held by the agent that uses the store
+ *   STORE/.state.db                      which points are committed
+ *   STORE/COLLECTION/VM/DISK/replica.raw the raw replica, unless configured elsewhere
+ *   STORE/COLLECTION/VM/DISK/point-N.qcow2     a point that is not merged yet
+ *   STORE/COLLECTION/VM/DISK/....partial         under way: no reader looks at it
+ *
+ * A file is what the database says it is: a point is committed when its
+ * transaction is, and whatever lies in these folders and is not in the
+ * database is left over from a crash and removed by store_recover().
+ * Documentation/replica.rst argues each step.
+ *
+ * Threads: all functions may be called from any thread. A collection's files
+ * belong to who has claimed it.
+ */
+#ifndef TIDEMARK_POINT_STORE_H
+#define TIDEMARK_POINT_STORE_H
+
+#include "base/name.h"
+#include "base/reason.h"
+#include "base/util.h"
+#include "point/merge.h"
+
+#define STORE_PATH_MAX 1024 /* with the NUL; QEMU takes backing names of 1023 bytes */
+#define STORE_UUID_SIZE 16
+
+struct catalog;
+struct catalog_disk;
+struct ring;
+struct store;
+
+/**
+ * struct store_target - a disk whose raw replica does not lie in the store
+ * @collection: of the disk
+ * @vm: of the disk
+ * @disk: its name
+ * @path: block device or file, absolute; a file's folder exists
+ * @force: take it over whatever it carries
+ */
+struct store_target {
+	const char *collection;
+	const char *vm;
+	const char *disk;
+	const char *path;
+	bool force;
+};
+
+/** enum store_state - of a replica */
+enum store_state {
+	STORE_SEEDING,	 /* its first point was begun and never committed */
+	STORE_READY,	 /* openable */
+	STORE_DAMAGED,	 /* a comparison will mend it; the reason was logged */
+	STORE_RECEIVING, /* openable, and a new point is under way */
+	STORE_MERGING,	 /* openable; its newest point goes into the raw replica */
+};
+
+/** store_state_name() - "seeding", "ready", "damaged", "receiving", "merging" */
+const char *store_state_name(enum store_state state);
+
+/**
+ * struct store_replica - a replica, for status lines
+ * @collection: of the disk
+ * @vm: of the disk
+ * @disk: its name
+ * @path: what to open now (qcow2 if it ends in .qcow2, else raw); "": nothing
+ * @size: bytes
+ * @point: number of the newest point, 0: none
+ * @created: when it was committed, seconds since 1970
+ * @tracker: UUID of the tracker that it came from
+ * @epoch: that it closed
+ * @state: of the replica
+ */
+struct store_replica {
+	char collection[NAME_SIZE];
+	char vm[NAME_SIZE];
+	char disk[NAME_SIZE];
+	char path[STORE_PATH_MAX];
+	uint64_t size;
+	uint64_t point;
+	int64_t created;
+	uint8_t tracker[STORE_UUID_SIZE];
+	uint64_t epoch;
+	enum store_state state;
+};
+
+/**
+ * store_open() - lock a store and open its state
+ * @dir: folder of the store; created if its parent exists
+ * @state_path: NULL: ".state.db" in @dir
+ * @targets: copied
+ *
+ * Return: 0; -EBUSY: another agent has it; or another errno. @reason is filled.
+ */
+int store_open(const char *dir, const char *state_path, const struct store_target *targets,
+	       size_t target_count, struct store **ret, struct reason *reason);
+/** store_close() - NULL is ignored. Return: NULL */
+struct store *store_close(struct store *s);
+
+/**
+ * store_recover() - remove what a crash left behind; before anything is claimed
+ *
+ * Unlinks partial files and points that were never committed. Points that were
+ * committed and not merged are left to store_merge_pending().
+ */
+int store_recover(struct store *s, struct reason *reason);
+
+/**
+ * store_claim() - have a collection for oneself
+ * @wait_ms: how long to wait for who has it
+ *
+ * Return: 0, or -EBUSY with @reason saying what is being done to it.
+ */
+int store_claim(struct store *s, const char *collection, unsigned int wait_ms,
+		struct reason *reason);
+void store_release(struct store *s, const char *collection);
+
+/**
+ * store_merge_pending() - merge what is committed and not merged
+ * @collection: claimed by the caller
+ * @ring: of this thread; what else is on it goes on
+ * @tick: asked between pieces; NULL is allowed
+ *
+ * Return: 0 (also when there is nothing to do) or a negative errno; the point
+ * stands as it was then, openable through its overlay.
+ */
+int store_merge_pending(struct store *s, const char *collection, struct ring *ring,
+			const struct merge_tick *tick, struct reason *reason);
+
+/**
+ * store_pending() - a collection that has something to merge
+ * @after: the last one that was returned, "" at first
+ * @ret: its name
+ *
+ * Return: 1: there is one, 0: no more, or a negative errno.
+ */
+int store_pending(struct store *s, const char *after, char ret[NAME_SIZE]);
+
+/** store_status() - every replica; as receiver_status() */
+int store_status(struct store *s, int (*cb)(const struct store_replica *replica, void *arg),
+		 void *arg);
+
+/**
+ * store_open_path() - where the openable replica of a disk is now
+ * @ret: its newest committed overlay, or the raw replica when that is merged
+ *
+ * Return: 0; -ENOENT: no such disk, or it has no point.
+ */
+int store_open_path(struct store *s, const char *collection, const char *vm, const char *disk,
+		    char ret[STORE_PATH_MAX]);
+
+/* -- for stages ----------------------------------------------------------------- */
+
+/** store_catalog() - the tables */
+struct catalog *store_catalog(struct store *s);
+
+/** store_target() - the configured place of a disk, NULL: it lies in the store */
+const struct store_target *store_target(struct store *s, const char *collection,
+					const char *vm, const char *disk);
+
+/** store_folder() - of a disk, absolute. Return: 0 or -ENAMETOOLONG */
+int store_folder(struct store *s, const char *collection, const char *vm, const char *disk,
+		 char ret[STORE_PATH_MAX]);
+
+/** store_make_folder() - make it, durably */
+int store_make_folder(struct store *s, const char *collection, const char *vm, const char *disk,
+		      struct reason *reason);
+
+/** store_activity() - what is being done to a claimed collection, for status */
+void store_activity(struct store *s, const char *collection, enum store_state activity);
+
+#endif

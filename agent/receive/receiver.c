@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "receive/receiver.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "receive/connection.h"
+#include "receive/refuse.h"
+#include "ring/ring.h"
+#include "wire/frame.h"
+
+#define RECEIVER_RING_DEPTH 32
+#define PEER_SIZE (NI_MAXHOST + NI_MAXSERV + 4)
+
+/*
+ * A peer that vanishes without a word is noticed by the kernel: after 15 s of
+ * silence it is asked, and after three unanswered questions the connection
+ * fails; bytes that it does not acknowledge fail it after 30 s. So a dead
+ * sender keeps its collection for half a minute at most.
+ */
+#define KEEPALIVE_IDLE_S 15
+#define KEEPALIVE_INTERVAL_S 5
+#define KEEPALIVE_COUNT 3
+#define UNACKNOWLEDGED_MS 30000
+
+/* struct service - a connection's thread; in the list until it was joined */
+struct service {
+	struct service *next;
+	struct receiver *receiver;
+	pthread_t thread;
+	int fd;
+	atomic_bool ended;
+	char peer[PEER_SIZE];
+};
+
+/*
+ * @stop: set once; every thread looks at it
+ * @wake_fd: readable when the accepting thread is to look
+ * @services: of the accepting thread alone
+ */
+struct receiver {
+	struct receiver_limits limits;
+	struct store *store;
+	struct connection_config connection;
+	atomic_bool stop;
+	int listen_fd;
+	int wake_fd;
+	uint16_t port;
+	pthread_t accept_thread;
+	pthread_t merge_thread;
+	bool accepting;
+	bool merging;
+	struct service *services;
+	unsigned int service_count;
+};
+
+/* -- listening ----------------------------------------------------------------------- */
+
+static int listen_on(const struct addrinfo *a)
+{
+	_cleanup_close_ int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+					a->ai_protocol);
+	int one = 1;
+
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+	    bind(fd, a->ai_addr, a->ai_addrlen) || listen(fd, 64))
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+static uint16_t port_of(int fd)
+{
+	struct sockaddr_storage address;
+	socklen_t size = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *)&address, &size))
+		return 0;
+	if (address.ss_family == AF_INET6)
+		return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+	return ntohs(((struct sockaddr_in *)&address)->sin_port);
+}
+
+static int receiver_listen(struct receiver *r, const struct receiver_config *config,
+			   struct reason *reason)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
+	const char *host = config->host ? config->host : "127.0.0.1";
+	struct addrinfo *list;
+	char port[8];
+	int err;
+
+	snprintf(port, sizeof(port), "%u", config->port);
+	err = getaddrinfo(host, port, &hints, &list);
+	if (err)
+		return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
+				  "%s is no address to listen on: %s", host, gai_strerror(err));
+	r->listen_fd = -EADDRNOTAVAIL;
+	for (struct addrinfo *a = list; a && r->listen_fd < 0; a = a->ai_next)
+		r->listen_fd = listen_on(a);
+	freeaddrinfo(list);
+	if (r->listen_fd < 0)
+		return reason_set(reason, r->listen_fd, REASON_NOT_AVAILABLE,
+				  "cannot listen on %s port %u: %s", host, config->port,
+				  strerror(-r->listen_fd));
+	r->port = port_of(r->listen_fd);
+	return 0;
+}
+
+/* -- connections --------------------------------------------------------------------- */
+
+static void *service_main(void *arg)
+{
+	struct service *s = arg;
+	uint64_t one = 1;
+
+	connection_run(&s->receiver->connection, s->fd, s->peer);
+	s->ended = true;
+	(void)!write(s->receiver->wake_fd, &one, sizeof(one));
+	return NULL;
+}
+
+/* Join what has ended, or, when stopping, everything. */
+static void receiver_reap(struct receiver *r, bool all)
+{
+	struct service **at = &r->services;
+
+	while (*at) {
+		struct service *s = *at;
+
+		if (!s->ended && !all) {
+			at = &s->next;
+			continue;
+		}
+		pthread_join(s->thread, NULL);
+		close(s->fd);
+		*at = s->next;
+		r->service_count--;
+		free(s);
+	}
+}
+
+static void socket_tune(int fd)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{ IPPROTO_TCP, TCP_NODELAY, 1 },
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S },
+		{ IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS },
+	};
+
+	/* None of these can fail on a TCP socket; without them all is slower, not wrong. */
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+}
+
+static void peer_name(const struct sockaddr_storage *address, socklen_t size, char ret[PEER_SIZE])
+{
+	char host[NI_MAXHOST], port[NI_MAXSERV];
+
+	if (getnameinfo((const struct sockaddr *)address, size, host, sizeof(host), port,
+			sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV))
+		snprintf(ret, PEER_SIZE, "a peer");
+	else
+		snprintf(ret, PEER_SIZE, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+static int receiver_serve(struct receiver *r, int fd, const char *peer)
+{
+	struct service *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	s->receiver = r;
+	s->fd = fd;
+	memcpy(s->peer, peer, PEER_SIZE);
+	err = pthread_create(&s->thread, NULL, service_main, s);
+	if (err) {
+		free(s);
+		return -err;
+	}
+	s->next = r->services;
+	r->services = s;
+	r->service_count++;
+	return 0;
+}
+
+static void receiver_accept(struct receiver *r)
+{
+	struct sockaddr_storage address;
+	socklen_t size = sizeof(address);
+	struct reason reason = { 0 };
+	char peer[PEER_SIZE];
+	int fd = accept4(r->listen_fd, (struct sockaddr *)&address, &size, SOCK_CLOEXEC);
+
+	if (fd < 0) {
+		/* Out of descriptors or memory: a moment, or this spins. */
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+			log_error("cannot accept a connection: %s", strerror(errno));
+			poll(NULL, 0, 100);
+		}
+		return;
+	}
+	peer_name(&address, size, peer);
+	socket_tune(fd);
+	if (r->service_count >= r->limits.connections)
+		reason_set(&reason, -EBUSY, REASON_IN_USE, "%u connections are served already",
+			   r->service_count);
+	else if (receiver_serve(r, fd, peer))
+		reason_set(&reason, -ENOMEM, REASON_NO_MEMORY, "no memory for a connection");
+	if (!reason.code)
+		return;
+	log_warning("%s: refused: %s", peer, reason.text);
+	refuse_send(fd, &reason);
+	close(fd);
+}
+
+static void *accept_main(void *arg)
+{
+	struct receiver *r = arg;
+	struct pollfd fds[] = {
+		{ .fd = r->listen_fd, .events = POLLIN },
+		{ .fd = r->wake_fd, .events = POLLIN },
+	};
+	uint64_t count;
+
+	while (!r->stop) {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+			continue;
+		if (fds[1].revents)
+			(void)!read(r->wake_fd, &count, sizeof(count));
+		receiver_reap(r, false);
+		if (fds[0].revents && !r->stop)
+			receiver_accept(r);
+	}
+	receiver_reap(r, true);
+	return NULL;
+}
+
+/* -- merging what was left over ------------------------------------------------------- */
+
+static int merge_stopping(void *arg)
+{
+	struct receiver *r = arg;
+
+	return r->stop ? -ECANCELED : 0;
+}
+
+static void merge_collection(struct receiver *r, const char *collection, struct ring *ring)
+{
+	struct merge_tick tick = { merge_stopping, r };
+	struct reason reason = { 0 };
+
+	/* In use: then who uses it merges, before anything else. */
+	if (store_claim(r->store, collection, 0, &reason))
+		return;
+	if (store_merge_pending(r->store, collection, ring, &tick, &reason))
+		log_error("%s: a committed point stays an overlay for now: %s", collection,
+			  reason.text);
+	store_release(r->store, collection);
+}
+
+static void *merge_main(void *arg)
+{
+	struct receiver *r = arg;
+	char collection[NAME_SIZE] = "";
+	struct ring *ring;
+
+	if (ring_create(&ring, RECEIVER_RING_DEPTH))
+		return NULL; /* connections will say so, and merge */
+	while (!r->stop && store_pending(r->store, collection, collection) > 0)
+		merge_collection(r, collection, ring);
+	ring_destroy(ring);
+	return NULL;
+}
+
+/* -- create, destroy ------------------------------------------------------------------ */
+
+static void limits_default(struct receiver_limits *l)
+{
+	l->connections = l->connections ? l->connections : 16;
+	l->disks = l->disks ? l->disks : FRAME_DISKS_MAX;
+	l->handshake_ms = l->handshake_ms ? l->handshake_ms : 10000;
+	l->idle_ms = l->idle_ms ? l->idle_ms : 60000;
+	l->busy_ms = l->busy_ms ? l->busy_ms : 8000;
+}
+
+static int receiver_start(struct receiver *r, struct reason *reason)
+{
+	int err = pthread_create(&r->accept_thread, NULL, accept_main, r);
+
+	r->accepting = !err;
+	if (!err) {
+		err = pthread_create(&r->merge_thread, NULL, merge_main, r);
+		r->merging = !err;
+	}
+	return err ? reason_set(reason, -err, 0, "cannot start a thread: %s", strerror(err)) : 0;
+}
+
+static int receiver_init(struct receiver *r, const struct receiver_config *config,
+			 struct reason *reason)
+{
+	int err;
+
+	if (!config->plain_allowed)
+		return reason_set(reason, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
+				  "nothing is received: TCP without TLS was not allowed by name");
+	r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (r->wake_fd < 0)
+		return reason_set(reason, -errno, 0, "cannot make an event descriptor");
+	err = store_open(config->store_dir, config->state_path, config->targets,
+			 config->target_count, &r->store, reason);
+	if (!err)
+		err = store_recover(r->store, reason);
+	if (!err)
+		err = receiver_listen(r, config, reason);
+	if (err)
+		return err;
+	r->connection = (struct connection_config){
+		.store = r->store,
+		.limits = &r->limits,
+		.stop = &r->stop,
+	};
+	return receiver_start(r, reason);
+}
+
+int receiver_create(const struct receiver_config *config, struct receiver **ret,
+		    struct reason *reason)
+{
+	struct receiver *r = calloc(1, sizeof(*r));
+	int err;
+
+	if (!r)
+		return reason_set(reason, -ENOMEM, 0, "no memory for a receiver");
+	r->listen_fd = -1;
+	r->wake_fd = -1;
+	r->limits = config->limits;
+	limits_default(&r->limits);
+	err = receiver_init(r, config, reason);
+	if (err) {
+		receiver_destroy(r);
+		return reason_set(reason, err, 0, "cannot receive: %s", strerror(-err));
+	}
+	*ret = r;
+	return 0;
+}
+
+struct receiver *receiver_destroy(struct receiver *r)
+{
+	uint64_t one = 1;
+
+	if (!r)
+		return NULL;
+	r->stop = true;
+	if (r->wake_fd >= 0)
+		(void)!write(r->wake_fd, &one, sizeof(one));
+	if (r->accepting)
+		pthread_join(r->accept_thread, NULL);
+	if (r->merging)
+		pthread_join(r->merge_thread, NULL);
+	closep(&r->listen_fd);
+	closep(&r->wake_fd);
+	store_close(r->store);
+	free(r);
+	return NULL;
+}
+
+uint16_t receiver_port(const struct receiver *r)
+{
+	return r->port;
+}
+
+int receiver_status(struct receiver *r,
+		    int (*cb)(const struct store_replica *replica, void *arg), void *arg)
+{
+	return store_status(r->store, cb, arg);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The receiver: listens, and serves one sender on each connection. A thread
+ * accepts; every connection has a thread and a ring of its own, so that none
+ * waits for another. Memory is bounded: RECEIVER_CONNECTION_MEMORY for each
+ * connection, plus 8 bytes for each cluster of the points under way.
+ */
+#ifndef TIDEMARK_RECEIVE_RECEIVER_H
+#define TIDEMARK_RECEIVE_RECEIVER_H
+
+#include "base/name.h"
+#include "base/reason.h"
+#include "point/store.h"
+
+#define RECEIVER_CONNECTION_MEMORY MIB(16)
+
+/**
+ * struct receiver_limits - 0 stands for the default
+ * @connections: served at a time (16); one more is told 32774 and closed
+ * @disks: in one job (FRAME_DISKS_MAX)
+ * @handshake_ms: from accept to the end of OPEN and BEGIN, for each wait (10 s)
+ * @idle_ms: without a byte from the peer, or a byte taken by it (60 s)
+ * @busy_ms: how long a new connection waits while its collection is in the
+ *	hands of another one, mostly a merge that is about to end (8 s)
+ */
+struct receiver_limits {
+	unsigned int connections;
+	unsigned int disks;
+	unsigned int handshake_ms;
+	unsigned int idle_ms;
+	unsigned int busy_ms;
+};
+
+/**
+ * struct receiver_config - copied by receiver_create()
+ * @host: address to listen on, numeric or a name; NULL: 127.0.0.1
+ * @port: 0: any, see receiver_port()
+ * @plain_allowed: TCP without TLS was asked for by name; without it, nothing
+ *	listens, for there is no other transport yet
+ * @store_dir: folder of the replicas, created if its parent exists
+ * @state_path: the state file; NULL: ".state.db" in @store_dir
+ * @limits: see struct receiver_limits
+ * @targets: disks whose raw replica does not lie in the store, see struct store_target
+ * @target_count: of them
+ */
+struct receiver_config {
+	const char *host;
+	uint16_t port;
+	bool plain_allowed;
+	const char *store_dir;
+	const char *state_path;
+	struct receiver_limits limits;
+	const struct store_target *targets;
+	size_t target_count;
+};
+
+struct receiver;
+
+/**
+ * receiver_create() - open the store, put it in order, and listen
+ * @reason: filled on failure
+ *
+ * Points that were committed and not merged when the agent ended are merged in
+ * the background from here on.
+ *
+ * Return: 0 or a negative errno.
+ */
+int receiver_create(const struct receiver_config *config, struct receiver **ret,
+		    struct reason *reason);
+
+/**
+ * receiver_destroy() - stop: connections end, points under way are dropped
+ *
+ * Waits for all threads; a merge stops at its next piece and goes on at the
+ * next start. NULL is ignored. Return: NULL
+ */
+struct receiver *receiver_destroy(struct receiver *r);
+
+/** receiver_port() - the port that is listened on */
+uint16_t receiver_port(const struct receiver *r);
+
+/**
+ * receiver_status() - every replica, in the order of collection, vm, disk
+ * @cb: called for each, from this thread; what it returns other than 0 ends it
+ *
+ * Any thread may call it. Return: 0, what @cb returned, or a negative errno.
+ */
+int receiver_status(struct receiver *r,
+		    int (*cb)(const struct store_replica *replica, void *arg), void *arg);
+
+#endif

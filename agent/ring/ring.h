@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The ring: all data I/O of the agent, by io_uring.
+ *
+ * One ring belongs to one thread. An operation is a struct ring_op inside the
+ * caller's own object; it is submitted, and its @done is called from
+ * ring_run() exactly once. Transfers are whole: a short read or write is
+ * continued inside, @done sees all bytes, fewer only at end of file (reads,
+ * receives), or a negative errno. Only this folder knows liburing.
+ */
+#ifndef TIDEMARK_RING_RING_H
+#define TIDEMARK_RING_RING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct ring;
+struct ring_op;
+
+/**
+ * typedef ring_done - an operation has ended
+ * @op: it may be submitted again, from here too
+ * @result: bytes transferred, 0 (fsync, timeout), or a negative errno;
+ *	-ECANCELED after ring_cancel()
+ */
+typedef void (*ring_done)(struct ring_op *op, int64_t result);
+
+#define RING_IOV_MAX 32
+
+/**
+ * struct ring_op - an operation; the caller sets @done, the rest is the ring's
+ * @done: called when it has ended
+ */
+struct ring_op {
+	ring_done done;
+	/* private */
+	uint8_t kind;
+	bool busy;
+	int fd;
+	uint64_t offset;
+	uint64_t moved;
+	uint32_t iov_count;
+	uint32_t iov_first;
+	struct iovec iov[RING_IOV_MAX];
+	union {
+		struct {
+			int64_t sec;
+			int64_t nsec;
+		} time;
+		uint64_t msg[7];
+	} u;
+};
+
+/**
+ * ring_create() - a ring for at most @depth operations at a time
+ *
+ * Return: 0; -EPERM, -ENOSYS: io_uring is not to be had; or another errno.
+ */
+int ring_create(struct ring **ret, unsigned int depth);
+/** ring_destroy() - end it; operations must have ended. NULL is ignored. Return: NULL */
+struct ring *ring_destroy(struct ring *r);
+
+/** ring_engine() - what is in use, for status lines: "io_uring", "io_uring (deferred)" */
+const char *ring_engine(const struct ring *r);
+
+/** ring_busy() - operations that have not ended */
+unsigned int ring_busy(const struct ring *r);
+
+/* Queue an operation. @op->done is set, @op is not busy. Never fails: errors reach done. */
+void ring_read(struct ring *r, struct ring_op *op, int fd, void *buf, size_t size,
+	       uint64_t offset);
+void ring_write(struct ring *r, struct ring_op *op, int fd, const void *buf, size_t size,
+		uint64_t offset);
+void ring_fsync(struct ring *r, struct ring_op *op, int fd);
+/* @iov is copied; at most RING_IOV_MAX parts */
+void ring_send(struct ring *r, struct ring_op *op, int fd, const struct iovec *iov,
+	       unsigned int count);
+/* Receives exactly @size bytes, or fewer at the end of the stream. */
+void ring_recv(struct ring *r, struct ring_op *op, int fd, void *buf, size_t size);
+/* Ends with 0 after @ms milliseconds. */
+void ring_timeout(struct ring *r, struct ring_op *op, uint64_t ms);
+/* Ends with the poll events when @fd is readable. */
+void ring_poll(struct ring *r, struct ring_op *op, int fd);
+
+/** ring_cancel() - ask a busy operation to end soon; its @done is called all the same */
+void ring_cancel(struct ring *r, struct ring_op *op);
+
+/**
+ * ring_run() - submit what is queued, wait for at least one end, call their @done
+ *
+ * Does not wait when nothing is busy.
+ *
+ * Return: 0, -EINTR, or a negative errno of the ring itself.
+ */
+int ring_run(struct ring *r);
+
+#endif

@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "send/conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "send/dial.h"
+
+#define CONN_TICK_MS 500
+#define CONN_LAST_WORDS_MS 2000
+/*
+ * A send is given this much, or one frame: enough for the network, and little
+ * enough that even a slow one ends sends often, which is how life is noticed.
+ */
+#define CONN_BATCH_BYTES (1u << 20)
+#define CONN_BATCH_ITEMS (RING_IOV_MAX / 2)
+
+struct conn {
+	struct ring *ring;
+	struct progress *progress;
+	struct reason *reason;
+	struct progress_meter meter;
+	int fd;
+	int error;
+	uint32_t timeout_ms;
+	char peer[128];
+
+	/* out */
+	struct conn_item *first;
+	struct conn_item **last;
+	struct conn_item *sending; /* the items of the send under way */
+	struct ring_op send_op;
+	uint64_t send_since;
+	uint64_t heard; /* when something was received last */
+	int broken; /* errno of a send that failed */
+	struct conn_item pong;
+	bool pong_busy;
+	struct conn_item ping;
+	bool ping_busy;
+	bool greeted; /* HELLO has been sent: others may follow */
+	bool closing;
+	bool deaf; /* nothing is received any more */
+
+	/* in */
+	struct ring_op recv_op;
+	struct frame_wire in_wire;
+	struct frame in;
+	bool in_body;
+	uint8_t *payload;
+	uint8_t awaited; /* enum frame_type, 0: nothing */
+	bool arrived;
+	struct frame arrived_frame;
+	uint8_t arrived_payload[FRAME_CONTROL_MAX];
+	conn_hashes on_hashes;
+	void *on_hashes_owner;
+
+	struct ring_op tick_op;
+	struct ring_op cancel_op;
+
+	struct reason unheard; /* after conn_abort(): the caller knows why already */
+};
+
+uint64_t conn_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+const char *conn_peer(const struct conn *c)
+{
+	return c->peer;
+}
+
+const void *conn_payload(const struct conn *c)
+{
+	return c->arrived_payload;
+}
+
+void conn_on_hashes(struct conn *c, conn_hashes handler, void *owner)
+{
+	c->on_hashes = handler;
+	c->on_hashes_owner = owner;
+}
+
+int conn_fail(struct conn *c, int error)
+{
+	if (!c->error)
+		c->error = error;
+	return c->error;
+}
+
+/* -- out -------------------------------------------------------------------- */
+
+static void conn_pump(struct conn *c)
+{
+	struct iovec iov[RING_IOV_MAX];
+	struct conn_item **end = &c->sending;
+	unsigned int count = 0;
+	size_t bytes = 0;
+
+	if (c->sending || !c->first || c->error || c->broken || c->closing)
+		return;
+	for (unsigned int n = 0; c->first && n < CONN_BATCH_ITEMS; n++) {
+		struct conn_item *item = c->first;
+		size_t size = FRAME_HEADER_SIZE + item->frame.length;
+
+		if (n && bytes + size > CONN_BATCH_BYTES)
+			break;
+		iov[count++] = (struct iovec){ &item->wire, FRAME_HEADER_SIZE };
+		if (item->frame.length)
+			iov[count++] = (struct iovec){ (void *)item->payload, item->frame.length };
+		bytes += size;
+		c->first = item->next;
+		item->next = NULL;
+		*end = item;
+		end = &item->next;
+	}
+	if (!c->first)
+		c->last = &c->first;
+	c->send_since = conn_now();
+	c->greeted = true;
+	ring_send(c->ring, &c->send_op, c->fd, iov, count);
+}
+
+static void conn_sent(struct ring_op *op, int64_t result)
+{
+	struct conn *c = container_of(op, struct conn, send_op);
+	struct conn_item *item = c->sending;
+
+	c->sending = NULL;
+	/*
+	 * A receiver that gives up says why and closes: the send fails, but the
+	 * reason lies in what was received. It has a moment to be heard.
+	 */
+	if (result < 0)
+		c->broken = result;
+	if (result > 0)
+		progress_add(&c->progress->wire, result);
+	while (item) {
+		struct conn_item *next = item->next;
+
+		if (item->sent)
+			item->sent(item);
+		item = next;
+	}
+	conn_pump(c);
+}
+
+void conn_queue(struct conn *c, struct conn_item *item)
+{
+	frame_encode(&item->frame, item->payload, &item->wire);
+	item->frame.checksum = le64_get(item->wire.checksum);
+	item->next = NULL;
+	*c->last = item;
+	c->last = &item->next;
+	conn_pump(c);
+}
+
+static void conn_pong_sent(struct conn_item *item)
+{
+	container_of(item, struct conn, pong)->pong_busy = false;
+}
+
+static void conn_ping_sent(struct conn_item *item)
+{
+	container_of(item, struct conn, ping)->ping_busy = false;
+}
+
+/* A disk of zeroes gives the network nothing to do for a while: say that we live. */
+static void conn_ping(struct conn *c)
+{
+	if (c->ping_busy)
+		return;
+	c->ping_busy = true;
+	c->ping = (struct conn_item){
+		.frame = { .type = FRAME_PING },
+		.sent = conn_ping_sent,
+	};
+	conn_queue(c, &c->ping);
+}
+
+/* -- in --------------------------------------------------------------------- */
+
+static void conn_receive_header(struct conn *c)
+{
+	c->in_body = false;
+	ring_recv(c->ring, &c->recv_op, c->fd, &c->in_wire, FRAME_HEADER_SIZE);
+}
+
+static int conn_fault(struct conn *c, int fault)
+{
+	return reason_set(c->reason, -EPROTO, REASON_FAILED,
+			  "the replica host %s sent a bad frame: %s", c->peer,
+			  frame_fault_text(fault));
+}
+
+/* A complete frame that is not what is awaited: 0, or a negative errno. */
+static int conn_dispatch(struct conn *c)
+{
+	struct frame_error e;
+
+	switch (c->in.type) {
+	case FRAME_PONG:
+		return 0;
+	case FRAME_PING:
+		/* One answer under way is an answer. */
+		if (c->pong_busy)
+			return 0;
+		c->pong_busy = true;
+		c->pong = (struct conn_item){
+			.frame = { .type = FRAME_PONG },
+			.sent = conn_pong_sent,
+		};
+		conn_queue(c, &c->pong);
+		return 0;
+	case FRAME_ERROR:
+		if (frame_error_decode(c->payload, c->in.length, &e) != FRAME_OK)
+			return conn_fault(c, FRAME_FAULT_PAYLOAD);
+		return reason_set(c->reason, -EREMOTEIO, e.code, "the replica host %s says: %s",
+				  c->peer, e.text);
+	case FRAME_HASHES:
+		if (c->on_hashes && c->on_hashes(c->on_hashes_owner, &c->in, c->payload) == 0)
+			return 0;
+		break;
+	}
+	if (c->in.flags & FRAME_SKIPPABLE)
+		return 0;
+	return reason_set(c->reason, -EPROTO, REASON_FAILED,
+			  "the replica host %s sent %s out of turn", c->peer,
+			  frame_type_name(c->in.type));
+}
+
+static int conn_take_frame(struct conn *c)
+{
+	int fault = frame_verify(&c->in_wire, c->payload);
+
+	if (fault)
+		return conn_fault(c, fault);
+	if (c->awaited && c->in.type == c->awaited) {
+		if (c->in.length > sizeof(c->arrived_payload))
+			return conn_fault(c, FRAME_FAULT_LENGTH);
+		memcpy(c->arrived_payload, c->payload, c->in.length);
+		c->arrived_frame = c->in;
+		c->arrived = true;
+		c->awaited = 0;
+		return 0;
+	}
+	return conn_dispatch(c);
+}
+
+static int conn_take_header(struct conn *c)
+{
+	int fault = frame_check(&c->in_wire, &c->in);
+
+	if (!fault && c->in.length > CONN_PAYLOAD_MAX)
+		fault = FRAME_FAULT_LENGTH;
+	return fault ? conn_fault(c, fault) : 0;
+}
+
+static int conn_received_bytes(struct conn *c, int64_t result)
+{
+	size_t wanted = c->in_body ? c->in.length : FRAME_HEADER_SIZE;
+	int err;
+
+	if (result < 0)
+		return reason_set(c->reason, result, REASON_NOT_AVAILABLE,
+				  "lost the connection to the replica host %s: %s", c->peer,
+				  strerrordesc_np(-result));
+	if ((size_t)result < wanted)
+		return reason_set(c->reason, -ECONNRESET, REASON_NOT_AVAILABLE,
+				  "the replica host %s closed the connection", c->peer);
+	progress_add(&c->progress->received, result);
+	c->heard = conn_now();
+	if (!c->in_body) {
+		err = conn_take_header(c);
+		if (err)
+			return err;
+		if (c->in.length) {
+			c->in_body = true;
+			ring_recv(c->ring, &c->recv_op, c->fd, c->payload, c->in.length);
+			return 0;
+		}
+	}
+	err = conn_take_frame(c);
+	if (!err)
+		conn_receive_header(c);
+	return err;
+}
+
+static void conn_received(struct ring_op *op, int64_t result)
+{
+	struct conn *c = container_of(op, struct conn, recv_op);
+	int err;
+
+	if (c->closing)
+		return;
+	err = conn_received_bytes(c, result);
+	if (err) {
+		c->deaf = true;
+		conn_fail(c, err);
+	}
+}
+
+/* -- the clock -------------------------------------------------------------- */
+
+static void conn_tick(struct ring_op *op, int64_t result)
+{
+	struct conn *c = container_of(op, struct conn, tick_op);
+	uint64_t now = conn_now();
+
+	if (c->closing)
+		return;
+	progress_tick(c->progress, &c->meter, now);
+	if (c->broken && now - c->send_since > CONN_LAST_WORDS_MS)
+		conn_fail(c, reason_set(c->reason, c->broken, REASON_NOT_AVAILABLE,
+					"lost the connection to the replica host %s: %s", c->peer,
+					strerrordesc_np(-c->broken)));
+	if (c->sending && now - c->send_since > c->timeout_ms)
+		conn_fail(c, reason_set(c->reason, -ETIMEDOUT, REASON_TIMEOUT,
+					"the replica host %s took nothing for %u s", c->peer,
+					c->timeout_ms / 1000));
+	if (c->on_hashes && now - c->heard > c->timeout_ms)
+		conn_fail(c, reason_set(c->reason, -ETIMEDOUT, REASON_TIMEOUT,
+					"the replica host %s said nothing for %u s", c->peer,
+					c->timeout_ms / 1000));
+	if (c->greeted && !c->sending && now - c->send_since > c->timeout_ms / 4)
+		conn_ping(c);
+	ring_timeout(c->ring, &c->tick_op, CONN_TICK_MS);
+}
+
+static void conn_cancelled(struct ring_op *op, int64_t result)
+{
+	struct conn *c = container_of(op, struct conn, cancel_op);
+
+	if (!c->closing)
+		conn_fail(c, reason_set(c->reason, -ECANCELED, REASON_FAILED, "stopped"));
+}
+
+/* -- life ------------------------------------------------------------------- */
+
+int conn_open(struct conn **ret, const struct conn_config *config, struct ring *ring,
+	      struct progress *progress, struct reason *reason)
+{
+	_cleanup_free_ struct conn *c = calloc(1, sizeof(*c));
+	_cleanup_free_ uint8_t *payload = malloc(CONN_PAYLOAD_MAX);
+	int fd;
+
+	if (!c || !payload)
+		return reason_set(reason, -ENOMEM, 0, "out of memory");
+	fd = dial(config->host, config->port, config->timeout_ms, config->cancel_fd, reason);
+	if (fd < 0)
+		return fd;
+	c->ring = ring;
+	c->progress = progress;
+	c->reason = reason;
+	c->fd = fd;
+	c->timeout_ms = config->timeout_ms;
+	c->payload = TAKE_PTR(payload);
+	c->last = &c->first;
+	snprintf(c->peer, sizeof(c->peer), "%s:%s", config->host, config->port);
+	c->send_op.done = conn_sent;
+	c->recv_op.done = conn_received;
+	c->tick_op.done = conn_tick;
+	c->cancel_op.done = conn_cancelled;
+	c->heard = c->send_since = conn_now();
+	conn_receive_header(c);
+	ring_timeout(ring, &c->tick_op, CONN_TICK_MS);
+	ring_poll(ring, &c->cancel_op, config->cancel_fd);
+	*ret = TAKE_PTR(c);
+	return 0;
+}
+
+struct conn *conn_close(struct conn *c)
+{
+	if (!c)
+		return NULL;
+	c->closing = true;
+	/* Ends a send and a receive under way, also those of a silent peer. */
+	shutdown(c->fd, SHUT_RDWR);
+	ring_cancel(c->ring, &c->tick_op);
+	ring_cancel(c->ring, &c->cancel_op);
+	while (ring_busy(c->ring) && ring_run(c->ring) != -EBADF)
+		;
+	close(c->fd);
+	free(c->payload);
+	free(c);
+	return NULL;
+}
+
+int conn_run(struct conn *c)
+{
+	int err;
+
+	if (c->error)
+		return c->error;
+	err = ring_run(c->ring);
+	if (err && err != -EINTR)
+		conn_fail(c, reason_set(c->reason, err, 0, "the ring failed: %s",
+					strerrordesc_np(-err)));
+	return c->error;
+}
+
+/* -- one frame, and waiting for one ----------------------------------------- */
+
+struct conn_call {
+	struct conn_item item;
+	bool sent;
+};
+
+static void conn_call_sent(struct conn_item *item)
+{
+	container_of(item, struct conn_call, item)->sent = true;
+}
+
+int conn_send(struct conn *c, struct frame *frame, const void *payload)
+{
+	struct conn_call call = {
+		.item = { .frame = *frame, .payload = payload, .sent = conn_call_sent },
+	};
+
+	if (c->error)
+		return c->error;
+	conn_queue(c, &call.item);
+	frame->checksum = call.item.frame.checksum;
+	while (!call.sent && !conn_run(c))
+		;
+	if (call.sent)
+		return c->error;
+	/*
+	 * The item is on this stack, so it must not be left behind: neither in the
+	 * queue, which nothing is taken from after a failure, nor in a send.
+	 */
+	c->first = NULL;
+	c->last = &c->first;
+	shutdown(c->fd, SHUT_RDWR);
+	while (c->sending && !call.sent && ring_run(c->ring) != -EBADF)
+		;
+	return c->error;
+}
+
+/* Until the frame that is awaited has arrived. */
+static int conn_await(struct conn *c, uint32_t timeout_ms, const char *what, struct frame *ret)
+{
+	uint64_t deadline = conn_now() + timeout_ms;
+
+	while (!c->arrived) {
+		if (conn_run(c))
+			return c->error;
+		if (!c->arrived && conn_now() > deadline)
+			return conn_fail(c, reason_set(c->reason, -ETIMEDOUT, REASON_TIMEOUT,
+						       "the replica host %s did not %s within %u s",
+						       c->peer, what, timeout_ms / 1000));
+	}
+	*ret = c->arrived_frame;
+	return 0;
+}
+
+int conn_ask(struct conn *c, struct frame *frame, const void *payload, uint8_t type,
+	     uint32_t timeout_ms, const char *what, struct frame *ret)
+{
+	int err;
+
+	/* First: the answer may be here as soon as the question is on its way. */
+	c->arrived = false;
+	c->awaited = type;
+	err = conn_send(c, frame, payload);
+	return err ? err : conn_await(c, timeout_ms, what, ret);
+}
+
+void conn_abort(struct conn *c)
+{
+	struct frame frame = { .type = FRAME_ABORT };
+
+	if (c->deaf || c->broken)
+		return;
+	/* The failure is the caller's own: frames can still be sent, but these not. */
+	c->first = NULL;
+	c->last = &c->first;
+	c->error = 0;
+	/* Completions come until the ring is empty, after this function too. */
+	c->reason = &c->unheard;
+	c->timeout_ms = CONN_LAST_WORDS_MS;
+	while (c->sending && !conn_run(c))
+		;
+	conn_send(c, &frame, NULL);
+	conn_fail(c, -ECANCELED);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A connection to a receiver, from the sender's end: frames out, in the order
+ * in which they are queued; frames in; a clock. No knowledge of what a run is.
+ *
+ * It belongs to one thread and works on that thread's ring. There is always a
+ * receive under way, so that the word of a receiver that gives up is heard at
+ * once, whatever is being sent. The first thing that goes wrong is kept in the
+ * reason given at the start, and every later call returns its errno.
+ */
+#ifndef TIDEMARK_SEND_CONN_H
+#define TIDEMARK_SEND_CONN_H
+
+#include "base/reason.h"
+#include "ring/ring.h"
+#include "send/progress.h"
+#include "wire/frame.h"
+
+struct conn;
+
+/**
+ * struct conn_item - a frame on its way out
+ * @frame: what to say; .checksum is filled in by conn_queue()
+ * @payload: @frame.length bytes that stay until @sent
+ * @sent: the item and its payload are free again; may be NULL
+ *
+ * The rest is the connection's.
+ */
+struct conn_item {
+	struct frame frame;
+	const void *payload;
+	void (*sent)(struct conn_item *item);
+	struct conn_item *next;
+	struct frame_wire wire;
+};
+
+/**
+ * typedef conn_hashes - a HASHES frame has come
+ * @owner: as given to conn_on_hashes()
+ * @f: its header; @hashes are f->length bytes, gone after the call
+ *
+ * Return: 0, or a negative errno: nobody has asked for this.
+ */
+typedef int (*conn_hashes)(void *owner, const struct frame *f, const void *hashes);
+
+/**
+ * struct conn_config - how to connect
+ * @host: name or address
+ * @port: number or service
+ * @timeout_ms: for connecting, and for how long the other end may be silent
+ *	when something is awaited from it
+ * @cancel_fd: an eventfd; when it becomes readable, all ends with -ECANCELED
+ */
+struct conn_config {
+	const char *host;
+	const char *port;
+	uint32_t timeout_ms;
+	int cancel_fd;
+};
+
+/** The largest payload that is taken from a receiver. */
+#define CONN_PAYLOAD_MAX 65536u
+
+/**
+ * conn_open() - connect
+ * @ring: of this thread, with room for four operations more than the caller's
+ * @progress: counts bytes on the wire
+ * @reason: where the first failure is kept
+ */
+int conn_open(struct conn **ret, const struct conn_config *config, struct ring *ring,
+	      struct progress *progress, struct reason *reason);
+
+/**
+ * conn_close() - hang up and wait for all operations of the ring, also the
+ * caller's, to end. NULL is ignored. Return: NULL
+ */
+struct conn *conn_close(struct conn *c);
+
+/** conn_peer() - "HOST:PORT", for sentences */
+const char *conn_peer(const struct conn *c);
+
+/** conn_queue() - send a frame after all that were queued before; cannot fail here */
+void conn_queue(struct conn *c, struct conn_item *item);
+
+/** conn_on_hashes() - who wants HASHES frames; NULL: nobody, they are an error */
+void conn_on_hashes(struct conn *c, conn_hashes handler, void *owner);
+
+/**
+ * conn_run() - let the ring go on until something has happened
+ *
+ * Return: 0, or the negative errno of the first failure.
+ */
+int conn_run(struct conn *c);
+
+/** conn_fail() - end the connection with an errno; the reason has been set */
+int conn_fail(struct conn *c, int error);
+
+/**
+ * conn_send() - send one frame and wait until it is on its way
+ * @frame: header; @payload: frame->length bytes, at most FRAME_CONTROL_MAX
+ *
+ * Everything that was queued before has been sent then, too. @frame->checksum
+ * is filled in.
+ */
+int conn_send(struct conn *c, struct frame *frame, const void *payload);
+
+/**
+ * conn_ask() - send a frame, wait for the frame that answers it
+ * @frame: as for conn_send()
+ * @type: of the answer
+ * @timeout_ms: for the answer, from when the question is on its way
+ * @what: for the sentence: "the replica did not ... within N s"
+ * @ret: the answer's header; its payload is at conn_payload() until the next call
+ */
+int conn_ask(struct conn *c, struct frame *frame, const void *payload, uint8_t type,
+	     uint32_t timeout_ms, const char *what, struct frame *ret);
+const void *conn_payload(const struct conn *c);
+
+/**
+ * conn_abort() - tell the receiver that the run is given up, if it can be told
+ *
+ * What is queued is dropped without its @sent being called. Only conn_close()
+ * may follow.
+ */
+void conn_abort(struct conn *c);
+
+/** conn_now() - milliseconds of the monotonic clock */
+uint64_t conn_now(void);
+
+#endif

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "send/progress.h"
+
+#include "base/util.h"
+
+static uint64_t load(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/*
+ * A further pass adds to what is owed, so the plain share would fall. What has
+ * been shown stands until the truth has caught up.
+ */
+static uint32_t progress_raise(struct progress *p, uint32_t permille)
+{
+	uint32_t best = atomic_load(&p->best);
+
+	while (permille > best) {
+		if (atomic_compare_exchange_weak(&p->best, &best, permille))
+			return permille;
+	}
+	return best;
+}
+
+void progress_read(struct progress *p, struct progress_view *ret)
+{
+	bool done = atomic_load(&p->done);
+	/* Read before @owed, which grows first: so that it is never above it. */
+	uint64_t handled = load(&p->handled);
+	uint64_t owed;
+	uint32_t permille;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	owed = u64_max(load(&p->owed), handled);
+	*ret = (struct progress_view){
+		.disk = load(&p->disk),
+		.marked = load(&p->marked),
+		.owed = owed,
+		.handled = handled,
+		.sent = load(&p->sent),
+		.zero = load(&p->zero),
+		.wire = load(&p->wire),
+		.received = load(&p->received),
+		.reads = load(&p->reads),
+		.different = load(&p->different),
+		.passes = atomic_load(&p->passes),
+		.torn = atomic_load(&p->torn),
+		.remaining = owed - handled,
+		.rate = done ? 0 : load(&p->rate),
+		.eta = UINT64_MAX,
+	};
+	if (done)
+		permille = 1000;
+	else
+		permille = owed ? (uint32_t)((long double)handled / owed * 999) : 0;
+	ret->permille = progress_raise(p, permille);
+	if (done)
+		ret->eta = 0;
+	else if (ret->rate)
+		ret->eta = u64_div_up(ret->remaining, ret->rate);
+}
+
+void progress_tick(struct progress *p, struct progress_meter *m, uint64_t now_ms)
+{
+	uint64_t handled = load(&p->handled);
+	uint64_t old = load(&p->rate);
+	uint64_t fresh;
+
+	if (m->started) {
+		if (now_ms <= m->ms)
+			return;
+		fresh = (handled - m->handled) * 1000 / (now_ms - m->ms);
+		atomic_store(&p->rate, old ? (old * 3 + fresh) / 4 : fresh);
+	}
+	m->started = true;
+	m->ms = now_ms;
+	m->handled = handled;
+}

@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "send/pump.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* Zeroes are sent as a span; one frame should still be a matter of seconds there. */
+#define ZERO_SPAN_MAX GIB(1)
+#define GRANULE_MIN 4096u
+#define GRANULES_MAX (PUMP_REGION / GRANULE_MIN)
+/* As many frames as a region has granules, the zeroes that came before, or large granules' parts. */
+#define SLOT_ITEMS (GRANULES_MAX + 1)
+#define PUMP_RUNS 256
+
+struct slot;
+
+struct slot_item {
+	struct conn_item item;
+	struct slot *slot;
+};
+
+/**
+ * struct slot - a region on its way
+ * @read: fills @buffer
+ * @pump: that it belongs to
+ * @buffer: slot_size() bytes, aligned
+ * @region: what is read
+ * @reading: the read has not ended
+ * @hashing: the replica's hashes have not come
+ * @queued: frames that the connection has and has not sent
+ * @used: items in use
+ * @hashes: the replica's, of each granule
+ * @hash_item: the request for them
+ * @items: frames of this region
+ */
+struct slot {
+	struct ring_op read;
+	struct pump *pump;
+	uint8_t *buffer;
+	struct plan_region region;
+	bool reading;
+	bool hashing;
+	unsigned int queued;
+	unsigned int used;
+	uint8_t hashes[GRANULES_MAX][FRAME_HASH_SIZE];
+	struct slot_item hash_item;
+	struct slot_item items[SLOT_ITEMS];
+};
+
+/*
+ * Slots are counted without end, slot n is slots[n % depth]:
+ * freed <= handled <= filled <= freed + depth.
+ */
+struct pump {
+	struct ring *ring;
+	struct progress *progress;
+	struct reason *reason;
+	pump_differ differ;
+	void *differ_owner;
+	unsigned int depth;
+	uint64_t filled;
+	uint64_t handled;
+	uint64_t freed;
+	struct slot *slots;
+	uint8_t *memory;
+
+	/* of the disk under way */
+	struct conn *conn;
+	struct pump_disk *disk;
+	struct plan plan;
+	struct plan_run page[PUMP_RUNS];
+	uint64_t next;
+	uint64_t zero_offset;
+	uint64_t zero_span;
+	struct plan_run done[PUMP_DEPTH_MAX]; /* read, not yet released */
+	size_t done_count;
+};
+
+static uint64_t slot_size(uint32_t granule)
+{
+	return u64_max(PUMP_REGION, granule);
+}
+
+static unsigned int pump_depth(uint32_t granule)
+{
+	uint64_t depth = PUMP_MEMORY / slot_size(granule);
+
+	return u64_min(u64_max(depth, PUMP_DEPTH_MIN), PUMP_DEPTH_MAX);
+}
+
+uint64_t pump_memory(uint32_t granule)
+{
+	return pump_depth(granule) * (slot_size(granule) + sizeof(struct slot));
+}
+
+static struct slot *pump_slot(struct pump *p, uint64_t n)
+{
+	return &p->slots[n % p->depth];
+}
+
+/* -- out -------------------------------------------------------------------- */
+
+static void slot_item_sent(struct conn_item *item)
+{
+	container_of(item, struct slot_item, item)->slot->queued--;
+}
+
+static void slot_queue(struct slot *s, struct slot_item *i, const struct frame *f,
+		       const void *payload)
+{
+	*i = (struct slot_item){
+		.slot = s,
+		.item = { .frame = *f, .payload = payload, .sent = slot_item_sent },
+	};
+	s->queued++;
+	conn_queue(s->pump->conn, &i->item);
+}
+
+/* What DATA and ZERO add to END. The checksum is known once the frame is queued. */
+static void disk_count(struct pump_disk *d, const struct frame *f)
+{
+	d->sent.frames++;
+	d->sent.bytes += f->span;
+	d->sent.digest += frame_digest(f);
+}
+
+static void slot_send(struct slot *s, uint8_t type, uint64_t offset, uint64_t span,
+		      const void *payload)
+{
+	struct slot_item *i = &s->items[s->used++];
+	struct pump_disk *d = s->pump->disk;
+	struct frame f = {
+		.type = type,
+		.length = payload ? span : 0,
+		.disk = d->handle,
+		.offset = offset,
+		.span = span,
+		.epoch = d->source->epoch,
+	};
+
+	slot_queue(s, i, &f, payload);
+	disk_count(d, &i->item.frame);
+	progress_add(payload ? &s->pump->progress->sent : &s->pump->progress->zero, span);
+}
+
+static void slot_flush_zero(struct slot *s)
+{
+	struct pump *p = s->pump;
+
+	if (p->zero_span)
+		slot_send(s, FRAME_ZERO, p->zero_offset, p->zero_span, NULL);
+	p->zero_span = 0;
+}
+
+/* Hold zeroes back as long as they go on: they cost no memory. */
+static void slot_zero(struct slot *s, uint64_t offset, uint64_t length)
+{
+	struct pump *p = s->pump;
+
+	if (p->zero_span &&
+	    (p->zero_offset + p->zero_span != offset || p->zero_span + length > ZERO_SPAN_MAX))
+		slot_flush_zero(s);
+	if (!p->zero_span)
+		p->zero_offset = offset;
+	p->zero_span += length;
+}
+
+static void slot_data(struct slot *s, uint64_t offset, uint64_t length)
+{
+	slot_flush_zero(s);
+	while (length) {
+		uint64_t n = u64_min(length, FRAME_PAYLOAD_MAX);
+
+		slot_send(s, FRAME_DATA, offset, n, s->buffer + (offset - s->region.offset));
+		offset += n;
+		length -= n;
+	}
+}
+
+/* -- a region that is complete ---------------------------------------------- */
+
+enum kind { KIND_SKIP, KIND_ZERO, KIND_DATA };
+
+static int slot_judge(struct slot *s, uint64_t index, const uint8_t *data, uint64_t length,
+		      enum kind *ret)
+{
+	struct pump *p = s->pump;
+	uint8_t hash[FRAME_HASH_SIZE];
+
+	if (p->disk->task != PUMP_SEND) {
+		granule_hash(data, length, hash);
+		*ret = KIND_SKIP;
+		if (memcmp(hash, s->hashes[index], sizeof(hash)) == 0)
+			return 0;
+		if (p->disk->task == PUMP_VERIFY)
+			return p->differ(p->differ_owner, p->disk, s->region.first + index, length);
+	}
+	*ret = bytes_are_zero(data, length) ? KIND_ZERO : KIND_DATA;
+	return 0;
+}
+
+/* Send what the region holds, granules of a kind that follow each other as one. */
+static int slot_handle(struct slot *s)
+{
+	uint32_t granule = s->pump->disk->source->granule;
+	uint64_t end = s->region.offset + s->region.length;
+	uint64_t data_from = s->region.offset;
+	uint64_t data = 0;
+
+	for (uint64_t i = 0; i < s->region.count; i++) {
+		uint64_t offset = s->region.offset + i * granule;
+		uint64_t length = u64_min(granule, end - offset);
+		enum kind kind = KIND_SKIP;
+		int err = slot_judge(s, i, s->buffer + i * granule, length, &kind);
+
+		if (err)
+			return err;
+		if (kind == KIND_DATA) {
+			if (!data)
+				data_from = offset;
+			data += length;
+			continue;
+		}
+		if (data)
+			slot_data(s, data_from, data);
+		data = 0;
+		if (kind == KIND_ZERO)
+			slot_zero(s, offset, length);
+	}
+	if (data)
+		slot_data(s, data_from, data);
+	progress_add(&s->pump->progress->handled, s->region.length);
+	return 0;
+}
+
+/* -- in --------------------------------------------------------------------- */
+
+static int pump_hashes(void *owner, const struct frame *f, const void *hashes)
+{
+	struct pump *p = owner;
+
+	for (uint64_t n = p->handled; n < p->filled; n++) {
+		struct slot *s = pump_slot(p, n);
+
+		if (!s->hashing || s->region.offset != f->offset)
+			continue;
+		if (f->disk != p->disk->handle || f->span != s->region.length ||
+		    f->length != s->region.count * FRAME_HASH_SIZE)
+			return -EPROTO;
+		memcpy(s->hashes, hashes, f->length);
+		s->hashing = false;
+		return 0;
+	}
+	return -EPROTO;
+}
+
+static void slot_read_done(struct ring_op *op, int64_t result)
+{
+	struct slot *s = container_of(op, struct slot, read);
+	struct pump *p = s->pump;
+
+	s->reading = false;
+	if (result != (int64_t)s->region.length) {
+		if (result >= 0)
+			result = -ENODATA;
+		conn_fail(p->conn, reason_set(p->reason, result, REASON_FAILED,
+					      "reading %" PRIu64 " bytes at %" PRIu64
+					      " of the disk failed: %s",
+					      s->region.length, s->region.offset,
+					      strerrordesc_np(-result)));
+		return;
+	}
+	progress_add(&p->progress->reads, 1);
+	if (p->disk->task != PUMP_VERIFY)
+		p->done[p->done_count++] = (struct plan_run){ s->region.first, s->region.count };
+}
+
+static void slot_start(struct slot *s, const struct plan_region *region)
+{
+	struct pump *p = s->pump;
+	struct frame request = {
+		.type = FRAME_HASH,
+		.disk = p->disk->handle,
+		.offset = region->offset,
+		.span = region->length,
+	};
+
+	s->region = *region;
+	s->used = 0;
+	s->reading = true;
+	s->hashing = p->disk->task != PUMP_SEND;
+	if (s->hashing)
+		slot_queue(s, &s->hash_item, &request, NULL);
+	ring_read(p->ring, &s->read, p->disk->source->fd, s->buffer, region->length,
+		  region->offset);
+}
+
+/* -- the pump --------------------------------------------------------------- */
+
+/* The next page of the plan. */
+static int pump_feed(struct pump *p)
+{
+	struct source *s = p->disk->source;
+	size_t filled = 0;
+	int err;
+
+	if (p->disk->task == PUMP_VERIFY) {
+		uint64_t all = u64_div_up(u64_min(p->disk->verify_size, s->size), s->granule);
+
+		if (p->next < all) {
+			p->page[0] = (struct plan_run){ p->next, all - p->next };
+			filled = 1;
+			p->next = all;
+		}
+	} else if (p->next < source_granules(s)) {
+		err = s->ops->runs(s, p->next, p->page, PUMP_RUNS, &filled, &p->next);
+		if (err)
+			return err;
+	}
+	if (!filled && (p->disk->task == PUMP_VERIFY || p->next >= source_granules(s))) {
+		plan_finish(&p->plan);
+		return 0;
+	}
+	return plan_feed(&p->plan, p->page, filled);
+}
+
+/* Start reads while there are regions and slots. Return: 1: more to come, 0: all started. */
+static int pump_fill(struct pump *p)
+{
+	struct plan_region region;
+
+	while (p->filled < p->freed + p->depth) {
+		int answer = plan_next(&p->plan, &region);
+		int err;
+
+		switch (answer) {
+		case PLAN_END:
+			return 0;
+		case PLAN_MORE:
+			err = pump_feed(p);
+			if (err)
+				return err;
+			break;
+		case PLAN_REGION:
+			slot_start(pump_slot(p, p->filled++), &region);
+			break;
+		}
+	}
+	return 1;
+}
+
+/*
+ * Release at once, in one call for all reads that have ended together. Until
+ * then a write to one of these granules tears the epoch, although it can do no
+ * harm any more: the sooner the better.
+ */
+static int pump_release(struct pump *p)
+{
+	struct source *s = p->disk->source;
+	size_t count = p->done_count;
+
+	p->done_count = 0;
+	return count ? s->ops->release(s, p->done, count) : 0;
+}
+
+static int pump_handle(struct pump *p)
+{
+	while (p->handled < p->filled) {
+		struct slot *s = pump_slot(p, p->handled);
+		int err;
+
+		if (s->reading || s->hashing)
+			break;
+		err = slot_handle(s);
+		if (err)
+			return err;
+		p->handled++;
+	}
+	while (p->freed < p->handled && pump_slot(p, p->freed)->queued == 0)
+		p->freed++;
+	return 0;
+}
+
+/* Zeroes at the end of the disk: no slot is left to carry them. */
+static int pump_last_zero(struct pump *p)
+{
+	struct frame f = {
+		.type = FRAME_ZERO,
+		.disk = p->disk->handle,
+		.offset = p->zero_offset,
+		.span = p->zero_span,
+		.epoch = p->disk->source->epoch,
+	};
+	int err;
+
+	if (!p->zero_span)
+		return 0;
+	p->zero_span = 0;
+	err = conn_send(p->conn, &f, NULL);
+	if (err)
+		return err;
+	disk_count(p->disk, &f);
+	progress_add(&p->progress->zero, f.span);
+	return 0;
+}
+
+static int pump_loop(struct pump *p)
+{
+	int more, err;
+
+	for (;;) {
+		more = pump_fill(p);
+		if (more < 0)
+			return more;
+		if (!more && p->handled == p->filled)
+			break;
+		err = conn_run(p->conn);
+		if (!err)
+			err = pump_release(p);
+		if (!err)
+			err = pump_handle(p);
+		if (err)
+			return err;
+	}
+	/* The next disk's slots count their frames for that disk: have none left. */
+	while (p->freed < p->filled) {
+		err = conn_run(p->conn);
+		if (!err)
+			err = pump_handle(p);
+		if (err)
+			return err;
+	}
+	return pump_last_zero(p);
+}
+
+int pump_disk_run(struct pump *p, struct conn *conn, struct pump_disk *disk)
+{
+	int err;
+
+	p->conn = conn;
+	p->disk = disk;
+	p->next = 0;
+	p->zero_span = 0;
+	p->done_count = 0;
+	plan_init(&p->plan, disk->source->size, disk->source->granule, PUMP_REGION);
+	conn_on_hashes(conn, disk->task == PUMP_SEND ? NULL : pump_hashes, p);
+	err = pump_loop(p);
+	conn_on_hashes(conn, NULL, NULL);
+	return err;
+}
+
+void pump_on_differ(struct pump *p, pump_differ differ, void *owner)
+{
+	p->differ = differ;
+	p->differ_owner = owner;
+}
+
+int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,
+		struct progress *progress, struct reason *reason)
+{
+	struct pump *p = calloc(1, sizeof(*p));
+	uint64_t size = slot_size(granule);
+
+	if (!p)
+		return -ENOMEM;
+	p->ring = ring;
+	p->progress = progress;
+	p->reason = reason;
+	p->depth = pump_depth(granule);
+	p->slots = calloc(p->depth, sizeof(*p->slots));
+	p->memory = aligned_alloc(IO_ALIGN, p->depth * size);
+	if (!p->slots || !p->memory) {
+		pump_destroy(p);
+		return -ENOMEM;
+	}
+	for (unsigned int i = 0; i < p->depth; i++) {
+		p->slots[i].pump = p;
+		p->slots[i].buffer = p->memory + i * size;
+		p->slots[i].read.done = slot_read_done;
+	}
+	*ret = p;
+	return 0;
+}
+
+struct pump *pump_destroy(struct pump *p)
+{
+	if (p) {
+		free(p->slots);
+		free(p->memory);
+		free(p);
+	}
+	return NULL;
+}

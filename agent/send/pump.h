@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The pump: moves what a plan names from disks to the connection.
+ *
+ *   plan -> [ slot | slot | slot | ... ] -> frames
+ *             read    read   sent
+ *
+ * A slot is a buffer and the read that fills it. Slots form a ring: filled in
+ * plan order, read all at once, handed on in plan order, freed when the network
+ * has taken their bytes. So reads run at the depth that a disk wants, the
+ * replica is written in disk order, neighbouring zeroes become one frame, and
+ * the slowest of disk, processor and network holds up the others without
+ * anything growing: memory is pump_memory() from start to end.
+ */
+#ifndef TIDEMARK_SEND_PUMP_H
+#define TIDEMARK_SEND_PUMP_H
+
+#include "send/conn.h"
+#include "send/source.h"
+
+struct pump;
+
+/** Buffers of one run, in bytes; more only if four granules need more. */
+#define PUMP_MEMORY MIB(8)
+/** Bytes of a region, more only for a single larger granule. */
+#define PUMP_REGION KIB(256)
+#define PUMP_DEPTH_MIN 4
+#define PUMP_DEPTH_MAX 32
+
+/** enum pump_task - what is done with what was read */
+enum pump_task {
+	PUMP_SEND,    /* owed granules: sent, released */
+	PUMP_COMPARE, /* owed granules: sent if they differ there, released */
+	PUMP_VERIFY,  /* all granules: told if they differ there, nothing sent */
+};
+
+/**
+ * struct pump_disk - a disk as the pump needs it
+ * @source: its bits and bytes
+ * @handle: its number on the wire
+ * @task: enum pump_task
+ * @sent: frames, bytes and digest so far; the pump adds to it
+ * @verify_size: PUMP_VERIFY: the granules up to here, the replica has no more
+ */
+struct pump_disk {
+	struct source *source;
+	uint32_t handle;
+	enum pump_task task;
+	struct frame_end sent;
+	uint64_t verify_size;
+};
+
+/**
+ * typedef pump_differ - PUMP_VERIFY: a granule differs
+ * @granule: its number
+ * @length: bytes
+ *
+ * Both hashes were taken before the call. Return: 0 or a negative errno, which
+ * ends the pump.
+ */
+typedef int (*pump_differ)(void *owner, struct pump_disk *disk, uint64_t granule,
+			   uint64_t length);
+
+/**
+ * pump_create() - buffers for disks of granules up to @granule bytes
+ * @ring: of this thread, with room for PUMP_DEPTH_MAX + 4 operations
+ */
+int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,
+		struct progress *progress, struct reason *reason);
+/** pump_destroy() - after conn_close(); NULL is ignored. Return: NULL */
+struct pump *pump_destroy(struct pump *p);
+
+/** pump_on_differ() - who is told of differences */
+void pump_on_differ(struct pump *p, pump_differ differ, void *owner);
+
+/**
+ * pump_disk_run() - move everything that a disk owes (PUMP_VERIFY: everything)
+ *
+ * Returns when all has been read and queued for sending, and the granules are
+ * released; what is queued is sent by the calls that follow.
+ */
+int pump_disk_run(struct pump *p, struct conn *conn, struct pump_disk *disk);
+
+/** pump_memory() - bytes of all buffers, for disks of granules up to @granule bytes */
+uint64_t pump_memory(uint32_t granule);
+
+#endif

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The wire: where sender and receiver meet, and nothing else.
+ *
+ * A connection carries one job: frames in both directions, each a header of 48
+ * bytes and at most FRAME_PAYLOAD_MAX bytes of payload. All numbers are
+ * little-endian. Documentation/wire.rst has it byte by byte.
+ *
+ *   sender                                receiver
+ *   HELLO  versions, features  ------->
+ *          <------- WELCOME    what was agreed
+ *   OPEN   disk: tracker, size ------->            once for each disk
+ *          <------- OPENED     what the replica holds of it
+ *   BEGIN  disk: mode          ------->            once for each disk
+ *          <------- BEGUN      ready to take it
+ *   HASH   region              ------->            compare and verify only
+ *          <------- HASHES     of its granules
+ *   DATA, ZERO                 ------->            any number, any order
+ *   PASS                       ------->            what follows may overwrite
+ *   END    disk: epoch, digest ------->            once for each disk
+ *   COMMIT                     ------->
+ *          <------- DURABLE    the point is committed, all disks in one step
+ *
+ * Either side may send ERROR (and close), PING (answered by PONG) at any time;
+ * the sender may ABORT a run. Unknown types are refused unless they carry
+ * FRAME_SKIPPABLE.
+ *
+ * This file encodes and validates; it does no I/O and allocates nothing.
+ * Nobody casts a received buffer to one of these structs before frame_check()
+ * has passed its header and, for payloads, the matching *_decode().
+ */
+#ifndef TIDEMARK_WIRE_FRAME_H
+#define TIDEMARK_WIRE_FRAME_H
+
+#include "base/name.h"
+#include "base/util.h"
+
+#define FRAME_MAGIC 0x4b4d4454u /* "TDMK" */
+#define FRAME_VERSION 1
+#define FRAME_HEADER_SIZE 48
+#define FRAME_PAYLOAD_MAX (1u << 20)
+#define FRAME_TEXT_MAX 512
+#define FRAME_DISKS_MAX 1024 /* disks in one job; handles are 0 ... N-1 */
+#define FRAME_UUID_SIZE 16
+#define FRAME_HASH_SIZE 16 /* XXH3-128, canonical (big-endian) form */
+
+/** enum frame_type - what a frame is; 0 is never sent */
+enum frame_type {
+	FRAME_HELLO = 1,
+	FRAME_WELCOME = 2,
+	FRAME_OPEN = 3,
+	FRAME_OPENED = 4,
+	FRAME_BEGIN = 5,
+	FRAME_BEGUN = 6,
+	FRAME_DATA = 7,
+	FRAME_ZERO = 8,
+	FRAME_HASH = 9,
+	FRAME_HASHES = 10,
+	FRAME_PASS = 11,
+	FRAME_END = 12,
+	FRAME_COMMIT = 13,
+	FRAME_DURABLE = 14,
+	FRAME_ABORT = 15,
+	FRAME_ERROR = 16,
+	FRAME_PING = 17,
+	FRAME_PONG = 18,
+	FRAME_TYPE_MAX = FRAME_PONG,
+};
+
+enum frame_flag {
+	FRAME_SKIPPABLE = 1 << 0, /* may be ignored by who does not know its type */
+};
+
+/** enum frame_mode - how a disk is brought up to date, in BEGIN */
+enum frame_mode {
+	FRAME_MODE_FULL = 1,	    /* the replica is empty: written in place */
+	FRAME_MODE_INCREMENTAL = 2, /* what the tracker marked */
+	FRAME_MODE_COMPARE = 3,	    /* hashes first, then what differs */
+	FRAME_MODE_VERIFY = 4,	    /* hashes only, nothing is changed */
+};
+
+/** enum frame_fault - what is wrong with received bytes; the sentence is frame_fault_text() */
+enum frame_fault {
+	FRAME_OK = 0,
+	FRAME_FAULT_MAGIC = 1,
+	FRAME_FAULT_VERSION,
+	FRAME_FAULT_TYPE,
+	FRAME_FAULT_FLAGS,
+	FRAME_FAULT_LENGTH,
+	FRAME_FAULT_DISK,
+	FRAME_FAULT_RANGE,
+	FRAME_FAULT_CHECKSUM,
+	FRAME_FAULT_PAYLOAD,
+	FRAME_FAULT_ORDER, /* not now: used by sessions */
+	FRAME_FAULT_MAX = FRAME_FAULT_ORDER,
+};
+
+/**
+ * struct frame - a header in the machine's own form
+ * @type: enum frame_type
+ * @flags: enum frame_flag
+ * @length: bytes of payload
+ * @disk: handle of the disk that it is about, else 0
+ * @offset: DATA, ZERO, HASH, HASHES: bytes from the start of the disk
+ * @span: DATA, ZERO, HASH, HASHES: bytes of the disk; DATA: equals @length
+ * @epoch: DATA, ZERO, BEGIN, END: the tracker's epoch, else 0
+ * @checksum: of the frame, as received; frame_encode() computes its own
+ */
+struct frame {
+	uint8_t type;
+	uint16_t flags;
+	uint32_t length;
+	uint32_t disk;
+	uint64_t offset;
+	uint64_t span;
+	uint64_t epoch;
+	uint64_t checksum;
+};
+
+/** struct frame_wire - a header as it stands on the wire */
+struct frame_wire {
+	le32 magic;
+	uint8_t version;
+	uint8_t type;
+	le16 flags;
+	le32 length;
+	le32 disk;
+	le64 offset;
+	le64 span;
+	le64 epoch;
+	le64 checksum; /* XXH3-64 over the 40 bytes above and the payload */
+} __attribute__((packed));
+_Static_assert(sizeof(struct frame_wire) == FRAME_HEADER_SIZE, "the header is 48 bytes");
+
+/**
+ * frame_encode() - a header with its checksum
+ * @f: what to say; @f->length bytes of @payload follow it on the wire
+ * @payload: may be NULL when the length is 0
+ */
+void frame_encode(const struct frame *f, const void *payload, struct frame_wire *ret);
+
+/**
+ * frame_check() - validate a header, before anything is allocated or read
+ * @w: 48 bytes from the wire
+ * @ret: the header in the machine's form
+ *
+ * Everything that can be judged without the payload and without knowing the
+ * session: magic, version, type, flags, length against the type's bounds,
+ * disk handle, and that offset + span does not overflow and is in whole sectors.
+ *
+ * Return: FRAME_OK or a positive enum frame_fault.
+ */
+int frame_check(const struct frame_wire *w, struct frame *ret);
+
+/** frame_verify() - does the checksum match? FRAME_OK or FRAME_FAULT_CHECKSUM */
+int frame_verify(const struct frame_wire *w, const void *payload);
+
+/** frame_fault_text() - the sentence for people */
+const char *frame_fault_text(int fault);
+/** frame_type_name() - "HELLO", ...; "unknown" for others */
+const char *frame_type_name(unsigned int type);
+
+/* -- payloads --------------------------------------------------------------- */
+
+/**
+ * struct frame_hello - HELLO
+ * @min_version: oldest version that the sender speaks
+ * @max_version: newest one
+ * @features: 0 in version 1
+ * @node: name of the sending host, for logs
+ * @collection: what is to be brought up to date
+ */
+struct frame_hello {
+	uint16_t min_version;
+	uint16_t max_version;
+	uint32_t features;
+	char node[NAME_SIZE];
+	char collection[NAME_SIZE];
+};
+
+/** struct frame_welcome - WELCOME: the version and features of this connection */
+struct frame_welcome {
+	uint16_t version;
+	uint32_t features;
+};
+
+/**
+ * struct frame_open - OPEN
+ * @vm: name of the VM
+ * @name: name of the disk
+ * @uuid: of its tracker
+ * @size: bytes, a multiple of 512, not 0
+ * @granule: bytes, a power of two, 4 KiB to 4 MiB
+ */
+struct frame_open {
+	char vm[NAME_SIZE];
+	char name[NAME_SIZE];
+	uint8_t uuid[FRAME_UUID_SIZE];
+	uint64_t size;
+	uint32_t granule;
+};
+
+/**
+ * struct frame_opened - OPENED: what the replica holds
+ * @present: 0: nothing yet; 1: a committed point, described by the rest
+ * @uuid: the tracker that the newest point came from
+ * @epoch: the epoch that it closed
+ * @size: bytes
+ * @point: number of the newest point
+ */
+struct frame_opened {
+	uint32_t present;
+	uint8_t uuid[FRAME_UUID_SIZE];
+	uint64_t epoch;
+	uint64_t size;
+	uint64_t point;
+};
+
+/** struct frame_begin - BEGIN: enum frame_mode; flag 1: take over a foreign signature */
+struct frame_begin {
+	uint32_t mode;
+	uint32_t force;
+};
+
+/**
+ * struct frame_end - END: what the sender has sent for the disk, over all passes
+ * @frames: DATA and ZERO frames
+ * @bytes: their spans added up
+ * @digest: frame_digest() of each, added up modulo 2^64
+ */
+struct frame_end {
+	uint64_t frames;
+	uint64_t bytes;
+	uint64_t digest;
+};
+
+/**
+ * struct frame_durable - DURABLE
+ * @point: number of the new point, counted per collection from 1
+ */
+struct frame_durable {
+	uint64_t point;
+};
+
+/**
+ * struct frame_error - ERROR: why the connection ends
+ * @code: of the management model, 32768 (Failed) to 32779
+ * @text: the sentence for people, printable
+ */
+struct frame_error {
+	uint32_t code;
+	char text[FRAME_TEXT_MAX];
+};
+
+/* Room for any encoded payload but DATA's and HASHES'. */
+#define FRAME_CONTROL_MAX 640
+
+/*
+ * X_encode() writes the payload to @buf (at least FRAME_CONTROL_MAX bytes) and
+ * returns its length. X_decode() validates @length bytes and returns FRAME_OK
+ * or FRAME_FAULT_PAYLOAD: names are valid and terminated, sizes sane, flags known.
+ */
+uint32_t frame_hello_encode(const struct frame_hello *v, void *buf);
+int frame_hello_decode(const void *buf, uint32_t length, struct frame_hello *ret);
+uint32_t frame_welcome_encode(const struct frame_welcome *v, void *buf);
+int frame_welcome_decode(const void *buf, uint32_t length, struct frame_welcome *ret);
+uint32_t frame_open_encode(const struct frame_open *v, void *buf);
+int frame_open_decode(const void *buf, uint32_t length, struct frame_open *ret);
+uint32_t frame_opened_encode(const struct frame_opened *v, void *buf);
+int frame_opened_decode(const void *buf, uint32_t length, struct frame_opened *ret);
+uint32_t frame_begin_encode(const struct frame_begin *v, void *buf);
+int frame_begin_decode(const void *buf, uint32_t length, struct frame_begin *ret);
+uint32_t frame_end_encode(const struct frame_end *v, void *buf);
+int frame_end_decode(const void *buf, uint32_t length, struct frame_end *ret);
+uint32_t frame_durable_encode(const struct frame_durable *v, void *buf);
+int frame_durable_decode(const void *buf, uint32_t length, struct frame_durable *ret);
+uint32_t frame_error_encode(const struct frame_error *v, void *buf);
+int frame_error_decode(const void *buf, uint32_t length, struct frame_error *ret);
+
+/* -- hashes ----------------------------------------------------------------- */
+
+/**
+ * frame_digest() - what one DATA or ZERO frame adds to its disk's digest
+ *
+ * A hash over type, offset, span, epoch and checksum: both sides add them up,
+ * so a frame that is lost, repeated or moved shows at END, in whatever order
+ * frames come.
+ */
+uint64_t frame_digest(const struct frame *f);
+
+/** granule_hash() - XXH3-128 of a granule's bytes, FRAME_HASH_SIZE bytes to @ret */
+void granule_hash(const void *data, size_t size, uint8_t *ret);
+
+/** bytes_are_zero() - is every byte 0? @size may be anything */
+bool bytes_are_zero(const void *data, size_t size);
+
+#endif

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "wire/session.h"
+
+#include <string.h>
+
+void session_init(struct session *s, uint32_t disk_max)
+{
+	*s = (struct session){ .disk_max = u64_min(disk_max, FRAME_DISKS_MAX) };
+}
+
+void session_done(struct session *s)
+{
+	free(s->disks);
+	*s = (struct session){ 0 };
+}
+
+static int session_fault(struct session *s, int fault, const char *why)
+{
+	s->why = why;
+	return fault;
+}
+
+/* -- before the payload ------------------------------------------------------------ */
+
+static int check_open(struct session *s, const struct frame *f)
+{
+	if (f->disk != s->disk_count)
+		return session_fault(s, FRAME_FAULT_DISK, "disks are not opened in order");
+	if (s->disk_count >= s->disk_max)
+		return session_fault(s, FRAME_FAULT_DISK, "there are more disks than are allowed");
+	return FRAME_OK;
+}
+
+/* A region inside of the disk, in units, unless it ends with the disk. */
+static int check_region(struct session *s, const struct session_disk *d, const struct frame *f,
+			uint32_t unit)
+{
+	if (f->offset > d->open.size || f->span > d->open.size - f->offset)
+		return session_fault(s, FRAME_FAULT_RANGE, "the region runs over the disk's end");
+	if (f->offset % unit || (f->span % unit && f->offset + f->span != d->open.size))
+		return session_fault(s, FRAME_FAULT_RANGE, "the region is not in whole granules");
+	return FRAME_OK;
+}
+
+static int check_chunk(struct session *s, const struct session_disk *d, const struct frame *f)
+{
+	if (d->phase != SESSION_DISK_BEGUN)
+		return session_fault(s, FRAME_FAULT_ORDER, "the disk is not begun, or has ended");
+	if (d->mode == FRAME_MODE_VERIFY)
+		return session_fault(s, FRAME_FAULT_ORDER, "a verification changes nothing");
+	return check_region(s, d, f, d->unit);
+}
+
+static int check_hash(struct session *s, const struct session_disk *d, const struct frame *f)
+{
+	if (d->phase != SESSION_DISK_BEGUN)
+		return session_fault(s, FRAME_FAULT_ORDER, "the disk is not begun, or has ended");
+	if (d->mode != FRAME_MODE_COMPARE && d->mode != FRAME_MODE_VERIFY)
+		return session_fault(s, FRAME_FAULT_ORDER, "hashes are for comparing only");
+	if (f->span > FRAME_PAYLOAD_MAX / FRAME_HASH_SIZE * (uint64_t)d->open.granule)
+		return session_fault(s, FRAME_FAULT_RANGE,
+				     "the hashes of so many granules fill no frame");
+	return check_region(s, d, f, d->open.granule);
+}
+
+static int check_end(struct session *s, const struct session_disk *d, const struct frame *f)
+{
+	if (d->phase != SESSION_DISK_BEGUN)
+		return session_fault(s, FRAME_FAULT_ORDER, "the disk is not begun, or has ended");
+	if (d->mode == FRAME_MODE_VERIFY)
+		return session_fault(s, FRAME_FAULT_ORDER, "a verification has no end to commit");
+	if (f->epoch < d->begin_epoch)
+		return session_fault(s, FRAME_FAULT_ORDER, "the epoch went back");
+	return FRAME_OK;
+}
+
+static int check_commit(struct session *s)
+{
+	uint32_t ended = 0;
+
+	for (uint32_t i = 0; i < s->disk_count; i++) {
+		const struct session_disk *d = &s->disks[i];
+
+		if (d->phase == SESSION_DISK_BEGUN && d->mode != FRAME_MODE_VERIFY)
+			return session_fault(s, FRAME_FAULT_ORDER, "a disk has not ended");
+		ended += d->phase == SESSION_DISK_ENDED;
+	}
+	if (!ended)
+		return session_fault(s, FRAME_FAULT_ORDER, "there is nothing to commit");
+	return FRAME_OK;
+}
+
+static int check_disk_frame(struct session *s, const struct frame *f)
+{
+	const struct session_disk *d;
+
+	if (f->disk >= s->disk_count)
+		return session_fault(s, FRAME_FAULT_DISK, "the disk was not opened");
+	d = &s->disks[f->disk];
+	switch (f->type) {
+	case FRAME_BEGIN:
+		if (d->phase != SESSION_DISK_OPENED)
+			return session_fault(s, FRAME_FAULT_ORDER, "the disk was begun twice");
+		return FRAME_OK;
+	case FRAME_HASH:
+		return check_hash(s, d, f);
+	case FRAME_END:
+		return check_end(s, d, f);
+	default:
+		return check_chunk(s, d, f);
+	}
+}
+
+int session_check(struct session *s, const struct frame *f)
+{
+	s->why = NULL;
+	if (f->type == FRAME_ERROR)
+		return FRAME_OK;
+	if (s->phase == SESSION_NEW && f->type != FRAME_HELLO)
+		return session_fault(s, FRAME_FAULT_ORDER, "a connection begins with HELLO");
+	/* What is not known here was flagged as skippable: frame_check() saw to that. */
+	if (f->type == FRAME_PING || f->type == FRAME_PONG || f->type > FRAME_TYPE_MAX)
+		return FRAME_OK;
+	if (s->phase == SESSION_COMMITTED)
+		return session_fault(s, FRAME_FAULT_ORDER, "the job was committed already");
+	switch (f->type) {
+	case FRAME_HELLO:
+		if (s->phase != SESSION_NEW)
+			return session_fault(s, FRAME_FAULT_ORDER, "HELLO came twice");
+		return FRAME_OK;
+	case FRAME_OPEN:
+		return check_open(s, f);
+	case FRAME_BEGIN:
+	case FRAME_DATA:
+	case FRAME_ZERO:
+	case FRAME_HASH:
+	case FRAME_END:
+		return check_disk_frame(s, f);
+	case FRAME_PASS:
+	case FRAME_ABORT:
+		return FRAME_OK;
+	case FRAME_COMMIT:
+		return check_commit(s);
+	default:
+		return session_fault(s, FRAME_FAULT_ORDER, "only a receiver sends this frame");
+	}
+}
+
+/* -- with the payload --------------------------------------------------------------- */
+
+static int take_hello(struct session *s, const struct frame *f, const void *payload)
+{
+	int fault = frame_hello_decode(payload, f->length, &s->hello);
+
+	if (fault)
+		return fault;
+	if (s->hello.min_version > FRAME_VERSION || s->hello.max_version < FRAME_VERSION)
+		return session_fault(s, FRAME_FAULT_VERSION,
+				     "the peer speaks no version that is spoken here");
+	s->version = FRAME_VERSION;
+	s->phase = SESSION_OPEN;
+	return FRAME_OK;
+}
+
+static int session_grow(struct session *s)
+{
+	uint32_t room = s->disk_room ? s->disk_room * 2 : 4;
+	void *p;
+
+	if (s->disk_count < s->disk_room)
+		return 0;
+	p = realloc(s->disks, room * sizeof(*s->disks));
+	if (!p)
+		return -ENOMEM;
+	s->disks = p;
+	s->disk_room = room;
+	return 0;
+}
+
+static int take_open(struct session *s, const struct frame *f, const void *payload)
+{
+	struct session_disk d = { .phase = SESSION_DISK_OPENED };
+	int err = frame_open_decode(payload, f->length, &d.open);
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < s->disk_count; i++)
+		if (!strcmp(s->disks[i].open.vm, d.open.vm) &&
+		    !strcmp(s->disks[i].open.name, d.open.name))
+			return session_fault(s, FRAME_FAULT_DISK, "the disk was opened twice");
+	err = session_grow(s);
+	if (err)
+		return err;
+	d.unit = u64_min(d.open.granule, SESSION_UNIT_MAX);
+	s->disks[s->disk_count++] = d;
+	return FRAME_OK;
+}
+
+static int take_begin(struct session *s, const struct frame *f, const void *payload)
+{
+	struct session_disk *d = &s->disks[f->disk];
+	struct frame_begin begin;
+	int fault = frame_begin_decode(payload, f->length, &begin);
+
+	if (fault)
+		return fault;
+	d->mode = begin.mode;
+	d->force = begin.force;
+	d->begin_epoch = f->epoch;
+	d->phase = SESSION_DISK_BEGUN;
+	return FRAME_OK;
+}
+
+static int take_chunk(struct session *s, const struct frame *f)
+{
+	struct session_disk *d = &s->disks[f->disk];
+
+	d->sum.frames++;
+	d->sum.bytes += f->span;
+	d->sum.digest += frame_digest(f);
+	return FRAME_OK;
+}
+
+static int take_end(struct session *s, const struct frame *f, const void *payload)
+{
+	struct session_disk *d = &s->disks[f->disk];
+	struct frame_end end;
+	int fault = frame_end_decode(payload, f->length, &end);
+
+	if (fault)
+		return fault;
+	if (end.frames != d->sum.frames || end.bytes != d->sum.bytes)
+		return session_fault(s, FRAME_FAULT_PAYLOAD,
+				     "frames were lost or repeated: the totals do not match");
+	if (end.digest != d->sum.digest)
+		return session_fault(s, FRAME_FAULT_PAYLOAD,
+				     "frames were lost or changed: the digest does not match");
+	d->epoch = f->epoch;
+	d->phase = SESSION_DISK_ENDED;
+	return FRAME_OK;
+}
+
+int session_take(struct session *s, const struct frame *f, const void *payload)
+{
+	s->why = NULL;
+	switch (f->type) {
+	case FRAME_HELLO:
+		return take_hello(s, f, payload);
+	case FRAME_OPEN:
+		return take_open(s, f, payload);
+	case FRAME_BEGIN:
+		return take_begin(s, f, payload);
+	case FRAME_DATA:
+	case FRAME_ZERO:
+		return take_chunk(s, f);
+	case FRAME_END:
+		return take_end(s, f, payload);
+	case FRAME_COMMIT:
+		s->phase = SESSION_COMMITTED;
+		return FRAME_OK;
+	default:
+		return FRAME_OK;
+	}
+}
+
+uint32_t session_hashes(const struct session *s, const struct frame *f)
+{
+	return u64_div_up(f->span, s->disks[f->disk].open.granule);
+}

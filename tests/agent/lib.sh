@@ -1,0 +1,74 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# For tests of the receiver: a folder of its own, receivers in it, scripted
+# senders. Source it after tests/tap.sh, from the top of the tree.
+#
+#   wire-peer ---- loopback TCP ----> receiver-run ----> $dir/store
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/tidemark-test.XXXXXX")
+receiver_pid='' receiver_port=''
+# shellcheck disable=SC2034 # for those who source this
+tracker=00112233445566778899aabbccddeeff
+
+# One after the other, in the reverse order: "at_end COMMAND"
+ends=()
+at_end() { ends=("$*" "${ends[@]}"); }
+finish() {
+    local command
+    for command in "${ends[@]}"; do eval "$command"; done
+    rm -rf "$dir"
+}
+trap finish EXIT
+at_end receiver_stop
+
+# receiver_start [OPTION VALUE]...: a receiver on $dir/store
+# shellcheck disable=SC2120
+receiver_start() {
+    rm -f "$dir/port"
+    build/helpers/receiver-run --port-file "$dir/port" "$@" "$dir/store" \
+        >> "$dir/status" 2>> "$dir/log" &
+    receiver_pid=$!
+    for _ in {1..100}; do
+        [ -s "$dir/port" ] && { receiver_port=$(cat "$dir/port"); return 0; }
+        kill -0 "$receiver_pid" 2> /dev/null || break
+        sleep 0.05
+    done
+    receiver_pid=''
+    return 1
+}
+
+receiver_stop() {
+    [ -n "$receiver_pid" ] || return 0
+    kill "$receiver_pid" 2> /dev/null
+    wait "$receiver_pid" 2> /dev/null
+    receiver_pid=''
+}
+
+# What receiver_status() says, one line for each replica
+receiver_status() {
+    : > "$dir/status"
+    kill -USR1 "$receiver_pid"
+    for _ in {1..40}; do
+        [ -s "$dir/status" ] && break
+        sleep 0.05
+    done
+    cat "$dir/status"
+}
+
+# Until no point is an overlay any more
+receiver_settled() {
+    for _ in {1..100}; do
+        compgen -G "$dir/store/*/*/*/point-*.qcow2" > /dev/null || return 0
+        sleep 0.05
+    done
+    return 1
+}
+
+# peer: the script on stdin
+peer() { timeout 60 build/helpers/wire-peer "$receiver_port"; }
+
+# make_image FILE SIZE GRANULE SEED: random data in 60 % of the granules
+# change_image OLD NEW GRANULE SEED: 10 % rewritten, 5 % zeroed, and the last sector
+make_image() { python3 tests/agent/image.py make "$@"; }
+change_image() { python3 tests/agent/image.py change "$@"; }

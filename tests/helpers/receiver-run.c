@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A receiver alone, for tests: runs until SIGTERM or SIGINT, prints the state
+ * of every replica on SIGUSR1.
+ *
+ *   receiver-run [OPTION VALUE]... STORE
+ *     --port N               default: any
+ *     --port-file FILE       the port is written there once it listens
+ *     --target C/V/D=PATH    where the raw replica of a disk is; "force:PATH"
+ *     --connections N, --idle-ms N, --handshake-ms N, --busy-ms N
+ */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "receive/receiver.h"
+
+#define TARGETS_MAX 16
+
+struct run {
+	struct receiver_config config;
+	struct store_target targets[TARGETS_MAX];
+	const char *port_file;
+};
+
+static bool parse_target(struct run *r, char *text)
+{
+	struct store_target *t = &r->targets[r->config.target_count];
+	char *path = strchr(text, '='), *rest;
+
+	if (!path || r->config.target_count == TARGETS_MAX)
+		return false;
+	*path++ = '\0';
+	t->force = !strncmp(path, "force:", 6);
+	t->path = t->force ? path + 6 : path;
+	t->collection = strtok_r(text, "/", &rest);
+	t->vm = strtok_r(NULL, "/", &rest);
+	t->disk = strtok_r(NULL, "/", &rest);
+	r->config.target_count++;
+	return t->disk != NULL;
+}
+
+static bool parse_option(struct run *r, const char *name, char *value)
+{
+	struct receiver_limits *l = &r->config.limits;
+
+	if (!strcmp(name, "--port"))
+		r->config.port = atoi(value);
+	else if (!strcmp(name, "--port-file"))
+		r->port_file = value;
+	else if (!strcmp(name, "--connections"))
+		l->connections = atoi(value);
+	else if (!strcmp(name, "--idle-ms"))
+		l->idle_ms = atoi(value);
+	else if (!strcmp(name, "--handshake-ms"))
+		l->handshake_ms = atoi(value);
+	else if (!strcmp(name, "--busy-ms"))
+		l->busy_ms = atoi(value);
+	else if (!strcmp(name, "--target"))
+		return parse_target(r, value);
+	else
+		return false;
+	return true;
+}
+
+static int print_replica(const struct store_replica *p, void *arg)
+{
+	printf("%s/%s/%s %s point %" PRIu64 " epoch %" PRIu64 " size %" PRIu64 " %s\n",
+	       p->collection, p->vm, p->disk, store_state_name(p->state), p->point, p->epoch,
+	       p->size, p->path[0] ? p->path : "-");
+	fflush(stdout);
+	return 0;
+}
+
+static int write_port(const char *path, unsigned int port)
+{
+	FILE *f = fopen(path, "w");
+
+	if (!f)
+		return -errno;
+	fprintf(f, "%u\n", port);
+	return fclose(f) ? -errno : 0;
+}
+
+static void run_until_told(struct receiver *receiver, const sigset_t *signals)
+{
+	int number;
+
+	while (!sigwait(signals, &number) && number == SIGUSR1)
+		receiver_status(receiver, print_replica, NULL);
+}
+
+int main(int argc, char **argv)
+{
+	struct run r = { .config = { .plain_allowed = true } };
+	struct receiver *receiver;
+	struct reason reason = { 0 };
+	sigset_t signals;
+	int i;
+
+	for (i = 1; i + 1 < argc && argv[i][0] == '-'; i += 2)
+		if (!parse_option(&r, argv[i], argv[i + 1])) {
+			fprintf(stderr, "receiver-run: bad option %s\n", argv[i]);
+			return 2;
+		}
+	if (i != argc - 1)
+		return 2;
+	r.config.store_dir = argv[i];
+	r.config.targets = r.targets;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	if (receiver_create(&r.config, &receiver, &reason)) {
+		log_error("%s (%u)", reason.text, reason.code);
+		return 1;
+	}
+	if (r.port_file && write_port(r.port_file, receiver_port(receiver)))
+		return 1;
+	run_until_told(receiver, &signals);
+	receiver_destroy(receiver);
+	return 0;
+}

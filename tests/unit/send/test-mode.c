@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "send/mode.h"
+
+static const struct mode_here here = {
+	.tracked = true,
+	.uuid = { 1, 2, 3 },
+	.epoch = 10,
+	.committed_epoch = 7,
+	.size = 1 << 20,
+};
+
+static const struct frame_opened there = {
+	.present = 1,
+	.uuid = { 1, 2, 3 },
+	.epoch = 7,
+	.size = 1 << 20,
+	.point = 4,
+};
+
+static int choose(const struct mode_here *h, const struct frame_opened *t)
+{
+	const char *why = "untouched";
+	int mode = mode_choose(h, t, &why);
+
+	/* A reason is given exactly when there is something to explain. */
+	assert_int_equal(why != NULL, mode == FRAME_MODE_COMPARE);
+	return mode;
+}
+
+static void mode__empty_replica_is_full(void **state)
+{
+	struct frame_opened t = there;
+
+	t.present = 0;
+	assert_int_equal(choose(&here, &t), FRAME_MODE_FULL);
+}
+
+static void mode__same_tracker_is_incremental(void **state)
+{
+	assert_int_equal(choose(&here, &there), FRAME_MODE_INCREMENTAL);
+}
+
+static void mode__never_committed_but_sealed(void **state)
+{
+	struct mode_here h = here;
+	struct frame_opened t = there;
+
+	/* The first run's "durable" was never heard. */
+	h.committed_epoch = 0;
+	t.epoch = 1;
+	assert_int_equal(choose(&h, &t), FRAME_MODE_INCREMENTAL);
+}
+
+static void mode__epochs_at_the_edges(void **state)
+{
+	const struct {
+		uint64_t replica;
+		int mode;
+	} cases[] = {
+		{ 6, FRAME_MODE_COMPARE },     /* forgotten here */
+		{ 7, FRAME_MODE_INCREMENTAL }, /* the committed one */
+		{ 8, FRAME_MODE_INCREMENTAL }, /* durable, not heard */
+		{ 9, FRAME_MODE_INCREMENTAL }, /* the newest that can have been sealed */
+		{ 10, FRAME_MODE_COMPARE },    /* the current one: cannot be there */
+		{ 11, FRAME_MODE_COMPARE },    /* the future */
+		{ UINT64_MAX, FRAME_MODE_COMPARE },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct frame_opened t = there;
+
+		t.epoch = cases[i].replica;
+		assert_int_equal(choose(&here, &t), cases[i].mode);
+	}
+}
+
+static void mode__other_tracker_is_compared(void **state)
+{
+	struct frame_opened t = there;
+
+	t.uuid[15] = 1;
+	assert_int_equal(choose(&here, &t), FRAME_MODE_COMPARE);
+}
+
+static void mode__untracked_is_compared(void **state)
+{
+	struct mode_here h = here;
+
+	h.tracked = false;
+	assert_int_equal(choose(&h, &there), FRAME_MODE_COMPARE);
+}
+
+static void mode__other_sizes(void **state)
+{
+	struct frame_opened t = there;
+
+	t.size = here.size - 512;
+	assert_int_equal(choose(&here, &t), FRAME_MODE_INCREMENTAL);
+	t.size = here.size + 512;
+	assert_int_equal(choose(&here, &t), FRAME_MODE_COMPARE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(mode__empty_replica_is_full),
+		cmocka_unit_test(mode__same_tracker_is_incremental),
+		cmocka_unit_test(mode__never_committed_but_sealed),
+		cmocka_unit_test(mode__epochs_at_the_edges),
+		cmocka_unit_test(mode__other_tracker_is_compared),
+		cmocka_unit_test(mode__untracked_is_compared),
+		cmocka_unit_test(mode__other_sizes),
+	};
+
+	return cmocka_run_group_tests_name("send/mode", tests, NULL, NULL);
+}

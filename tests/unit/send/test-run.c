@@ -1,0 +1,725 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Runs from end to end, against a real receiver on loopback, with a tracker made
+ * of arrays: it follows <linux/tidemark.h>, and writes to its disk at the very
+ * moments that decide whether a replica is one moment of the disk.
+ *
+ * The linker takes this file's source_kernel_open() instead of the library's.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "receive/receiver.h"
+#include "send/run.h"
+#include "send/source.h"
+
+#define GRANULE 65536u
+#define GRANULES 40u
+#define TAIL 1536u /* the last granule is short */
+#define SIZE ((GRANULES - 1) * GRANULE + TAIL)
+
+/* -- the tracker ------------------------------------------------------------ */
+
+enum moment { AT_WAIT, AT_RELEASE, AT_COMMIT };
+
+struct fake {
+	struct source source;
+	uint8_t uuid[FRAME_UUID_SIZE];
+	uint64_t epoch, sealed_epoch, committed_epoch;
+	bool current[GRANULES], sealed[GRANULES], owed[GRANULES];
+	bool torn, open;
+	uint8_t *disk;	      /* the disk's bytes, now */
+	uint8_t at_seal[SIZE]; /* and at the newest seal */
+	unsigned int seals, folds, commits, released;
+	int commit_error;
+	void (*hook)(struct fake *f, enum moment m);
+};
+
+static struct fake fakes[2];
+static unsigned int seal_calls;
+static int cancel_fd;
+
+static uint64_t bytes_of(uint64_t granule)
+{
+	return granule == GRANULES - 1 ? TAIL : GRANULE;
+}
+
+/* A write of the VM: the tracker marks, then the bytes land. */
+static void fake_write(struct fake *f, uint64_t granule, uint8_t byte)
+{
+	if (f->sealed_epoch && f->owed[granule])
+		f->torn = true;
+	f->current[granule] = true;
+	memset(f->disk + granule * GRANULE, byte, bytes_of(granule));
+}
+
+static struct fake *fake_of(struct source *s)
+{
+	return container_of(s, struct fake, source);
+}
+
+static uint64_t count_bits(const bool *bits)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < GRANULES; i++)
+		n += bits[i];
+	return n;
+}
+
+static int fake_info(struct source *s, struct source_info *ret)
+{
+	struct fake *f = fake_of(s);
+
+	*ret = (struct source_info){
+		.tracked = true,
+		.size = SIZE,
+		.granule = GRANULE,
+		.epoch = f->epoch,
+		.committed_epoch = f->committed_epoch,
+		.sealed_epoch = f->sealed_epoch,
+		.marked = count_bits(f->current),
+		.sealed = count_bits(f->sealed),
+		.torn = f->torn,
+	};
+	memcpy(ret->uuid, f->uuid, sizeof(ret->uuid));
+	return 0;
+}
+
+static int fake_mark_all(struct source *s)
+{
+	memset(fake_of(s)->current, true, GRANULES);
+	return 0;
+}
+
+static int fake_fold(struct source *s)
+{
+	struct fake *f = fake_of(s);
+
+	if (!f->sealed_epoch)
+		return 0;
+	for (size_t i = 0; i < GRANULES; i++)
+		f->current[i] |= f->sealed[i];
+	memset(f->sealed, false, GRANULES);
+	memset(f->owed, false, GRANULES);
+	f->sealed_epoch = 0;
+	f->torn = false;
+	f->folds++;
+	s->epoch = 0;
+	return 0;
+}
+
+static int fake_seal(struct source **group, size_t count, bool extend, uint32_t timeout_ms)
+{
+	seal_calls++;
+	for (size_t i = 0; i < count; i++) {
+		struct fake *f = fake_of(group[i]);
+
+		if (!extend)
+			fake_fold(group[i]);
+		for (size_t k = 0; k < GRANULES; k++)
+			f->sealed[k] |= f->current[k];
+		memcpy(f->owed, f->current, GRANULES);
+		memset(f->current, false, GRANULES);
+		memcpy(f->at_seal, f->disk, SIZE);
+		f->torn = false;
+		f->sealed_epoch = f->epoch++;
+		f->seals++;
+		group[i]->epoch = f->sealed_epoch;
+		group[i]->owed = count_bits(f->owed);
+	}
+	return 0;
+}
+
+static int fake_wait(struct source *s, uint32_t timeout_ms)
+{
+	struct fake *f = fake_of(s);
+
+	if (f->hook)
+		f->hook(f, AT_WAIT);
+	return 0;
+}
+
+/* Pages of two runs at most, so that pages are needed. */
+static int fake_runs(struct source *s, uint64_t first, struct plan_run *runs, size_t capacity,
+		     size_t *ret_filled, uint64_t *ret_next)
+{
+	struct fake *f = fake_of(s);
+	size_t n = 0;
+
+	while (first < GRANULES && (n < 2 || !f->owed[first])) {
+		if (!f->owed[first]) {
+			first++;
+			continue;
+		}
+		runs[n] = (struct plan_run){ first, 0 };
+		while (first < GRANULES && f->owed[first]) {
+			runs[n].count++;
+			first++;
+		}
+		n++;
+	}
+	*ret_filled = n;
+	*ret_next = first;
+	return 0;
+}
+
+static int fake_release(struct source *s, const struct plan_run *runs, size_t count)
+{
+	struct fake *f = fake_of(s);
+
+	for (size_t i = 0; i < count; i++) {
+		assert_true(runs[i].first + runs[i].count <= GRANULES);
+		for (uint64_t g = 0; g < runs[i].count; g++) {
+			/* Only what is owed is read, and only once. */
+			assert_true(f->owed[runs[i].first + g]);
+			f->owed[runs[i].first + g] = false;
+			f->released++;
+		}
+	}
+	if (f->hook)
+		f->hook(f, AT_RELEASE);
+	return 0;
+}
+
+static int fake_commit(struct source *s)
+{
+	struct fake *f = fake_of(s);
+
+	if (f->hook)
+		f->hook(f, AT_COMMIT);
+	if (f->commit_error)
+		return f->commit_error;
+	assert_int_equal(s->epoch, f->sealed_epoch);
+	memset(f->sealed, false, GRANULES);
+	f->committed_epoch = f->sealed_epoch;
+	f->sealed_epoch = 0;
+	f->commits++;
+	s->epoch = 0;
+	return 0;
+}
+
+static int fake_changed(struct source *s, uint64_t first, uint64_t count, bool *ret)
+{
+	*ret = fake_of(s)->current[first] || fake_of(s)->sealed[first];
+	return 0;
+}
+
+static void fake_close(struct source *s)
+{
+	fake_of(s)->open = false;
+}
+
+static const struct source_ops fake_ops = {
+	.name = "fake",
+	.info = fake_info,
+	.mark_all = fake_mark_all,
+	.seal = fake_seal,
+	.wait = fake_wait,
+	.runs = fake_runs,
+	.release = fake_release,
+	.commit = fake_commit,
+	.fold = fake_fold,
+	.changed = fake_changed,
+	.close = fake_close,
+};
+
+int source_kernel_open(struct source **ret, const char *device)
+{
+	struct fake *f = &fakes[device[0] - '0'];
+
+	assert_false(f->open);
+	f->open = true;
+	*ret = &f->source;
+	return 0;
+}
+
+/* -- both ends -------------------------------------------------------------- */
+
+static char folder[] = "/tmp/tidemark-run-XXXXXX";
+static unsigned int collections;
+
+static struct run_disk disks[] = {
+	{ .vm = "v", .name = "d0", .device = "0", .tracked = true },
+	{ .vm = "v", .name = "d1", .device = "1", .tracked = true },
+};
+
+/* What a test works with: both disks fresh, a collection of its own. */
+struct world {
+	struct receiver *receiver;
+	char collection[16];
+	char port[8];
+	struct run_config config;
+	struct progress progress;
+	struct run_report_disk report_disks[2];
+	struct run_report report;
+	struct reason reason;
+};
+
+static void fake_reset(struct fake *f, uint8_t id)
+{
+	int fd = f->source.fd;
+	uint8_t *disk = f->disk;
+
+	memset(f, 0, sizeof(*f));
+	f->source = (struct source){
+		.ops = &fake_ops, .fd = fd, .size = SIZE, .granule = GRANULE,
+	};
+	f->disk = disk;
+	f->epoch = 1;
+	f->uuid[0] = id;
+	f->uuid[1] = ++collections;
+	for (size_t g = 0; g < GRANULES; g++)
+		memset(disk + g * GRANULE, g % 5 ? g : 0, bytes_of(g));
+}
+
+static int group_setup(void **state)
+{
+	struct receiver_config rc = { .plain_allowed = true, .store_dir = folder };
+	struct reason reason = { 0 };
+	struct world *w = calloc(1, sizeof(*w));
+
+	log_set_level(LOG_ERR);
+	if (!w || !mkdtemp(folder) || receiver_create(&rc, &w->receiver, &reason)) {
+		fprintf(stderr, "%s\n", reason.text);
+		return -1;
+	}
+	for (size_t i = 0; i < 2; i++) {
+		fakes[i].source.fd = memfd_create("disk", 0);
+		if (ftruncate(fakes[i].source.fd, SIZE))
+			return -1;
+		fakes[i].disk = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+				     fakes[i].source.fd, 0);
+	}
+	*state = w;
+	return 0;
+}
+
+static int group_teardown(void **state)
+{
+	struct world *w = *state;
+	char command[128];
+
+	receiver_destroy(w->receiver);
+	free(w);
+	snprintf(command, sizeof(command), "rm -r %s", folder);
+	return system(command);
+}
+
+static int setup(void **state)
+{
+	struct world *w = *state;
+
+	fake_reset(&fakes[0], 10);
+	fake_reset(&fakes[1], 11);
+	cancel_fd = eventfd(0, EFD_NONBLOCK);
+	snprintf(w->collection, sizeof(w->collection), "c%u", collections);
+	snprintf(w->port, sizeof(w->port), "%u", receiver_port(w->receiver));
+	w->config = (struct run_config){
+		.kind = RUN_RESYNC,
+		.collection = w->collection,
+		.host = "127.0.0.1",
+		.port = w->port,
+		.disks = disks,
+		.disk_count = 2,
+		.max_passes = 4,
+		.timeout_ms = 20000,
+		.drain_ms = 5000,
+		.commit_ms = 20000,
+	};
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	close(cancel_fd);
+	return 0;
+}
+
+static int run(struct world *w)
+{
+	int err;
+
+	seal_calls = 0;
+	fakes[0].released = fakes[1].released = 0;
+	memset(&w->progress, 0, sizeof(w->progress));
+	memset(w->report_disks, 0, sizeof(w->report_disks));
+	memset(&w->report, 0, sizeof(w->report));
+	memset(&w->reason, 0, sizeof(w->reason));
+	w->report.disks = w->report_disks;
+	err = run_execute(&w->config, cancel_fd, &w->progress, &w->report, &w->reason);
+	/* Whatever happened: nothing is left open or sealed. */
+	for (size_t i = 0; i < 2; i++) {
+		assert_false(fakes[i].open);
+		assert_int_equal(fakes[i].sealed_epoch, 0);
+	}
+	return err;
+}
+
+static void run_ok(struct world *w)
+{
+	if (run(w))
+		fail_msg("%u: %s", w->reason.code, w->reason.text);
+}
+
+struct lookup {
+	const char *collection, *disk;
+	char path[STORE_PATH_MAX];
+	enum store_state state;
+};
+
+static int lookup_one(const struct store_replica *r, void *arg)
+{
+	struct lookup *l = arg;
+
+	if (strcmp(r->collection, l->collection) == 0 && strcmp(r->disk, l->disk) == 0) {
+		snprintf(l->path, sizeof(l->path), "%s", r->path);
+		l->state = r->state;
+	}
+	return 0;
+}
+
+/* The raw replica of a disk, when its newest point has been merged into it. */
+static void replica_read(struct world *w, size_t i, uint8_t *ret)
+{
+	struct lookup l = { .collection = w->collection, .disk = disks[i].name };
+	FILE *file;
+
+	for (int n = 0; n < 500; n++) {
+		assert_int_equal(receiver_status(w->receiver, lookup_one, &l), 0);
+		if (l.state == STORE_READY && strstr(l.path, ".raw"))
+			break;
+		usleep(20000);
+	}
+	file = fopen(l.path, "r");
+	assert_non_null(file);
+	assert_int_equal(fread(ret, 1, SIZE, file), SIZE);
+	assert_int_equal(fgetc(file), EOF);
+	fclose(file);
+}
+
+/* Both replicas are the disks as they were at the newest seal, which was one instant. */
+static void replicas_are_at_seal(struct world *w)
+{
+	static uint8_t bytes[SIZE];
+
+	for (size_t i = 0; i < 2; i++) {
+		replica_read(w, i, bytes);
+		assert_memory_equal(bytes, fakes[i].at_seal, SIZE);
+	}
+}
+
+/* -- the tests -------------------------------------------------------------- */
+
+static void run__full_then_incremental(void **state)
+{
+	struct world *w = *state;
+
+	run_ok(w);
+	assert_int_equal(seal_calls, 1);
+	assert_int_equal(w->report.point, 1);
+	assert_int_equal(w->report_disks[0].mode, FRAME_MODE_FULL);
+	assert_int_equal(w->progress.sent + w->progress.zero, 2 * SIZE);
+	assert_int_equal(w->progress.handled, 2 * SIZE);
+	assert_int_equal(fakes[0].released, GRANULES);
+	assert_int_equal(fakes[1].released, GRANULES);
+	replicas_are_at_seal(w);
+
+	fake_write(&fakes[0], 3, 0x77);
+	fake_write(&fakes[0], 4, 0x78);
+	fake_write(&fakes[0], 9, 0x00);
+	fake_write(&fakes[1], GRANULES - 1, 0x79);
+	run_ok(w);
+	assert_int_equal(w->report.point, 2);
+	assert_int_equal(w->report_disks[0].mode, FRAME_MODE_INCREMENTAL);
+	/* Exactly what was marked: neighbours in one frame, zeroes as a span. */
+	assert_int_equal(w->progress.sent, 2 * GRANULE + TAIL);
+	assert_int_equal(w->progress.zero, GRANULE);
+	assert_int_equal(w->progress.reads, 3);
+	assert_int_equal(w->report_disks[0].frames, 2);
+	assert_int_equal(w->report_disks[1].frames, 1);
+	assert_int_equal(fakes[0].released, 3);
+	replicas_are_at_seal(w);
+	assert_int_equal(count_bits(fakes[0].current), 0);
+	assert_int_equal(fakes[0].commits, 2);
+}
+
+/* A write to an owed granule, before it is read. */
+static void tear_once(struct fake *f, enum moment m)
+{
+	if (m == AT_WAIT && f->seals == 1 && f == &fakes[0])
+		fake_write(f, 7, 0xee);
+	/* And one to a granule that has been released, which tears nothing. */
+	if (m == AT_RELEASE && f->seals == 2 && f == &fakes[0] && !f->owed[7])
+		fake_write(f, 7, 0xdd);
+}
+
+static void run__torn_epoch_is_closed_by_another_pass(void **state)
+{
+	struct world *w = *state;
+
+	fakes[0].hook = tear_once;
+	run_ok(w);
+	assert_int_equal(seal_calls, 2);
+	assert_int_equal(w->progress.passes, 2);
+	assert_int_equal(w->progress.torn, 1);
+	/* The second pass sends the difference, not everything again. */
+	assert_int_equal(w->progress.owed, 2 * SIZE + GRANULE);
+	/* The moment of the second seal: 0xee is there, 0xdd is not, but marked. */
+	assert_int_equal(fakes[0].at_seal[7 * GRANULE], 0xee);
+	replicas_are_at_seal(w);
+	assert_true(fakes[0].current[7]);
+	assert_int_equal(count_bits(fakes[0].current), 1);
+	fakes[0].hook = NULL;
+	run_ok(w);
+	assert_int_equal(w->progress.sent, GRANULE);
+	replicas_are_at_seal(w);
+}
+
+/* A write during the run, to a granule that is not owed, belongs to the next one. */
+static void write_beside(struct fake *f, enum moment m)
+{
+	if (m == AT_WAIT && f == &fakes[1])
+		fake_write(f, 20, 0xcc);
+}
+
+static void run__write_beside_waits_for_the_next_run(void **state)
+{
+	struct world *w = *state;
+
+	run_ok(w);
+	fake_write(&fakes[1], 2, 0x42);
+	fakes[1].hook = write_beside;
+	run_ok(w);
+	assert_int_equal(w->progress.passes, 1);
+	assert_int_not_equal(fakes[1].at_seal[20 * GRANULE], 0xcc);
+	replicas_are_at_seal(w);
+	fakes[1].hook = NULL;
+	run_ok(w);
+	assert_int_equal(w->progress.sent, GRANULE);
+	replicas_are_at_seal(w);
+}
+
+static void tear_always(struct fake *f, enum moment m)
+{
+	if (m == AT_WAIT)
+		for (size_t g = 0; g < GRANULES; g++)
+			if (f->owed[g])
+				fake_write(f, g, f->seals);
+}
+
+static void run__too_fast_fails_and_folds(void **state)
+{
+	static uint8_t before[SIZE], after[SIZE];
+	struct world *w = *state;
+
+	run_ok(w);
+	replica_read(w, 0, before);
+	fake_write(&fakes[0], 1, 0x99);
+	fake_write(&fakes[0], 2, 0x99);
+	fakes[0].hook = tear_always;
+	assert_int_equal(run(w), -EAGAIN);
+	assert_int_equal(w->reason.code, REASON_FAILED);
+	assert_non_null(strstr(w->reason.text, "faster than"));
+	assert_non_null(strstr(w->reason.text, "stays at point 1"));
+	assert_int_equal(w->progress.passes, 4);
+	/* Folded: both are changed ones again, and the replica is what it was. */
+	assert_int_equal(count_bits(fakes[0].current), 2);
+	assert_int_equal(fakes[0].commits, 1);
+	replica_read(w, 0, after);
+	assert_memory_equal(before, after, SIZE);
+	fakes[0].hook = NULL;
+	run_ok(w);
+	replicas_are_at_seal(w);
+}
+
+static void cancel_at_release(struct fake *f, enum moment m)
+{
+	if (m == AT_RELEASE)
+		eventfd_write(cancel_fd, 1);
+}
+
+static void run__cancelled_run_is_as_if_it_had_never_been(void **state)
+{
+	static uint8_t before[SIZE], after[SIZE];
+	struct world *w = *state;
+	eventfd_t unused;
+
+	run_ok(w);
+	replica_read(w, 0, before);
+	fake_write(&fakes[0], 5, 0x55);
+	fakes[0].hook = cancel_at_release;
+	assert_int_equal(run(w), -ECANCELED);
+	assert_int_equal(count_bits(fakes[0].current), 1);
+	replica_read(w, 0, after);
+	assert_memory_equal(before, after, SIZE);
+	eventfd_read(cancel_fd, &unused);
+	fakes[0].hook = NULL;
+	run_ok(w);
+	assert_int_equal(w->progress.sent, GRANULE);
+	replicas_are_at_seal(w);
+}
+
+static void run__cancelled_before_it_connects(void **state)
+{
+	struct world *w = *state;
+
+	eventfd_write(cancel_fd, 1);
+	assert_int_equal(run(w), -ECANCELED);
+}
+
+static void run__refused_commit_is_a_warning(void **state)
+{
+	struct world *w = *state;
+
+	fakes[1].commit_error = -EIO;
+	run_ok(w);
+	assert_non_null(strstr(w->report.warning, "v/d1"));
+	/* Folded: more is sent than need be, and the replica is ahead of "committed". */
+	fakes[1].commit_error = 0;
+	assert_int_equal(count_bits(fakes[1].current), GRANULES);
+	run_ok(w);
+	assert_int_equal(w->report_disks[1].mode, FRAME_MODE_INCREMENTAL);
+	replicas_are_at_seal(w);
+}
+
+static void run__another_tracker_is_compared(void **state)
+{
+	struct world *w = *state;
+
+	run_ok(w);
+	fakes[0].uuid[5] ^= 1;
+	memset(fakes[0].current, false, GRANULES);
+	/* A write that nobody saw. */
+	memset(fakes[0].disk + 11 * GRANULE, 0x12, GRANULE);
+	run_ok(w);
+	assert_int_equal(w->report_disks[0].mode, FRAME_MODE_COMPARE);
+	assert_non_null(w->report_disks[0].why);
+	assert_int_equal(w->progress.sent, GRANULE);
+	replicas_are_at_seal(w);
+}
+
+static void run__compare_that_tears(void **state)
+{
+	struct world *w = *state;
+
+	run_ok(w);
+	fake_reset(&fakes[0], 10);
+	fakes[0].uuid[5] ^= 1;
+	memset(fakes[0].disk + 11 * GRANULE, 0x12, GRANULE);
+	fakes[0].hook = tear_once;
+	run_ok(w);
+	assert_int_equal(w->progress.passes, 2);
+	assert_int_equal(fakes[0].at_seal[7 * GRANULE], 0xee);
+	replicas_are_at_seal(w);
+}
+
+static void run__verify_finds_what_is_not_marked(void **state)
+{
+	struct world *w = *state;
+
+	run_ok(w);
+	w->config.kind = RUN_VERIFY;
+	run_ok(w);
+	assert_int_equal(w->report.range_count, 0);
+
+	fake_write(&fakes[0], 30, 0x31);			   /* marked: no fault */
+	memset(fakes[0].disk + 12 * GRANULE, 0x21, 2 * GRANULE); /* not marked */
+	fakes[1].disk[SIZE - 1] ^= 1;				   /* in the short tail */
+	run_ok(w);
+	assert_int_equal(w->report.range_count, 2);
+	assert_int_equal(w->report.ranges[0].disk, 0);
+	assert_int_equal(w->report.ranges[0].offset, 12 * GRANULE);
+	assert_int_equal(w->report.ranges[0].length, 2 * GRANULE);
+	assert_int_equal(w->report.ranges[1].disk, 1);
+	assert_int_equal(w->report.ranges[1].offset, (GRANULES - 1) * GRANULE);
+	assert_int_equal(w->report.ranges[1].length, TAIL);
+	assert_int_equal(w->progress.different, 2 * GRANULE + TAIL);
+	/* Nothing was sealed, committed or sent. */
+	assert_int_equal(seal_calls, 0);
+	assert_int_equal(w->progress.sent, 0);
+	assert_int_equal(fakes[0].commits, 1);
+}
+
+static void run__verify_needs_a_replica(void **state)
+{
+	struct world *w = *state;
+
+	w->config.kind = RUN_VERIFY;
+	assert_int_equal(run(w), -ENOENT);
+	assert_int_equal(w->reason.code, REASON_INVALID_STATE);
+}
+
+static void run__read_error_folds(void **state)
+{
+	struct world *w = *state;
+	int fd = fakes[1].source.fd;
+
+	fakes[1].source.fd = -1;
+	assert_int_equal(run(w), -EBADF);
+	fakes[1].source.fd = fd;
+	assert_int_equal(w->reason.code, REASON_FAILED);
+	assert_int_equal(count_bits(fakes[0].current), GRANULES);
+	run_ok(w);
+	replicas_are_at_seal(w);
+}
+
+static void run__left_over_epoch_is_folded_by_the_seal(void **state)
+{
+	struct source *group[] = { &fakes[0].source };
+	struct world *w = *state;
+
+	run_ok(w);
+	/* An agent seals, and dies. */
+	fake_write(&fakes[0], 6, 0x66);
+	fake_seal(group, 1, false, 0);
+	fakes[0].source.epoch = 0;
+	run_ok(w);
+	assert_int_equal(w->progress.sent, GRANULE);
+	replicas_are_at_seal(w);
+}
+
+static void run__nobody_listens(void **state)
+{
+	struct world *w = *state;
+
+	w->config.port = "1";
+	assert_true(run(w) < 0);
+	assert_int_equal(w->reason.code, REASON_NOT_AVAILABLE);
+	assert_int_equal(seal_calls, 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(run__full_then_incremental),
+		TEST(run__torn_epoch_is_closed_by_another_pass),
+		TEST(run__write_beside_waits_for_the_next_run),
+		TEST(run__too_fast_fails_and_folds),
+		TEST(run__cancelled_run_is_as_if_it_had_never_been),
+		TEST(run__cancelled_before_it_connects),
+		TEST(run__refused_commit_is_a_warning),
+		TEST(run__another_tracker_is_compared),
+		TEST(run__compare_that_tears),
+		TEST(run__verify_finds_what_is_not_marked),
+		TEST(run__verify_needs_a_replica),
+		TEST(run__read_error_folds),
+		TEST(run__left_over_epoch_is_folded_by_the_seal),
+		TEST(run__nobody_listens),
+	};
+
+	return cmocka_run_group_tests_name("send/run", tests, group_setup, group_teardown);
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "wire/frame.h"
+
+static void encode(struct frame *f, const void *payload, struct frame_wire *w)
+{
+	frame_encode(f, payload, w);
+}
+
+static void frame__round_trip(void **state)
+{
+	uint8_t payload[4096];
+	struct frame f = { .type = FRAME_DATA, .length = sizeof(payload), .disk = 3,
+			   .offset = 1 << 20, .span = sizeof(payload), .epoch = 7 };
+	struct frame_wire w;
+	struct frame g;
+
+	memset(payload, 0x5a, sizeof(payload));
+	encode(&f, payload, &w);
+	assert_int_equal(frame_check(&w, &g), FRAME_OK);
+	assert_int_equal(frame_verify(&w, payload), FRAME_OK);
+	assert_int_equal(g.type, f.type);
+	assert_int_equal(g.length, f.length);
+	assert_int_equal(g.disk, f.disk);
+	assert_int_equal(g.offset, f.offset);
+	assert_int_equal(g.span, f.span);
+	assert_int_equal(g.epoch, f.epoch);
+}
+
+static void frame__bytes_on_the_wire(void **state)
+{
+	/* Documentation/wire.rst: little-endian at these offsets, whatever the host. */
+	struct frame f = { .type = FRAME_ZERO, .disk = 0x0102, .offset = 0x10000,
+			   .span = 0x200, .epoch = 0x0a };
+	struct frame_wire w;
+	const uint8_t *b = (const uint8_t *)&w;
+
+	encode(&f, NULL, &w);
+	assert_memory_equal(b, "TDMK", 4);
+	assert_int_equal(b[4], 1);
+	assert_int_equal(b[5], FRAME_ZERO);
+	assert_int_equal(b[12], 0x02);
+	assert_int_equal(b[13], 0x01);
+	assert_int_equal(b[18], 0x01);
+	assert_int_equal(b[25], 0x02);
+	assert_int_equal(b[32], 0x0a);
+}
+
+static void frame_verify__any_flipped_bit_shows(void **state)
+{
+	uint8_t payload[512] = { 1, 2, 3 };
+	struct frame f = { .type = FRAME_DATA, .length = 512, .span = 512, .epoch = 1 };
+	struct frame_wire w;
+
+	encode(&f, payload, &w);
+	for (unsigned int bit = 0; bit < 8 * sizeof(w); bit++) {
+		struct frame_wire torn = w;
+		struct frame g;
+
+		((uint8_t *)&torn)[bit / 8] ^= 1 << bit % 8;
+		/* Either the header is refused, or the checksum does not match. */
+		if (frame_check(&torn, &g) == FRAME_OK && g.length <= sizeof(payload))
+			assert_int_equal(frame_verify(&torn, payload), FRAME_FAULT_CHECKSUM);
+	}
+	for (unsigned int bit = 0; bit < 8 * sizeof(payload); bit++) {
+		payload[bit / 8] ^= 1 << bit % 8;
+		assert_int_equal(frame_verify(&w, payload), FRAME_FAULT_CHECKSUM);
+		payload[bit / 8] ^= 1 << bit % 8;
+	}
+	assert_int_equal(frame_verify(&w, payload), FRAME_OK);
+}
+
+static void frame_check__faults(void **state)
+{
+	static const struct {
+		struct frame f;
+		int fault;
+	} cases[] = {
+		{ { .type = 0 }, FRAME_FAULT_TYPE },
+		{ { .type = FRAME_TYPE_MAX + 1 }, FRAME_FAULT_TYPE },
+		{ { .type = FRAME_TYPE_MAX + 1, .flags = FRAME_SKIPPABLE }, FRAME_OK },
+		{ { .type = 200, .flags = FRAME_SKIPPABLE, .length = FRAME_PAYLOAD_MAX + 1 },
+		  FRAME_FAULT_LENGTH },
+		{ { .type = FRAME_PING, .flags = 2 }, FRAME_FAULT_FLAGS },
+		{ { .type = FRAME_PING, .length = 1 }, FRAME_FAULT_LENGTH },
+		{ { .type = FRAME_PING, .disk = 1 }, FRAME_FAULT_DISK },
+		{ { .type = FRAME_PING, .offset = 512 }, FRAME_FAULT_RANGE },
+		{ { .type = FRAME_PING, .epoch = 1 }, FRAME_FAULT_RANGE },
+		{ { .type = FRAME_HELLO, .length = 3 }, FRAME_FAULT_LENGTH },
+		{ { .type = FRAME_DATA, .length = FRAME_PAYLOAD_MAX + 512,
+		    .span = FRAME_PAYLOAD_MAX + 512 }, FRAME_FAULT_LENGTH },
+		{ { .type = FRAME_DATA, .length = 0, .span = 0 }, FRAME_FAULT_LENGTH },
+		{ { .type = FRAME_DATA, .length = 512, .span = 1024 }, FRAME_FAULT_RANGE },
+		{ { .type = FRAME_DATA, .length = 512, .span = 512, .offset = 1 },
+		  FRAME_FAULT_RANGE },
+		{ { .type = FRAME_DATA, .length = 513, .span = 513 }, FRAME_FAULT_RANGE },
+		{ { .type = FRAME_DATA, .length = 512, .span = 512, .disk = FRAME_DISKS_MAX },
+		  FRAME_FAULT_DISK },
+		{ { .type = FRAME_ZERO, .span = 512, .offset = UINT64_MAX - 511 },
+		  FRAME_FAULT_RANGE },
+		{ { .type = FRAME_ZERO, .span = UINT64_MAX - 511, .offset = 512 },
+		  FRAME_FAULT_RANGE },
+		{ { .type = FRAME_ZERO, .span = 0 }, FRAME_FAULT_RANGE },
+		{ { .type = FRAME_HASHES, .length = 17, .span = 512 }, FRAME_FAULT_LENGTH },
+		{ { .type = FRAME_HASH, .span = 512, .epoch = 1 }, FRAME_FAULT_RANGE },
+		{ { .type = FRAME_ERROR, .length = 4 + FRAME_TEXT_MAX }, FRAME_FAULT_LENGTH },
+	};
+	static uint8_t payload[2 * FRAME_PAYLOAD_MAX];
+	struct frame_wire w;
+	struct frame g;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		frame_encode(&cases[i].f, payload, &w);
+		if (frame_check(&w, &g) != cases[i].fault)
+			fail_msg("case %zu: %s", i, frame_fault_text(frame_check(&w, &g)));
+	}
+	frame_encode(&(struct frame){ .type = FRAME_PING }, NULL, &w);
+	w.magic = le32_of(0);
+	assert_int_equal(frame_check(&w, &g), FRAME_FAULT_MAGIC);
+	w.magic = le32_of(FRAME_MAGIC);
+	w.version = 2;
+	assert_int_equal(frame_check(&w, &g), FRAME_FAULT_VERSION);
+}
+
+static void payload__round_trips(void **state)
+{
+	uint8_t buf[FRAME_CONTROL_MAX];
+	struct frame_hello hello = { 1, 2, 0, "kvm1", "web" }, hello2;
+	struct frame_welcome welcome = { 1, 0 }, welcome2;
+	struct frame_open open = { "web01", "vda", { 1, 2 }, 1 << 30, 65536 }, open2;
+	struct frame_opened opened = { 1, { 3 }, 9, 1 << 30, 4 }, opened2;
+	struct frame_begin begin = { FRAME_MODE_COMPARE, 1 }, begin2;
+	struct frame_end end = { 1, 2, 3 }, end2;
+	struct frame_durable durable = { 5 }, durable2;
+	struct frame_error error = { 32774, "in use" }, error2;
+	uint32_t n;
+
+	n = frame_hello_encode(&hello, buf);
+	assert_int_equal(frame_hello_decode(buf, n, &hello2), FRAME_OK);
+	assert_string_equal(hello2.collection, "web");
+	assert_int_equal(hello2.max_version, 2);
+	assert_int_equal(frame_hello_decode(buf, n - 1, &hello2), FRAME_FAULT_PAYLOAD);
+
+	n = frame_welcome_encode(&welcome, buf);
+	assert_int_equal(frame_welcome_decode(buf, n, &welcome2), FRAME_OK);
+	assert_int_equal(welcome2.version, 1);
+
+	n = frame_open_encode(&open, buf);
+	assert_int_equal(frame_open_decode(buf, n, &open2), FRAME_OK);
+	assert_int_equal(open2.size, open.size);
+	assert_int_equal(open2.granule, 65536);
+	assert_memory_equal(open2.uuid, open.uuid, 16);
+
+	n = frame_opened_encode(&opened, buf);
+	assert_int_equal(frame_opened_decode(buf, n, &opened2), FRAME_OK);
+	assert_int_equal(opened2.point, 4);
+	assert_int_equal(opened2.epoch, 9);
+
+	n = frame_begin_encode(&begin, buf);
+	assert_int_equal(frame_begin_decode(buf, n, &begin2), FRAME_OK);
+	assert_int_equal(begin2.mode, FRAME_MODE_COMPARE);
+
+	n = frame_end_encode(&end, buf);
+	assert_int_equal(frame_end_decode(buf, n, &end2), FRAME_OK);
+	assert_int_equal(end2.digest, 3);
+
+	n = frame_durable_encode(&durable, buf);
+	assert_int_equal(frame_durable_decode(buf, n, &durable2), FRAME_OK);
+	assert_int_equal(durable2.point, 5);
+
+	n = frame_error_encode(&error, buf);
+	assert_int_equal(frame_error_decode(buf, n, &error2), FRAME_OK);
+	assert_string_equal(error2.text, "in use");
+}
+
+static void payload__refuses(void **state)
+{
+	uint8_t buf[FRAME_CONTROL_MAX];
+	struct frame_open open = { "web01", "vda", { 0 }, 1 << 30, 65536 }, open2;
+	struct frame_hello hello = { 1, 1, 0, "kvm1", "../etc" }, hello2;
+	struct frame_error error = { 32768, "a\033[31mb" }, error2;
+	struct frame_begin begin = { 9, 0 }, begin2;
+
+	assert_int_equal(frame_hello_decode(buf, frame_hello_encode(&hello, buf), &hello2),
+			 FRAME_FAULT_PAYLOAD);
+	strcpy(hello.collection, "web");
+	hello.min_version = 3;
+	assert_int_equal(frame_hello_decode(buf, frame_hello_encode(&hello, buf), &hello2),
+			 FRAME_FAULT_PAYLOAD);
+	open.granule = 65537;
+	assert_int_equal(frame_open_decode(buf, frame_open_encode(&open, buf), &open2),
+			 FRAME_FAULT_PAYLOAD);
+	open.granule = 8 << 20;
+	assert_int_equal(frame_open_decode(buf, frame_open_encode(&open, buf), &open2),
+			 FRAME_FAULT_PAYLOAD);
+	open.granule = 65536;
+	open.size = 100;
+	assert_int_equal(frame_open_decode(buf, frame_open_encode(&open, buf), &open2),
+			 FRAME_FAULT_PAYLOAD);
+	open.size = 1 << 30;
+	/* A name without its NUL. */
+	frame_open_encode(&open, buf);
+	memset(buf, 'a', NAME_SIZE);
+	assert_int_equal(frame_open_decode(buf, frame_open_encode(&open, buf), &open2), FRAME_OK);
+	memset(buf, 'a', NAME_SIZE);
+	assert_int_equal(frame_open_decode(buf, 2 * NAME_SIZE + 32, &open2), FRAME_FAULT_PAYLOAD);
+	assert_int_equal(frame_begin_decode(buf, frame_begin_encode(&begin, buf), &begin2),
+			 FRAME_FAULT_PAYLOAD);
+	assert_int_equal(frame_error_decode(buf, frame_error_encode(&error, buf), &error2),
+			 FRAME_OK);
+	assert_string_equal(error2.text, "a?[31mb");
+}
+
+static void bytes_are_zero__finds_every_byte(void **state)
+{
+	static uint8_t buf[4099];
+
+	for (size_t size = 0; size < 40; size++)
+		assert_true(bytes_are_zero(buf, size));
+	assert_true(bytes_are_zero(buf, sizeof(buf)));
+	for (size_t i = 0; i < sizeof(buf); i++) {
+		buf[i] = 1;
+		assert_false(bytes_are_zero(buf, sizeof(buf)));
+		buf[i] = 0;
+	}
+}
+
+static void frame_digest__tells_frames_apart(void **state)
+{
+	struct frame a = { .type = FRAME_ZERO, .offset = 0, .span = 512, .checksum = 1 };
+	struct frame b = a;
+
+	b.offset = 512;
+	assert_true(frame_digest(&a) != frame_digest(&b));
+	b = a;
+	b.type = FRAME_DATA;
+	assert_true(frame_digest(&a) != frame_digest(&b));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(frame__round_trip),
+		cmocka_unit_test(frame__bytes_on_the_wire),
+		cmocka_unit_test(frame_verify__any_flipped_bit_shows),
+		cmocka_unit_test(frame_check__faults),
+		cmocka_unit_test(payload__round_trips),
+		cmocka_unit_test(payload__refuses),
+		cmocka_unit_test(bytes_are_zero__finds_every_byte),
+		cmocka_unit_test(frame_digest__tells_frames_apart),
+	};
+
+	return cmocka_run_group_tests_name("wire/frame", tests, NULL, NULL);
+}

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# bash completion of tidemark(8). Subcommands and options are asked of the
+# command's own --help, so that this file knows none of them.
+
+_tidemark_commands() {
+	tidemark --help 2>/dev/null | sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p'
+}
+
+_tidemark_options() {
+	tidemark "$1" --help 2>/dev/null | grep -oE -- '(^|[ ,])--?[a-zA-Z][a-z-]*' | tr -d ' ,' |
+		sort -u
+}
+
+_tidemark_devices() {
+	local path
+	for path in /dev/mapper/*; do
+		[[ $path == */control || $path == *-tidemark || ! -b $path ]] || echo "$path"
+	done
+	lsblk -nrpo NAME 2>/dev/null
+}
+
+_tidemark() {
+	local current=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} words=''
+
+	COMPREPLY=()
+	if [[ $COMP_CWORD -eq 1 ]]; then
+		words="$(_tidemark_commands) help --help --version"
+	elif [[ $current == -* ]]; then
+		words=$(_tidemark_options "$command")
+	else
+		case $command in
+		help)	words=$(_tidemark_commands) ;;
+		attach)	words=$(_tidemark_devices) ;;
+		detach | disks)
+			words=$(tidemark disks --noheadings --output NAME,DEVICE 2>/dev/null) ;;
+		esac
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+
+complete -o default -F _tidemark tidemark
