@@ -98,7 +98,7 @@ static int do_info(union request *request)
 	struct tidemark_disk *disk;
 	int err;
 
-	if (info->reserved)
+	if (info->reserved || info->reserved2)
 		return -EINVAL;
 	disk = tidemark_disk_find(id);
 	if (!disk)

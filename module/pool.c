@@ -4,19 +4,22 @@
  */
 #include "pool.h"
 
-#include <linux/bio.h>
 #include <linux/gfp.h>
-#include <linux/highmem.h>
+#include <linux/math.h>
 #include <linux/minmax.h>
+#include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+
+#include "granule.h"
+#include "io.h"
 
 /* Memory of a slot, each allocation of which may fail without a sound. */
 #define SLOT_GFP	(GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY)
 
 static unsigned int slot_pages(unsigned int shift)
 {
-	return DIV_ROUND_UP(1U << (shift + SECTOR_SHIFT), PAGE_SIZE);
+	return DIV_ROUND_UP(granule_bytes(shift), PAGE_SIZE);
 }
 
 static void slot_free(struct tidemark_slot *slot)
@@ -26,7 +29,7 @@ static void slot_free(struct tidemark_slot *slot)
 	for (i = 0; i < slot_pages(slot->shift); i++)
 		if (slot->pages[i])
 			__free_page(slot->pages[i]);
-	kfree(slot->bio);
+	kfree(slot->io);
 	kfree(slot);
 }
 
@@ -42,8 +45,8 @@ static struct tidemark_slot *slot_alloc(unsigned int shift)
 	slot->shift = shift;
 	RB_CLEAR_NODE(&slot->node);
 	INIT_LIST_HEAD(&slot->waiters);
-	slot->bio = bio_kmalloc(min(pages, BIO_MAX_VECS), SLOT_GFP);
-	if (!slot->bio)
+	slot->io = tidemark_io_alloc(pages, SLOT_GFP);
+	if (!slot->io)
 		goto err;
 	for (i = 0; i < pages; i++) {
 		slot->pages[i] = alloc_page(SLOT_GFP);
@@ -185,68 +188,5 @@ void tidemark_pool_give(struct tidemark_pool *pool, struct tidemark_slot *slot)
  */
 u64 tidemark_pool_used(const struct tidemark_pool *pool)
 {
-	return (u64)pool->used << (pool->shift + SECTOR_SHIFT);
-}
-
-/**
- * tidemark_slot_bio() - the next read of a slot's granule
- * @slot: with sectors that have not been read
- * @data: the device to read from
- *
- * Return: the slot's bio, all but its end_io filled in.
- */
-struct bio *tidemark_slot_bio(struct tidemark_slot *slot,
-			      struct block_device *data)
-{
-	unsigned int pages = slot_pages(slot->shift);
-	unsigned int vecs = min(pages, BIO_MAX_VECS);
-	unsigned int i = slot->read >> (PAGE_SHIFT - SECTOR_SHIFT);
-	u32 left = (slot->sectors - slot->read) << SECTOR_SHIFT;
-	struct bio *bio = slot->bio;
-
-	bio_init(bio, data, bio->bi_inline_vecs, vecs, REQ_OP_READ);
-	bio->bi_iter.bi_sector = (slot->granule << slot->shift) + slot->read;
-	bio->bi_private = slot;
-	for (; left && vecs; vecs--) {
-		u32 bytes = min_t(u32, left, PAGE_SIZE);
-
-		__bio_add_page(bio, slot->pages[i++], bytes, 0);
-		left -= bytes;
-	}
-	slot->read += bio_sectors(bio);
-	return bio;
-}
-
-/**
- * tidemark_slot_copy() - serve a read from a slot
- * @slot: preserved, the caller holds a reference
- * @sector: of the disk, where the read begins
- * @bio: that reads
- * @iter: what it reads, within the slot's granule
- *
- * Context: Any; takes as long as memory takes.
- */
-void tidemark_slot_copy(const struct tidemark_slot *slot, u64 sector,
-			struct bio *bio, struct bvec_iter iter)
-{
-	u64 at = (sector - (slot->granule << slot->shift)) << SECTOR_SHIFT;
-	struct bvec_iter now;
-	struct bio_vec bv;
-
-	__bio_for_each_segment(bv, bio, now, iter) {
-		unsigned int done = 0;
-
-		while (done < bv.bv_len) {
-			unsigned int from = at & ~PAGE_MASK;
-			unsigned int some = min_t(unsigned int,
-						  bv.bv_len - done,
-						  PAGE_SIZE - from);
-
-			memcpy_page(bv.bv_page, bv.bv_offset + done,
-				    slot->pages[at >> PAGE_SHIFT], from, some);
-			done += some;
-			at += some;
-		}
-		flush_dcache_page(bv.bv_page);
-	}
+	return pool->used * granule_bytes(pool->shift);
 }

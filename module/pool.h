@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The preserve pool: memory for old bytes, in slots of one granule each, all
- * allocated before the first write needs one. Knows nothing of epochs; its
- * lock is the one of struct tidemark_preserve.
+ * allocated before the first write needs one. Knows nothing of epochs or I/O;
+ * its lock is the one of struct tidemark_preserve.
  */
 #ifndef _TIDEMARK_POOL_H
 #define _TIDEMARK_POOL_H
 
-#include <linux/bvec.h>
 #include <linux/list.h>
 #include <linux/rbtree.h>
 #include <linux/types.h>
 
-struct bio;
-struct block_device;
 struct tidemark_disk;
+struct tidemark_io;
 struct tidemark_write;
 
 /**
@@ -38,11 +36,12 @@ enum tidemark_slot_state {
  * @disk: that it serves
  * @granule: which one
  * @sectors: of that granule, the last one of a disk may be short
- * @read: sectors that have been read
+ * @read: sectors that have been asked for
  * @refs: the tree, its read in flight, and each reader; 0: free
  * @state: what it is at
+ * @failed: its read has
  * @shift: log2 of the sectors that it has room for
- * @bio: to read with, used again for each piece
+ * @io: what it is read with
  * @pages: the bytes
  */
 struct tidemark_slot {
@@ -56,8 +55,9 @@ struct tidemark_slot {
 	u32 read;
 	u32 refs;
 	enum tidemark_slot_state state;
+	bool failed;
 	unsigned int shift;
-	struct bio *bio;
+	struct tidemark_io *io;
 	struct page *pages[];
 };
 
@@ -90,10 +90,5 @@ struct tidemark_slot *tidemark_pool_take(struct tidemark_pool *pool,
 					 unsigned int shift);
 void tidemark_pool_give(struct tidemark_pool *pool, struct tidemark_slot *slot);
 u64 tidemark_pool_used(const struct tidemark_pool *pool);
-
-struct bio *tidemark_slot_bio(struct tidemark_slot *slot,
-			      struct block_device *data);
-void tidemark_slot_copy(const struct tidemark_slot *slot, u64 sector,
-			struct bio *bio, struct bvec_iter iter);
 
 #endif /* _TIDEMARK_POOL_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Copy-before-write, see preserve.h. Knows bios, to read the old bytes with,
- * but not whose writes these are.
+ * Copy-before-write, see preserve.h: what is preserved when, and which writes
+ * wait for it.
  *
  * WHAT A VIEW SHOWS IS THE MOMENT OF THE SEAL
  *
@@ -21,11 +21,14 @@
 #include "preserve.h"
 
 #include <linux/bitmap.h>
-#include <linux/blkdev.h>
 #include <linux/lockdep.h>
+#include <linux/math64.h>
+#include <linux/minmax.h>
+#include <linux/sched.h>
 
 #include "disk.h"
 #include "granule.h"
+#include "io.h"
 
 /* Slots that are dropped before others may have the lock. */
 #define DROP_STEP	64
@@ -191,6 +194,7 @@ static bool preserve_start(struct tidemark_disk *disk,
 	slot->sectors = min_t(u64, 1U << disk->shift,
 			      disk->sectors - (granule << disk->shift));
 	slot->read = 0;
+	slot->failed = false;
 	slot->refs = 1;
 	slot->state = SLOT_QUEUED;
 	slot->starter = write;
@@ -277,9 +281,14 @@ int tidemark_preserve_write(struct tidemark_disk *disk,
 	return nowait ? -EAGAIN : 1;
 }
 
-static void slot_end_io(struct bio *bio)
+/**
+ * tidemark_preserve_done() - a read of a slot has ended
+ * @slot: of tidemark_io_read()
+ *
+ * Context: Any.
+ */
+void tidemark_preserve_done(struct tidemark_slot *slot)
 {
-	struct tidemark_slot *slot = bio->bi_private;
 	struct tidemark_preserve *p = &slot->disk->preserve;
 	unsigned long irq;
 
@@ -293,11 +302,10 @@ static void slot_end_io(struct bio *bio)
 static void slot_read(struct tidemark_preserve *p, struct tidemark_slot *slot)
 	__must_hold(&p->lock)
 {
-	struct bio *bio = tidemark_slot_bio(slot, slot->starter->data);
+	struct block_device *data = slot->starter->data;
 
-	bio->bi_end_io = slot_end_io;
 	spin_unlock_irq(&p->lock);
-	submit_bio_noacct(bio);
+	tidemark_io_read(slot, data);
 	spin_lock_irq(&p->lock);
 }
 
@@ -306,15 +314,13 @@ static void slot_done(struct tidemark_disk *disk, struct tidemark_slot *slot)
 {
 	struct tidemark_preserve *p = &disk->preserve;
 	bool wanted = !RB_EMPTY_NODE(&slot->node);
-	bool failed = slot->bio->bi_status;
 
 	list_del_init(&slot->list);
-	bio_uninit(slot->bio);
-	if (wanted && !failed && slot->read < slot->sectors) {
+	if (wanted && !slot->failed && slot->read < slot->sectors) {
 		slot_read(p, slot);
 		return;
 	}
-	if (wanted && failed) {
+	if (wanted && slot->failed) {
 		preserve_tear(disk, "old bytes cannot be read");
 	} else if (wanted) {
 		slot->state = SLOT_PRESERVED;
@@ -468,7 +474,7 @@ static int preserve_resize(struct tidemark_disk *disk, u64 bytes)
 	shift = disk->shift;
 	mutex_unlock(&disk->lock);
 
-	wanted = bytes >> (shift + SECTOR_SHIFT);
+	wanted = div64_u64(bytes, granule_bytes(shift));
 	spin_lock_irq(&p->lock);
 	have = p->pool.shift == shift ? p->pool.total : 0;
 	spin_unlock_irq(&p->lock);

@@ -38,6 +38,7 @@
 
 #include "pool.h"
 
+struct block_device;
 struct tidemark_disk;
 struct tidemark_epoch;
 
@@ -127,6 +128,7 @@ int tidemark_preserve_write(struct tidemark_disk *disk,
 int tidemark_preserve_read(struct tidemark_disk *disk, dev_t data, u64 sector,
 			   u32 sectors, u64 *epoch,
 			   struct tidemark_slot **ret_slot);
+void tidemark_preserve_done(struct tidemark_slot *slot);
 void tidemark_preserve_read_end(struct tidemark_disk *disk,
 				struct tidemark_slot *slot);
 

@@ -16,7 +16,9 @@
 #include <linux/bio.h>
 #include <linux/blkdev.h>
 #include <linux/device-mapper.h>
+#include <linux/highmem.h>
 #include <linux/kdev_t.h>
+#include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
@@ -59,13 +61,39 @@ struct view_io {
 	bool below;
 };
 
+/* Copy what a bio reads from a slot. Takes as long as memory takes. */
+static void view_copy(const struct tidemark_slot *slot, u64 sector,
+		      struct bio *bio, struct bvec_iter iter)
+{
+	u64 at = (sector - (slot->granule << slot->shift)) << SECTOR_SHIFT;
+	struct bvec_iter now;
+	struct bio_vec bv;
+
+	__bio_for_each_segment(bv, bio, now, iter) {
+		unsigned int done = 0;
+
+		while (done < bv.bv_len) {
+			unsigned int from = at & ~PAGE_MASK;
+			unsigned int some = min_t(unsigned int,
+						  bv.bv_len - done,
+						  PAGE_SIZE - from);
+
+			memcpy_page(bv.bv_page, bv.bv_offset + done,
+				    slot->pages[at >> PAGE_SHIFT], from, some);
+			done += some;
+			at += some;
+		}
+		flush_dcache_page(bv.bv_page);
+	}
+}
+
 /* Serve a bio from a slot, to the end. */
 static void view_serve(struct view *view, struct bio *bio,
 		       struct tidemark_slot *slot)
 {
 	struct view_io *io = dm_per_bio_data(bio, sizeof(*io));
 
-	tidemark_slot_copy(slot, io->sector, bio, io->iter);
+	view_copy(slot, io->sector, bio, io->iter);
 	tidemark_preserve_read_end(view->disk, slot);
 	io->below = false;
 	bio_endio(bio);

@@ -14,8 +14,9 @@
  * remembered, so this is compared block by block.
  *
  * Usage: view-prefix [-t SECONDS] [-d DELAY_MS] [-p POOL_BYTES] [-g SECTORS]
- *	[-n POINTS] [-m MODE]; prints TAP. POINTS is how many there must be, 1
- *	unless said. MODE is how it should not be done, and must be found out:
+ *	[-n POINTS] [-x] [-m MODE]; prints TAP. POINTS is how many there must
+ *	be, 1 unless said. With -x all that an administrator may do to disks and
+ *	views is done meanwhile. MODE is how it should not be done, and must be found out:
  *	  smear   read the data devices, whatever has been written meanwhile
  *	  apart   seal one disk after the other
  */
@@ -69,7 +70,7 @@ static struct chain chains[CHAINS];
 static uint8_t *replicas[DISKS];
 static int views[DISKS];
 static atomic_bool stop;
-static bool smear, apart;
+static bool smear, apart, meddle;
 static uint64_t torn, copied, excluded_max;
 
 static void fail(const char *what, int err)
@@ -122,6 +123,45 @@ static void *chain_run(void *argument)
 	return NULL;
 }
 
+/* Nothing of this may be seen in a point, nor hang. */
+static void *meddle_run(void *argument)
+{
+	unsigned int seed = 4711, done = 0;
+
+	for (; !atomic_load(&stop); done++) {
+		const struct disk *disk = &disks[rand_r(&seed) % DISKS];
+		struct tidemark_pool_size pool = {
+			.size = sizeof(pool), .disk = disk->id,
+			.bytes = rand_r(&seed) % 4 ? BYTES : rand_r(&seed) % BYTES,
+		};
+		int err = 0;
+
+		switch (rand_r(&seed) % 4) {
+		case 0:
+			err = sh("dmsetup suspend %s && dmsetup resume %s", disk->name, disk->name);
+			break;
+		case 1:
+			err = sh("dmsetup load %s --table '0 %llu tidemark %s - %u' && "
+				 "dmsetup resume %s", disk->name, BYTES / 512, disk->data,
+				 disk->granule, disk->name);
+			break;
+		case 2:
+			err = sh("dmsetup create tm-other --readonly --table "
+				 "'0 %llu tidemark-view %s' && dmsetup remove --retry tm-other",
+				 BYTES / 512, disk->path);
+			break;
+		case 3:
+			err = request(TIDEMARK_IOC_POOL, &pool);
+			break;
+		}
+		if (err)
+			fail("meddling", err);
+		usleep(rand_r(&seed) % 50000);
+	}
+	printf("# meddled %u times\n", done);
+	return NULL;
+}
+
 /* Seal the disks; one group unless told otherwise. */
 static void seal_all(uint32_t flags, uint64_t *epochs)
 {
@@ -133,8 +173,12 @@ static void seal_all(uint32_t flags, uint64_t *epochs)
 			.size = sizeof(seal), .flags = flags, .count = apart ? 1 : DISKS,
 			.timeout_ms = 20000, .disks = (uintptr_t)items,
 		};
-		int err = request(TIDEMARK_IOC_SEAL, &seal);
+		int err;
 
+		/* children of the meddler end, and we are told */
+		do
+			err = request(TIDEMARK_IOC_SEAL, &seal);
+		while (err == -EINTR);
 		if (err)
 			fail("SEAL", err);
 		for (int j = 0; j < (int)seal.count; j++)
@@ -144,9 +188,15 @@ static void seal_all(uint32_t flags, uint64_t *epochs)
 		if (apart)
 			usleep(2000);
 	}
-	for (int i = 0; i < DISKS; i++)
-		if (seal_wait(&disks[i], epochs[i], 20000))
-			fail("WAIT", 0);
+	for (int i = 0; i < DISKS; i++) {
+		int err;
+
+		do
+			err = seal_wait(&disks[i], epochs[i], 20000);
+		while (err == -EINTR);
+		if (err)
+			fail("WAIT", err);
+	}
 }
 
 /* Copy what a disk owes; false: torn. */
@@ -295,19 +345,20 @@ int main(int argc, char **argv)
 {
 	struct disk_options options = { .bytes = BYTES, .granule = 128 };
 	uint64_t pool = TIDEMARK_POOL_DEFAULT, rounds = 0, points = 0, writes = 0;
-	pthread_t threads[CHAINS];
+	pthread_t threads[CHAINS], meddler;
 	unsigned int wanted = 1;
 	double seconds = 15;
 	time_t until;
 	int option;
 
-	while ((option = getopt(argc, argv, "t:d:p:g:n:m:")) != -1) {
+	while ((option = getopt(argc, argv, "t:d:p:g:n:xm:")) != -1) {
 		switch (option) {
 		case 't': seconds = atof(optarg); break;
 		case 'd': options.delay_ms = atoi(optarg); break;
 		case 'p': pool = strtoull(optarg, NULL, 0); break;
 		case 'g': options.granule = atoi(optarg); break;
 		case 'n': wanted = atoi(optarg); break;
+		case 'x': meddle = true; break;
 		case 'm':
 			smear = !strcmp(optarg, "smear");
 			apart = !strcmp(optarg, "apart");
@@ -321,6 +372,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < CHAINS; i++)
 		if (pthread_create(&threads[i], NULL, chain_run, &chains[i]))
 			fail("thread", 0);
+	if (meddle && pthread_create(&meddler, NULL, meddle_run, NULL))
+		fail("thread", 0);
 	for (until = time(NULL) + seconds; time(NULL) < until; rounds++) {
 		unsigned int wrong = 0;
 
@@ -334,6 +387,8 @@ int main(int argc, char **argv)
 		points += !wrong;
 	}
 	atomic_store(&stop, true);
+	if (meddle)
+		pthread_join(meddler, NULL);
 	for (int i = 0; i < CHAINS; i++) {
 		pthread_join(threads[i], NULL);
 		writes += atomic_load(&chains[i].last);

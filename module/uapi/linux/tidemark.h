@@ -22,15 +22,15 @@
  *   SEAL ends the current epoch of a set of disks at one instant and returns
  *   the number of the epoch that ended. WAIT returns once every write that was
  *   submitted before the seal has landed: only then may the owed granules be
- *   read from the data device. Writers never wait for any of this.
+ *   read from the data device or a view. Writers never wait for any of this.
  *   RUNS (or READ) lists the owed granules. RELEASE says that granules have
  *   been read. Without a view (see there), a write that meets an owed granule
- *   before its release makes the epoch *torn* (TIDEMARK_STATE_TORN): what was read is then no single moment
- *   of the disk. A torn epoch is closed by a further SEAL with
- *   TIDEMARK_SEAL_EXTEND: the sealed bitmap keeps everything, only what
- *   changed since, or was not released yet, is owed. When an epoch that is not torn has been stored
- *   durably, COMMIT forgets the sealed bitmap. FOLD gives it back to the
- *   current one instead: the way out of every failure.
+ *   before its release makes the epoch *torn* (TIDEMARK_STATE_TORN): what was
+ *   read is then no single moment of the disk. A torn epoch is closed by a
+ *   further SEAL with TIDEMARK_SEAL_EXTEND: the sealed bitmap keeps everything,
+ *   only what changed since, or was not released yet, is owed. When an epoch
+ *   that is not torn has been stored durably, COMMIT forgets the sealed bitmap.
+ *   FOLD gives it back to the current one instead: the way out of every failure.
  *
  *                   write            SEAL                    COMMIT
  *        current ----------> marked ------> sealed (+ owed) ---------> gone
@@ -47,12 +47,12 @@
  *
  *   While a disk has one, a write that meets an owed granule does not tear: it
  *   waits until the granule's old bytes have been read into the *preserve
- *   pool*, and goes on. Of a release, commit or fold nothing remains in the
- *   pool. The pool's size is a feature of the tracked device's table (`pool
- *   <bytes>`), or set by POOL; rounded down to granules it is allocated with
- *   the first view of a disk. When it is full, or old bytes cannot be read, or
- *   the last view is removed while something is preserved, the epoch is torn;
- *   a write never waits for a reader. Reads through the view give EIO
+ *   pool*, and goes on. RELEASE, COMMIT and FOLD free what was preserved. The
+ *   pool's size is a feature of the tracked device's table (`pool <bytes>`), or
+ *   set by POOL; rounded down to granules it is allocated with the first view of
+ *   a disk, and freed with the last. When it is full, or old bytes cannot be
+ *   read, or the last view is removed while something is preserved, the epoch is
+ *   torn: a write never waits for a reader. Reads through the view give EIO
  *
  *	- of a granule that is not owed, or released;
  *	- when there is no sealed epoch, or it has not drained (see WAIT);
