@@ -368,6 +368,36 @@ out:
 	close(fd);
 }
 
+/* More granules than the module looks at, or begins to read, in one go. */
+TEST(many_granules)
+{
+	struct disk_options options = { .bytes = 6 * MIB, .granule = 8 };
+	struct disk disk;
+	uint64_t epoch;
+	char path[128];
+
+	ASSERT_EQ(0, disk_create(&disk, "tm-many", options));
+	ASSERT_EQ(0, view_create(&disk));
+	snprintf(path, sizeof(path), "%s-view", disk.path);
+	EXPECT_EQ(0, write_at(disk.path, O_DIRECT, 0, options.bytes, OLD));
+	ASSERT_EQ(0, seal_drained(&disk, 0, &epoch));
+	EXPECT_EQ(0, discard(&disk, BLKDISCARD, 1, 1534));
+	EXPECT_EQ(1534, disk_info(&disk).preserved);
+	EXPECT_EQ(0, discard(&disk, BLKDISCARD, 0, 1536));
+	EXPECT_EQ(1536, disk_info(&disk).preserved);
+	EXPECT_EQ(0, disk_info(&disk).torn);
+	EXPECT_EQ(OLD, byte_at(path, 0, options.bytes, 60 * KIB));
+	EXPECT_EQ(0, byte_at(disk.data, 0, options.bytes, MIB));
+	/* freed in many steps too */
+	EXPECT_EQ(0, pool_set(&disk, MIB));
+	EXPECT_EQ(0, change(TIDEMARK_IOC_RELEASE, &disk, epoch, 0, 1000));
+	EXPECT_EQ(536, disk_info(&disk).preserved);
+	EXPECT_EQ(0, view_remove(&disk));
+	usleep(100000);
+	EXPECT_EQ(0, disk_info(&disk).pool_used);
+	disk_remove(&disk);
+}
+
 FIXTURE(table) {
 	struct disk disk;
 };
