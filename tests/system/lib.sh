@@ -18,7 +18,7 @@ cd "$top" || exit 1
 bin=$top/build/bin
 mkdir -p build/system
 work=$(mktemp -d "$top/build/system/XXXXXX")
-guest_job='' guest_pid_file=$work/guest.pid bus_pid='' receiver_pid=''
+disk_options= guest_job="" guest_pid_file=$work/guest.pid bus_pid='' receiver_pid=''
 
 cleanup() {
     [ -z "$guest_job" ] || guest_kill
@@ -132,7 +132,7 @@ guest_start() { # KERNEL GRANULE NDISKS [RIG OPTION]...
     local kernel=$1 granule=$2 count=$3 disks=() devices=() letters=abcdefgh i
     shift 3
     for ((i = 0; i < count; i++)); do
-        disks+=(--disk "$work/d$i.img")
+        disks+=(--disk "$work/d$i.img$disk_options")
         devices+=("/dev/vd${letters:i:1}")
     done
     : > "$work/guest.out"
