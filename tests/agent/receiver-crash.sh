@@ -52,7 +52,7 @@ leftovers() { # files that nobody knows
     find "$dir/store" -name '*.partial' | wc -l
 }
 
-points=$(build/helpers/crash-points)
+points=$("$helpers"/crash-points)
 
 crash_run() { # POINT EPOCH MODE OLD NEW: the receiver dies at POINT, if it meets it
     TIDEMARK_CRASH=$1 receiver_start || return 1
