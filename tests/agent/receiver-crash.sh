@@ -30,17 +30,17 @@ script() { # EPOCH MODE OLD NEW: both disks
     echo commit
 }
 
-# What is openable of a disk: none, a or b, or something that it must not be
-content() { # DISK
-    local path
-    path=$(receiver_status | awk -v p="web/vm$1/vda" '$1 == p { print $NF }')
-    case $path in
-    ''|-) echo none; return ;;
+openable() { # DISK: its path, - if there is none
+    receiver_status | awk -v p="web/vm$1/vda" '$1 == p { print $NF }'
+}
+
+judge() { # DISK PATH: a or b, or something that it must not be
+    case $2 in
     *.qcow2)
-        qemu-img check -q "$path" > /dev/null || { echo damaged; return; }
-        qemu-img info --backing-chain "$path" > /dev/null || { echo chainless; return; }
-        qemu-img convert -O raw "$path" "$dir/flat" || { echo unreadable; return; } ;;
-    *) cp "$path" "$dir/flat" ;;
+        qemu-img check -q "$2" > /dev/null 2>&1 || { echo damaged; return; }
+        qemu-img info --backing-chain "$2" > /dev/null 2>&1 || { echo chainless; return; }
+        qemu-img convert -O raw "$2" "$dir/flat" 2> /dev/null || { echo unreadable; return; } ;;
+    *) cp "$2" "$dir/flat" ;;
     esac
     for v in a b; do
         cmp -s "$dir/flat" "$dir/$v$1" && { echo $v; return; }
@@ -48,11 +48,26 @@ content() { # DISK
     echo half
 }
 
+# What is openable of a disk: none, or as judge(). A merge that ends meanwhile
+# takes the file away, and the path with it: then it is asked for again.
+content() { # DISK
+    local path again verdict
+    again=$(openable "$1")
+    while true; do
+        path=$again
+        case $path in ''|-) echo none; return ;; esac
+        verdict=$(judge "$1" "$path")
+        again=$(openable "$1")
+        [ "$path" != "$again" ] || break
+    done
+    echo "$verdict"
+}
+
 leftovers() { # files that nobody knows
     find "$dir/store" -name '*.partial' | wc -l
 }
 
-points=$(build/helpers/crash-points)
+points=$("$helpers"/crash-points)
 
 crash_run() { # POINT EPOCH MODE OLD NEW: the receiver dies at POINT, if it meets it
     TIDEMARK_CRASH=$1 receiver_start || return 1
