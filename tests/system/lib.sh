@@ -18,7 +18,7 @@ cd "$top" || exit 1
 bin=$top/build/bin
 mkdir -p build/system
 work=$(mktemp -d "$top/build/system/XXXXXX")
-disk_options= guest_job="" guest_pid_file=$work/guest.pid bus_pid='' receiver_pid=''
+disk_options='' guest_job='' guest_pid_file=$work/guest.pid bus_pid='' receiver_pid=''
 
 cleanup() {
     [ -z "$guest_job" ] || guest_kill

@@ -40,6 +40,6 @@ print(json.load(sys.stdin)["disks"][0]["marked"])')
 
 disk_options=,logical=4096,physical=4096
 round 4K 4096 $((64 * 1048576 + 5 * 4096))
-disk_options=
+disk_options=''
 round 4M 1048576 $((130 * 1048576 + 1536))
 tap_end
