@@ -22,4 +22,7 @@ mutant() { # NAME TEST
 }
 
 mutant no-inflight lost-write
+mutant no-recheck view-order
+mutant no-copy-drain view-order
+mutant no-copy view-prefix
 tap_end
