@@ -7,8 +7,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
-# shellcheck source=tests/agent/lib.sh
-. tests/agent/lib.sh
+# shellcheck source=tests/agent/lib.bash
+. tests/agent/lib.bash
 
 base() { # SIZE: data in front, a hole behind
     rm -f "$dir/base.raw"

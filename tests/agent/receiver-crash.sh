@@ -8,8 +8,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
-# shellcheck source=tests/agent/lib.sh
-. tests/agent/lib.sh
+# shellcheck source=tests/agent/lib.bash
+. tests/agent/lib.bash
 
 granule=65536
 size=$((6 * 1024 * 1024 + 1536))
