@@ -7,8 +7,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
-# shellcheck source=tests/agent/lib.sh
-. tests/agent/lib.sh
+# shellcheck source=tests/agent/lib.bash
+. tests/agent/lib.bash
 
 base() { # SIZE: data in front, a hole behind
     rm -f "$dir/base.raw"
@@ -20,7 +20,7 @@ base() { # SIZE: data in front, a hole behind
 one() { # NAME SIZE CLUSTER SEED OPS [WHOLE]
     local name=$1 out
     shift
-    ok "$name: is written" build/helpers/overlay-make "$dir/base.raw" "$dir/o.qcow2" \
+    ok "$name: is written" "$helpers"/overlay-make "$dir/base.raw" "$dir/o.qcow2" \
         "$dir/flat" "$@"
     out=$(qemu-img check "$dir/o.qcow2" 2>&1)
     like "$name: qemu-img check is clean" "$out" '^No errors were found'
@@ -66,7 +66,7 @@ ok "and it is clean after" qemu-img check "$dir/w.qcow2"
 
 # 15 TiB: ext4 has no file of 16. A table that is zeroes throughout is shared: no gigabytes of them.
 base $((1 << 20))
-out=$(build/helpers/overlay-make "$dir/base.raw" "$dir/o.qcow2" "$dir/flat" \
+out=$("$helpers"/overlay-make "$dir/base.raw" "$dir/o.qcow2" "$dir/flat" \
     $((15 << 40)) 65536 9 0 whole 2>&1)
 if [ -s "$dir/o.qcow2" ] && [ -s "$dir/flat" ]; then
     out=$(sed -n 's/^size //p' <<< "$out")

@@ -8,8 +8,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
-# shellcheck source=tests/agent/lib.sh
-. tests/agent/lib.sh
+# shellcheck source=tests/agent/lib.bash
+. tests/agent/lib.bash
 
 size=$((4 << 20))
 make_image "$dir/a" $size 65536 1

@@ -8,8 +8,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
-# shellcheck source=tests/agent/lib.sh
-. tests/agent/lib.sh
+# shellcheck source=tests/agent/lib.bash
+. tests/agent/lib.bash
 
 size=$((16 << 20))
 make_image "$dir/a" $size 65536 1
@@ -92,7 +92,7 @@ fi
 for fs in ext4 xfs; do
     rm -f "$dir/fs"
     # XFS is not made smaller than 300 MB: most of it is taken by a file.
-    truncate -s $([ $fs = xfs ] && echo 320M || echo 48M) "$dir/fs"
+    truncate -s "$([ $fs = xfs ] && echo 320M || echo 48M)" "$dir/fs"
     if ! mkfs.$fs -q "$dir/fs" 2> /dev/null || ! mount -o loop "$dir/fs" "$dir/store" 2> /dev/null; then
         skip "$fs" "cannot make or mount it here"
         continue

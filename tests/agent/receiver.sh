@@ -8,8 +8,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
-# shellcheck source=tests/agent/lib.sh
-. tests/agent/lib.sh
+# shellcheck source=tests/agent/lib.bash
+. tests/agent/lib.bash
 
 replica() { echo "$dir/store/$1/$2/$3/replica.raw"; }
 
@@ -243,6 +243,6 @@ receiver_settled
 ok "and it is identical" cmp "$(replica group vm2 vda)" "$dir/m0"
 like "and ready" "$(receiver_status)" "group/vm2/vda ready point 5 "
 ok "a second agent cannot use the store" \
-    bash -c "! build/helpers/receiver-run '$dir/store' 2> '$dir/second'"
+    bash -c "! '$helpers/receiver-run' '$dir/store' 2> '$dir/second'"
 like "and is told why" "$(cat "$dir/second")" 'another agent uses the store'
 tap_end

@@ -18,11 +18,14 @@ cd "$top" || exit 1
 bin=$top/build/bin
 mkdir -p build/system
 work=$(mktemp -d "$top/build/system/XXXXXX")
-guest_job='' guest_pid_file=$work/guest.pid bus_pid='' receiver_pid=''
+disk_options='' guest_job='' guest_pid_file=$work/guest.pid bus_pid='' receiver_pid=''
 
 cleanup() {
     [ -z "$guest_job" ] || guest_kill
-    for pid in $receiver_pid $bus_pid; do kill -9 "$pid" 2>/dev/null; done
+    for pid in $receiver_pid $bus_pid; do
+        kill -9 "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
     [ -n "${TIDEMARK_KEEP:-}" ] || rm -rf "$work"
 }
 trap cleanup EXIT
@@ -80,8 +83,8 @@ receiver_start() {
 }
 
 receiver_kill() { # SIGNAL
-    kill "-$1" "$receiver_pid" 2>/dev/null
-    wait "$receiver_pid" 2>/dev/null
+    kill "-$1" "$receiver_pid" 2>/dev/null || true
+    wait "$receiver_pid" 2>/dev/null || true
     receiver_pid=''
 }
 
@@ -129,7 +132,7 @@ guest_start() { # KERNEL GRANULE NDISKS [RIG OPTION]...
     local kernel=$1 granule=$2 count=$3 disks=() devices=() letters=abcdefgh i
     shift 3
     for ((i = 0; i < count; i++)); do
-        disks+=(--disk "$work/d$i.img")
+        disks+=(--disk "$work/d$i.img$disk_options")
         devices+=("/dev/vd${letters:i:1}")
     done
     : > "$work/guest.out"
@@ -161,7 +164,7 @@ guest() { # COMMAND...
 
 # The guest ends as if its power was cut.
 guest_kill() {
-    kill -9 "$(cat "$guest_pid_file" 2>/dev/null)" 2>/dev/null
-    wait "$guest_job" 2>/dev/null
+    kill -9 "$(cat "$guest_pid_file" 2>/dev/null)" 2>/dev/null || true
+    wait "$guest_job" 2>/dev/null || true
     guest_job=''
 }
