@@ -91,11 +91,15 @@ if command -v sfdisk > /dev/null; then
     echo ',,' | sfdisk -q "$device" 2> /dev/null
     refused "a partition table" "carries dos partition table"
     wipe
+else
+    skip "a partition table is refused" "no sfdisk (package fdisk)"
 fi
 if command -v mkswap > /dev/null; then
     mkswap -q "$device" > /dev/null
     refused "swap" "carries swap signature"
     wipe
+else
+    skip "swap is refused" "no mkswap (package util-linux)"
 fi
 if command -v pvcreate > /dev/null; then
     pvcreate -q -ff -y --config 'devices{filter=["a|.*|"]}' "$device" > /dev/null 2>&1
@@ -105,6 +109,8 @@ if command -v pvcreate > /dev/null; then
         skip "LVM is refused" "pvcreate cannot be used here"
     fi
     wipe
+else
+    skip "LVM is refused" "no pvcreate (package lvm2)"
 fi
 # What cryptsetup and mdadm write, in as far as it matters: the magic.
 printf 'LUKS\272\276\0\1' | dd of="$device" conv=notrunc status=none

@@ -4,12 +4,14 @@
  * counts stay exact, a group's seal is one instant, and the module cannot be
  * unloaded under it.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 #include "disk.h"
 #include "kselftest_harness.h"
@@ -210,6 +212,95 @@ TEST_F_TIMEOUT(hammer, counts_stay_exact, TIMEOUT)
 		EXPECT_EQ(set, disk_info(&disks[0]).marked);
 		free(marked);
 	}
+}
+
+/**
+ * struct hasty - a writer that never waits
+ * @part: writes granules @part, @part + 4, ... of disk 0
+ * @stamps: of each granule, the newest that was written
+ * @done: writes that succeeded
+ * @refused: writes that would have had to wait
+ * @err: what else happened
+ */
+struct hasty {
+	unsigned int part;
+	uint64_t stamps[GRANULES];
+	uint64_t done;
+	uint64_t refused;
+	int err;
+};
+
+static void *hasty_run(void *argument)
+{
+	struct hasty *hasty = argument;
+	unsigned int seed = hasty->part + 1;
+	uint64_t *buffer = buffer_get(), stamp = 0;
+	int fd = disk_open(&disks[0]);
+
+	while (!atomic_load(&stop) && !hasty->err) {
+		uint64_t n = rand_r(&seed) % (GRANULES / 4) * 4 + hasty->part;
+		struct iovec vec = { .iov_base = buffer, .iov_len = GRANULE };
+
+		buffer[0] = ++stamp;
+		if (pwritev2(fd, &vec, 1, n * GRANULE, RWF_NOWAIT) == GRANULE) {
+			hasty->stamps[n] = stamp;
+			hasty->done++;
+		} else if (errno == EAGAIN) {
+			hasty->refused++;
+		} else {
+			hasty->err = errno;
+		}
+	}
+	free(buffer);
+	close(fd);
+	return NULL;
+}
+
+/* Granules that do not begin with their stamp. */
+static uint64_t hasty_wrong(const struct hasty *hasty)
+{
+	uint8_t *copy = file_copy(&disks[0]);
+	uint64_t wrong = 0;
+
+	for (uint64_t n = 0; n < GRANULES; n++)
+		wrong += *(uint64_t *)(copy + n * GRANULE) != hasty[n % 4].stamps[n];
+	free(copy);
+	return wrong;
+}
+
+/* Refused is refused: a write that met a closed gate has left nothing. */
+TEST_F_TIMEOUT(hammer, writes_that_do_not_wait, TIMEOUT)
+{
+	struct hasty *hasty = calloc(4, sizeof(*hasty));
+	void *before = file_copy(&disks[0]);
+	uint64_t epoch = 0, done = 0, refused = 0;
+	time_t last = time(NULL) + SECONDS / 2;
+	pthread_t threads[4];
+
+	for (int i = 0; i < 4; i++) {
+		hasty[i].part = i;
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, hasty_run, &hasty[i]));
+	}
+	while (time(NULL) < last)
+		ASSERT_EQ(0, seal(&disks[0], TIDEMARK_SEAL_EXTEND, &epoch));
+	atomic_store(&stop, true);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		EXPECT_EQ(0, hasty[i].err);
+		done += hasty[i].done;
+		refused += hasty[i].refused;
+	}
+	TH_LOG("%llu written, %llu refused, %llu seals", (unsigned long long)done,
+	       (unsigned long long)refused, (unsigned long long)epoch);
+	EXPECT_LT(0, done);
+	EXPECT_LT(0, refused);
+	EXPECT_EQ(0, hasty_wrong(hasty));
+	ASSERT_EQ(0, end(TIDEMARK_IOC_FOLD, &disks[0], epoch));
+	EXPECT_EQ(0, granules_missed(&disks[0], before));
+	/* and nothing is marked that only was refused */
+	EXPECT_EQ(granules_changed(&disks[0], before), disk_info(&disks[0]).marked);
+	free(before);
+	free(hasty);
 }
 
 TEST_F_TIMEOUT(hammer, reload_and_unload_under_load, TIMEOUT)

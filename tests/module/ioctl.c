@@ -46,6 +46,7 @@ static const struct known {
 	REQUEST(COMMIT, end, true, offsetof(struct tidemark_end, disk)),
 	REQUEST(FOLD, end, true, offsetof(struct tidemark_end, disk)),
 	REQUEST(THRESHOLD, threshold, true, offsetof(struct tidemark_threshold, disk)),
+	REQUEST(POOL, pool_size, true, offsetof(struct tidemark_pool_size, disk)),
 };
 
 #define REQUESTS (sizeof(requests) / sizeof(*requests))
@@ -138,6 +139,13 @@ static void prepare(struct disk *disk, const struct known *known, union any *any
 #define EXPECT_ERROR(error, known) \
 	EXPECT_EQ(error, request((known)->number, &self->any)) TH_LOG("with %s", (known)->name)
 
+/* What the struct measured when it was first released. */
+static uint32_t size_first(const struct known *known)
+{
+	return known->number == TIDEMARK_IOC_INFO ? offsetof(struct tidemark_info, views) :
+						    known->size;
+}
+
 static int control_as(struct __test_metadata *_metadata, int flags)
 {
 	int fd = open(TIDEMARK_CONTROL_PATH, flags | O_CLOEXEC);
@@ -177,13 +185,13 @@ TEST_F_TIMEOUT(ioctl, version, TIMEOUT)
 	EXPECT_EQ(TIDEMARK_ABI_MAJOR, version.abi_major);
 	EXPECT_EQ(TIDEMARK_ABI_MINOR, version.abi_minor);
 	EXPECT_EQ(TIDEMARK_FEATURE_SEAL_EXTEND | TIDEMARK_FEATURE_SETTLE |
-		  TIDEMARK_FEATURE_THRESHOLD, version.features);
+		  TIDEMARK_FEATURE_THRESHOLD | TIDEMARK_FEATURE_VIEW, version.features);
 	EXPECT_LT(0, strlen((char *)version.release));
 }
 
 TEST_F_TIMEOUT(ioctl, no_such_request, TIMEOUT)
 {
-	EXPECT_EQ(-ENOTTY, request(_IO(TIDEMARK_IOC_TYPE, 14), &self->any));
+	EXPECT_EQ(-ENOTTY, request(_IO(TIDEMARK_IOC_TYPE, 15), &self->any));
 	EXPECT_EQ(-ENOTTY, request(_IO(TIDEMARK_IOC_TYPE, 255), &self->any));
 	EXPECT_EQ(-ENOTTY, request(_IO(0xB6, 0), &self->any));
 	EXPECT_EQ(-ENOTTY, request(_IOWR(TIDEMARK_IOC_TYPE, 0, struct tidemark_version),
@@ -195,8 +203,13 @@ TEST_F_TIMEOUT(ioctl, size, TIMEOUT)
 {
 	FOR_ALL_REQUESTS(known) {
 		PREPARE(known);
-		self->any.size = known->size - 1;
+		self->any.size = size_first(known) - 1;
 		EXPECT_ERROR(-EINVAL, known);
+		if (!known->change) {
+			self->any.size = size_first(known);
+			EXPECT_ERROR(0, known);
+			EXPECT_EQ(size_first(known), self->any.size);
+		}
 		self->any.size = 0;
 		EXPECT_ERROR(-EINVAL, known);
 		self->any.size = 4;
@@ -237,6 +250,7 @@ TEST_F_TIMEOUT(ioctl, reserved, TIMEOUT)
 	EXPECT_ERROR(-EINVAL, &requests[_IOC_NR(TIDEMARK_IOC_##number)]);	\
 } while (0)
 	RESERVED(INFO, info.reserved);
+	RESERVED(INFO, info.reserved2);
 	RESERVED(WAIT, wait.reserved);
 	RESERVED(READ, read.reserved);
 	RESERVED(RUNS, runs.reserved);

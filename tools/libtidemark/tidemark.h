@@ -127,6 +127,38 @@ int tidemark_fold(struct tidemark *t, uint64_t disk, uint64_t epoch);
 /** tidemark_threshold() - ask for an event at so many marked granules, 0: never */
 int tidemark_threshold(struct tidemark *t, uint64_t disk, uint64_t granules);
 
+/**
+ * tidemark_pool() - make the preserve pool of a disk another size
+ * @t: the control device
+ * @disk: its number
+ * @bytes: 0 to TIDEMARK_POOL_MAX; see POOL in <linux/tidemark.h>
+ */
+int tidemark_pool(struct tidemark *t, uint64_t disk, uint64_t bytes);
+
+/* -- views ------------------------------------------------------------------ */
+
+/** struct tidemark_view - an open view of a disk */
+struct tidemark_view;
+
+/**
+ * tidemark_view_open() - a block device that shows what is owed
+ * @t: the control device
+ * @disk: the disk's number
+ * @ret: the view, closed by tidemark_view_close()
+ *
+ * To be opened before the seal whose epoch it is to show. While it is open, a
+ * write that meets an owed granule does not tear the epoch, but has the old
+ * bytes preserved; see VIEW in <linux/tidemark.h> for what can be read when.
+ * The device goes with its last descriptor, also when the process dies.
+ *
+ * Return: 0; -EOPNOTSUPP: the module knows no views; -ENODEV; -EACCES; -ENOMEM.
+ */
+int tidemark_view_open(struct tidemark *t, uint64_t disk, struct tidemark_view **ret);
+/** tidemark_view_close() - close it; NULL is ignored. Return: NULL */
+struct tidemark_view *tidemark_view_close(struct tidemark_view *view);
+/** tidemark_view_fd() - for reads, aligned as O_DIRECT wants it; owned by the view */
+int tidemark_view_fd(struct tidemark_view *view);
+
 /* -- attach and detach, by device mapper ----------------------------------- */
 
 /**
@@ -158,8 +190,7 @@ struct tidemark_attach {
  * waits while the tables are exchanged. Every failure leaves the device as it
  * was. Leftovers of a process that was killed half way are cleared away first.
  *
- * The module is loaded when it is installed. libdevmapper keeps state of its
- * own: attach and detach are for one thread at a time.
+ * The module is loaded when it is installed.
  *
  * Return: 0; -ENOENT: no such device; -ENOTBLK: no block device;
  * -EMEDIUMTYPE: no device-mapper device and no name given; -EALREADY: already

@@ -128,6 +128,9 @@ static int fake_seal(struct source **group, size_t count, bool extend, uint32_t 
 
 		if (!extend)
 			fake_fold(group[i]);
+		/* What an extended epoch owes still is owed by the new one. */
+		for (size_t k = 0; k < GRANULES; k++)
+			f->current[k] |= f->owed[k];
 		for (size_t k = 0; k < GRANULES; k++)
 			f->sealed[k] |= f->current[k];
 		memcpy(f->owed, f->current, GRANULES);
@@ -675,6 +678,37 @@ static void run__read_error_folds(void **state)
 	replicas_are_at_seal(w);
 }
 
+static int view_fd = -1;
+
+/* The first pass's view is torn before anything was read: it has EIO to show. */
+static void tear_the_view(struct fake *f, enum moment m)
+{
+	if (m != AT_WAIT)
+		return;
+	if (view_fd < 0) {
+		view_fd = f->source.fd;
+		f->source.fd = -1;
+		f->torn = true;
+	} else if (f->source.fd < 0) {
+		f->source.fd = view_fd;
+	}
+}
+
+static void run__torn_view_is_read_again(void **state)
+{
+	struct world *w = *state;
+
+	view_fd = -1;
+	fakes[1].hook = tear_the_view;
+	run_ok(w);
+	fakes[1].hook = NULL;
+	replicas_are_at_seal(w);
+	assert_int_equal(w->progress.passes, 2);
+	assert_int_equal(w->progress.torn, 1);
+	/* Owed once, though it was sealed twice. */
+	assert_int_equal(w->progress.owed, w->progress.handled);
+}
+
 static void run__left_over_epoch_is_folded_by_the_seal(void **state)
 {
 	struct source *group[] = { &fakes[0].source };
@@ -717,6 +751,7 @@ int main(void)
 		TEST(run__verify_finds_what_is_not_marked),
 		TEST(run__verify_needs_a_replica),
 		TEST(run__read_error_folds),
+		TEST(run__torn_view_is_read_again),
 		TEST(run__left_over_epoch_is_folded_by_the_seal),
 		TEST(run__nobody_listens),
 	};
