@@ -6,6 +6,7 @@
  *
  * The linker takes this file's source_kernel_open() instead of the library's.
  */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,6 +44,7 @@ struct fake {
 	uint8_t at_seal[SIZE]; /* and at the newest seal */
 	unsigned int seals, folds, commits, released;
 	int commit_error;
+	unsigned int slow_waits; /* so many end without the drain having ended */
 	void (*hook)(struct fake *f, enum moment m);
 };
 
@@ -151,6 +153,10 @@ static int fake_wait(struct source *s, uint32_t timeout_ms)
 
 	if (f->hook)
 		f->hook(f, AT_WAIT);
+	if (f->slow_waits) {
+		f->slow_waits--;
+		return -ETIMEDOUT;
+	}
 	return 0;
 }
 
@@ -287,17 +293,24 @@ static void fake_reset(struct fake *f, uint8_t id)
 		memset(disk + g * GRANULE, g % 5 ? g : 0, bytes_of(g));
 }
 
-static int group_setup(void **state)
+static int receiver_start(struct world *w)
 {
 	struct receiver_config rc = { .plain_allowed = true, .store_dir = folder };
 	struct reason reason = { 0 };
+	int err = receiver_create(&rc, &w->receiver, &reason);
+
+	if (err)
+		fprintf(stderr, "%s\n", reason.text);
+	return err;
+}
+
+static int group_setup(void **state)
+{
 	struct world *w = calloc(1, sizeof(*w));
 
 	log_set_level(LOG_ERR);
-	if (!w || !mkdtemp(folder) || receiver_create(&rc, &w->receiver, &reason)) {
-		fprintf(stderr, "%s\n", reason.text);
+	if (!w || !mkdtemp(folder) || receiver_start(w))
 		return -1;
-	}
 	for (size_t i = 0; i < 2; i++) {
 		fakes[i].source.fd = memfd_create("disk", 0);
 		if (ftruncate(fakes[i].source.fd, SIZE))
@@ -582,6 +595,53 @@ static void run__cancelled_before_it_connects(void **state)
 	assert_int_equal(run(w), -ECANCELED);
 }
 
+static void run__slow_drain_is_waited_for(void **state)
+{
+	struct world *w = *state;
+
+	fakes[1].slow_waits = 2;
+	run_ok(w);
+	assert_int_equal(fakes[1].slow_waits, 0);
+	replicas_are_at_seal(w);
+}
+
+static void run__drain_that_does_not_end_is_a_timeout(void **state)
+{
+	struct world *w = *state;
+
+	fakes[0].slow_waits = UINT_MAX;
+	w->config.drain_ms = 700;
+	assert_int_equal(run(w), -ETIMEDOUT);
+	assert_int_equal(w->reason.code, REASON_TIMEOUT);
+	assert_int_equal(fakes[0].folds, 1);
+}
+
+static struct world *losing;
+
+static void lose_receiver(struct fake *f, enum moment m)
+{
+	if (m == AT_WAIT)
+		losing->receiver = receiver_destroy(losing->receiver);
+}
+
+/* Nobody waits for a drain whose bytes have nowhere to go. */
+static void run__receiver_lost_while_draining(void **state)
+{
+	struct world *w = *state;
+	int err;
+
+	losing = w;
+	fakes[0].slow_waits = UINT_MAX;
+	fakes[0].hook = lose_receiver;
+	w->config.drain_ms = 60000;
+	err = run(w);
+	assert_int_equal(receiver_start(w), 0);
+	assert_int_not_equal(err, 0);
+	assert_int_equal(w->reason.code, REASON_NOT_AVAILABLE);
+	assert_true(UINT_MAX - fakes[0].slow_waits < 10);
+	assert_int_equal(fakes[0].folds, 1);
+}
+
 static void run__refused_commit_is_a_warning(void **state)
 {
 	struct world *w = *state;
@@ -745,6 +805,9 @@ int main(void)
 		TEST(run__too_fast_fails_and_folds),
 		TEST(run__cancelled_run_is_as_if_it_had_never_been),
 		TEST(run__cancelled_before_it_connects),
+		TEST(run__slow_drain_is_waited_for),
+		TEST(run__drain_that_does_not_end_is_a_timeout),
+		TEST(run__receiver_lost_while_draining),
 		TEST(run__refused_commit_is_a_warning),
 		TEST(run__another_tracker_is_compared),
 		TEST(run__compare_that_tears),
