@@ -64,7 +64,7 @@ changed=$(change "$dir/d0.img" 5 5)
 run=$(here resync c --wait --json)
 is "the second run succeeds" $? 0
 is "only granules that differ are sent" "$(field bytes_sent <<< "$run")" "$changed"
-hashes=$(($(field bytes_disk <<< "$run") / 4096 * 16))
+hashes=$(($(field bytes_disk <<< "$run") * 16 / 4096))
 holds "hashes and frames cost little" \
     "$(field bytes_on_wire <<< "$run") < $changed * 102 / 100 + $hashes"
 ok "all replicas are their disks" all_are_identical
