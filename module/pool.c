@@ -117,31 +117,45 @@ static bool slot_surplus(const struct tidemark_pool *pool,
 }
 
 /**
- * tidemark_pool_add() - change the number and the size of slots
+ * tidemark_pool_set() - change the number and the size of slots
  * @pool: locked
  * @slots: new ones of @shift, emptied
+ * @count: how many these are
  * @shift: log2 of the sectors of all slots that are handed out from now on
  * @wanted: how many there shall be
  *
- * Free slots that are too many go to tidemark_pool.surplus, those in use
- * follow when they come back.
+ * Slots in use that are too many, or of another size, become surplus when they
+ * come back; those that are free when tidemark_pool_trim() takes them.
  */
-void tidemark_pool_add(struct tidemark_pool *pool, struct list_head *slots,
-		       unsigned int shift, u32 wanted)
+void tidemark_pool_set(struct tidemark_pool *pool, struct list_head *slots,
+		       u32 count, unsigned int shift, u32 wanted)
 {
-	struct tidemark_slot *slot, *next;
-
+	if (shift != pool->shift) {
+		list_splice_tail_init(&pool->free, &pool->surplus);
+		pool->total = pool->used;
+	}
 	pool->shift = shift;
 	pool->wanted = wanted;
-	list_for_each_entry_safe(slot, next, slots, list)
-		pool->total++;
+	pool->total += count;
 	list_splice_tail_init(slots, &pool->free);
-	list_for_each_entry_safe(slot, next, &pool->free, list) {
-		if (!slot_surplus(pool, slot))
-			continue;
-		list_move(&slot->list, &pool->surplus);
+}
+
+/**
+ * tidemark_pool_trim() - free slots that are too many become surplus
+ * @pool: locked
+ * @count: how many at most
+ *
+ * Return: false when there is none left.
+ */
+bool tidemark_pool_trim(struct tidemark_pool *pool, u32 count)
+{
+	while (pool->total > pool->wanted && !list_empty(&pool->free)) {
+		if (!count--)
+			return true;
+		list_move(pool->free.next, &pool->surplus);
 		pool->total--;
 	}
+	return false;
 }
 
 /**

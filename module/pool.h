@@ -67,7 +67,7 @@ struct tidemark_slot {
  * @surplus: those to be freed by who may
  * @shift: of the slots that it hands out
  * @wanted: how many there should be
- * @total: how many there are, without those in @surplus
+ * @total: how many there are, free or used
  * @used: how many of them are not free
  * @peak: the highest @used in bytes
  */
@@ -84,8 +84,9 @@ struct tidemark_pool {
 void tidemark_pool_init(struct tidemark_pool *pool);
 int tidemark_pool_alloc(struct list_head *slots, unsigned int shift, u32 count);
 void tidemark_pool_free(struct list_head *slots);
-void tidemark_pool_add(struct tidemark_pool *pool, struct list_head *slots,
-		       unsigned int shift, u32 wanted);
+void tidemark_pool_set(struct tidemark_pool *pool, struct list_head *slots,
+		       u32 count, unsigned int shift, u32 wanted);
+bool tidemark_pool_trim(struct tidemark_pool *pool, u32 count);
 struct tidemark_slot *tidemark_pool_take(struct tidemark_pool *pool,
 					 unsigned int shift);
 void tidemark_pool_give(struct tidemark_pool *pool, struct tidemark_slot *slot);

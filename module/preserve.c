@@ -30,8 +30,9 @@
 #include "granule.h"
 #include "io.h"
 
-/* Slots that are dropped before others may have the lock. */
+/* Slots that are dropped, granules that a write has looked at, in one go. */
 #define DROP_STEP	64
+#define HOLD_STEP	256
 
 static struct workqueue_struct *preserve_queue;
 
@@ -204,6 +205,14 @@ static bool preserve_start(struct tidemark_disk *disk,
 	return true;
 }
 
+/* A write is to be looked at by the work item. */
+static void write_again(struct tidemark_preserve *p,
+			struct tidemark_write *write)
+{
+	list_add_tail(&write->list, &p->ready);
+	preserve_kick(p);
+}
+
 /*
  * Must a write be held? Starts what it needs and puts it where it will be
  * woken, unless @nowait is set.
@@ -217,6 +226,7 @@ static bool write_hold(struct tidemark_disk *disk, struct tidemark_write *write,
 {
 	struct tidemark_preserve *p = &disk->preserve;
 	struct tidemark_slot *wait = NULL;
+	unsigned int steps = 0;
 	u64 granule;
 
 	lockdep_assert_held(&p->lock);
@@ -226,7 +236,7 @@ static bool write_hold(struct tidemark_disk *disk, struct tidemark_write *write,
 		preserve_tear(disk, NULL);
 		return false;
 	}
-	for (granule = write->next;; granule++) {
+	for (granule = write->next; steps < HOLD_STEP; granule++, steps++) {
 		struct tidemark_slot *slot;
 
 		granule = find_next_bit(p->sealed->bits, write->end, granule);
@@ -237,22 +247,26 @@ static bool write_hold(struct tidemark_disk *disk, struct tidemark_write *write,
 		slot = slot_find(p, granule);
 		if (slot && slot->state == SLOT_PRESERVED)
 			continue;
-		if (slot)
+		if (slot) {
 			wait = slot;
-		else if (nowait)
+		} else if (nowait) {
 			return true;
-		else if (!preserve_start(disk, write, granule))
-			break;
+		} else if (!preserve_start(disk, write, granule)) {
+			preserve_tear(disk, "the pool is full");
+			return write->reads;
+		}
 	}
-	if (granule < write->end) {
-		preserve_tear(disk, "the pool is full");
-		return write->reads;
-	}
+	if (nowait)
+		return wait || steps == HOLD_STEP;
 	if (write->reads)
 		preserve_kick(p);
-	else if (wait && !nowait)
+	else if (wait)
 		list_add_tail(&write->list, &wait->waiters);
-	return write->reads || wait;
+	else if (steps == HOLD_STEP)
+		write_again(p, write);
+	else
+		return false;
+	return true;
 }
 
 /**
@@ -349,8 +363,10 @@ static void surplus_free(struct tidemark_preserve *p)
 	__must_hold(&p->lock)
 {
 	LIST_HEAD(slots);
+	unsigned int i;
 
-	list_splice_init(&p->pool.surplus, &slots);
+	for (i = 0; i < DROP_STEP && !list_empty(&p->pool.surplus); i++)
+		list_move(p->pool.surplus.next, &slots);
 	spin_unlock_irq(&p->lock);
 	tidemark_pool_free(&slots);
 	spin_lock_irq(&p->lock);
@@ -453,13 +469,31 @@ void tidemark_preserve_exit(struct tidemark_disk *disk)
 	mutex_destroy(&p->sizing);
 }
 
+/* Give @count @slots to the pool, which is to have @wanted; the work item frees. */
+static void preserve_pool(struct tidemark_preserve *p, struct list_head *slots,
+			  u32 count, unsigned int shift, u32 wanted)
+{
+	bool more;
+
+	spin_lock_irq(&p->lock);
+	tidemark_pool_set(&p->pool, slots, count, shift, wanted);
+	do {
+		more = tidemark_pool_trim(&p->pool, DROP_STEP);
+		spin_unlock_irq(&p->lock);
+		cond_resched();
+		spin_lock_irq(&p->lock);
+	} while (more);
+	spin_unlock_irq(&p->lock);
+	preserve_kick(p);
+}
+
 /* Make the pool another size. */
 static int preserve_resize(struct tidemark_disk *disk, u64 bytes)
 {
 	struct tidemark_preserve *p = &disk->preserve;
 	unsigned int shift;
 	LIST_HEAD(slots);
-	u32 wanted, have;
+	u32 wanted, have, count;
 	int err;
 
 	lockdep_assert_held(&p->sizing);
@@ -478,14 +512,10 @@ static int preserve_resize(struct tidemark_disk *disk, u64 bytes)
 	spin_lock_irq(&p->lock);
 	have = p->pool.shift == shift ? p->pool.total : 0;
 	spin_unlock_irq(&p->lock);
-	if (wanted > have)
-		err = tidemark_pool_alloc(&slots, shift, wanted - have);
-	if (!err) {
-		spin_lock_irq(&p->lock);
-		tidemark_pool_add(&p->pool, &slots, shift, wanted);
-		spin_unlock_irq(&p->lock);
-		preserve_kick(p);
-	}
+	count = wanted > have ? wanted - have : 0;
+	err = tidemark_pool_alloc(&slots, shift, count);
+	if (!err)
+		preserve_pool(p, &slots, count, shift, wanted);
 	tidemark_pool_free(&slots);
 	return err;
 }
@@ -528,17 +558,17 @@ void tidemark_preserve_disarm(struct tidemark_disk *disk)
 {
 	struct tidemark_preserve *p = &disk->preserve;
 	LIST_HEAD(none);
+	bool last;
 
 	mutex_lock(&p->sizing);
 	spin_lock_irq(&p->lock);
 	WRITE_ONCE(p->views, p->views - 1);
-	if (!p->views) {
-		if (!RB_EMPTY_ROOT(&p->slots))
-			preserve_tear(disk, "the view was removed");
-		tidemark_pool_add(&p->pool, &none, p->pool.shift, 0);
-	}
+	last = !p->views;
+	if (last && !RB_EMPTY_ROOT(&p->slots))
+		preserve_tear(disk, "the view was removed");
 	spin_unlock_irq(&p->lock);
-	preserve_kick(p);
+	if (last)
+		preserve_pool(p, &none, 0, p->pool.shift, 0);
 	mutex_unlock(&p->sizing);
 }
 
@@ -608,13 +638,18 @@ void tidemark_preserve_info(struct tidemark_disk *disk,
  *
  * A writer that sees the epoch's granules owed has come through the gate after
  * this. One that is about to ask for an older epoch finds another number.
+ * Nobody holds the lock for long: there is nothing to be done yet.
  */
 void tidemark_preserve_begin(struct tidemark_disk *disk,
 			     struct tidemark_epoch *sealed)
 {
+	struct tidemark_preserve *p = &disk->preserve;
+
 	lockdep_assert_held(&disk->lock);
-	disk->preserve.why = NULL;
-	WRITE_ONCE(disk->preserve.sealed, sealed);
+	spin_lock_irq(&p->lock);
+	p->why = NULL;
+	p->sealed = sealed;
+	spin_unlock_irq(&p->lock);
 }
 
 /**
@@ -633,7 +668,7 @@ void tidemark_preserve_end(struct tidemark_disk *disk)
 
 	lockdep_assert_held(&disk->lock);
 	spin_lock_irq(&p->lock);
-	WRITE_ONCE(p->sealed, NULL);
+	p->sealed = NULL;
 	any = !RB_EMPTY_ROOT(&p->slots);
 	spin_unlock_irq(&p->lock);
 	if (any)

@@ -22,25 +22,12 @@ FIXTURE(view) {
 	uint64_t epoch;
 };
 
-FIXTURE_VARIANT(view) {
-	uint32_t granule;
-	uint64_t bytes;
-};
-
-FIXTURE_VARIANT_ADD(view, granule_64k) { .granule = 128, .bytes = SIZE };
-/* The last granule is short, and one is one page. */
-FIXTURE_VARIANT_ADD(view, granule_4k) { .granule = 8, .bytes = MIB };
-FIXTURE_VARIANT_ADD(view, granule_256k_short) { .granule = 512, .bytes = SIZE - 36 * KIB };
-/* More than one bio to read a granule with. */
-FIXTURE_VARIANT_ADD(view, granule_4m) { .granule = 8192, .bytes = 56 * MIB };
-
 /* Granules 3 to 6 hold OLD and are owed. */
 FIXTURE_SETUP(view)
 {
-	struct disk_options options = { .bytes = variant->bytes, .granule = variant->granule };
+	struct disk_options options = { .bytes = SIZE };
 
 	ASSERT_EQ(0, disk_create(&self->disk, "tm-view", options));
-	ASSERT_EQ(0, pool_set(&self->disk, 32 * MIB));
 	ASSERT_EQ(0, view_create(&self->disk));
 	ASSERT_EQ(0, write_granules(&self->disk, 3, 4, OLD));
 	ASSERT_EQ(0, seal_drained(&self->disk, 0, &self->epoch));
@@ -56,7 +43,44 @@ FIXTURE_TEARDOWN(view)
 	disk_remove(&self->disk);
 }
 
-TEST_F_TIMEOUT(view, shows_what_is_owed_and_nothing_else, TIMEOUT)
+/* What depends on the granule is tried with several. */
+FIXTURE(granule) {
+	struct disk disk;
+	uint64_t epoch;
+};
+
+FIXTURE_VARIANT(granule) {
+	uint32_t granule;
+	uint64_t bytes;
+};
+
+FIXTURE_VARIANT_ADD(granule, of_64k) { .granule = 128, .bytes = SIZE };
+FIXTURE_VARIANT_ADD(granule, of_a_page) { .granule = 8, .bytes = MIB };
+FIXTURE_VARIANT_ADD(granule, of_256k_the_last_is_short) {
+	.granule = 512, .bytes = SIZE - 36 * KIB,
+};
+/* More than one bio to read a granule with. */
+FIXTURE_VARIANT_ADD(granule, of_4m) { .granule = 8192, .bytes = 56 * MIB };
+
+FIXTURE_SETUP(granule)
+{
+	struct disk_options options = { .bytes = variant->bytes, .granule = variant->granule };
+
+	ASSERT_EQ(0, disk_create(&self->disk, "tm-view", options));
+	ASSERT_EQ(0, pool_set(&self->disk, 32 * MIB));
+	ASSERT_EQ(0, view_create(&self->disk));
+	ASSERT_EQ(0, write_granules(&self->disk, 3, 4, OLD));
+	ASSERT_EQ(0, seal_drained(&self->disk, 0, &self->epoch));
+}
+
+FIXTURE_TEARDOWN(granule)
+{
+	view_remove(&self->disk);
+	EXPECT_EQ(0, disk_info(&self->disk).pool_used);
+	disk_remove(&self->disk);
+}
+
+TEST_F_TIMEOUT(granule, shows_what_is_owed_and_nothing_else, TIMEOUT)
 {
 	EXPECT_EQ(-EIO, view_byte(&self->disk, 2));
 	for (int i = 3; i < 7; i++)
@@ -69,7 +93,7 @@ TEST_F_TIMEOUT(view, shows_what_is_owed_and_nothing_else, TIMEOUT)
 	EXPECT_EQ(-EIO, view_byte(&self->disk, 5));
 }
 
-TEST_F_TIMEOUT(view, keeps_what_is_overwritten, TIMEOUT)
+TEST_F_TIMEOUT(granule, keeps_what_is_overwritten, TIMEOUT)
 {
 	uint64_t size = self->disk.granule * 512ULL;
 
@@ -101,7 +125,7 @@ TEST_F_TIMEOUT(view, keeps_what_is_overwritten, TIMEOUT)
 	EXPECT_EQ(0, disk_info(&self->disk).pool_used);
 }
 
-TEST_F_TIMEOUT(view, keeps_the_last_granule, TIMEOUT)
+TEST_F_TIMEOUT(granule, keeps_the_last_granule, TIMEOUT)
 {
 	uint64_t last = disk_info(&self->disk).granules - 1;
 	uint64_t at = last * self->disk.granule * 512;
@@ -127,7 +151,7 @@ static int discard(const struct disk *disk, unsigned long how, uint64_t first, u
 	return err;
 }
 
-TEST_F_TIMEOUT(view, keeps_what_is_discarded_or_zeroed, TIMEOUT)
+TEST_F_TIMEOUT(granule, keeps_what_is_discarded_or_zeroed, TIMEOUT)
 {
 	uint64_t granules = disk_info(&self->disk).granules;
 
@@ -342,6 +366,36 @@ TEST_F_TIMEOUT(view, nowait_does_not_wait, TIMEOUT)
 out:
 	free(iov.iov_base);
 	close(fd);
+}
+
+/* More granules than the module looks at, or begins to read, in one go. */
+TEST(many_granules)
+{
+	struct disk_options options = { .bytes = 6 * MIB, .granule = 8 };
+	struct disk disk;
+	uint64_t epoch;
+	char path[128];
+
+	ASSERT_EQ(0, disk_create(&disk, "tm-many", options));
+	ASSERT_EQ(0, view_create(&disk));
+	snprintf(path, sizeof(path), "%s-view", disk.path);
+	EXPECT_EQ(0, write_at(disk.path, O_DIRECT, 0, options.bytes, OLD));
+	ASSERT_EQ(0, seal_drained(&disk, 0, &epoch));
+	EXPECT_EQ(0, discard(&disk, BLKDISCARD, 1, 1534));
+	EXPECT_EQ(1534, disk_info(&disk).preserved);
+	EXPECT_EQ(0, discard(&disk, BLKDISCARD, 0, 1536));
+	EXPECT_EQ(1536, disk_info(&disk).preserved);
+	EXPECT_EQ(0, disk_info(&disk).torn);
+	EXPECT_EQ(OLD, byte_at(path, 0, options.bytes, 60 * KIB));
+	EXPECT_EQ(0, byte_at(disk.data, 0, options.bytes, MIB));
+	/* freed in many steps too */
+	EXPECT_EQ(0, pool_set(&disk, MIB));
+	EXPECT_EQ(0, change(TIDEMARK_IOC_RELEASE, &disk, epoch, 0, 1000));
+	EXPECT_EQ(536, disk_info(&disk).preserved);
+	EXPECT_EQ(0, view_remove(&disk));
+	usleep(100000);
+	EXPECT_EQ(0, disk_info(&disk).pool_used);
+	disk_remove(&disk);
 }
 
 FIXTURE(table) {
