@@ -162,6 +162,8 @@ install: user
 	install -D -m 644 module/uapi/linux/tidemark.h $(DESTDIR)$(PREFIX)/include/linux/tidemark.h
 	install -D -m 644 agent/bus/org.tidemark.Replication1.conf \
 		$(DESTDIR)$(SYSCONFDIR)/dbus-1/system.d/org.tidemark.Replication1.conf
+	install -D -m 644 tools/tidemark/completion.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/tidemark
 	for p in Documentation/man/*.[1-9]; do \
 		install -D -m 644 $$p $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/$${p##*/}; done
 
