@@ -14,9 +14,9 @@
  * remembered, so this is compared block by block.
  *
  * Usage: view-prefix [-t SECONDS] [-d DELAY_MS] [-p POOL_BYTES] [-g SECTORS]
- *	[-n POINTS] [-x] [-m MODE]; prints TAP. POINTS is how many there must
- *	be, 1 unless said. With -x all that an administrator may do to disks and
- *	views is done meanwhile. MODE is how it should not be done, and must be found out:
+ *	[-n POINTS] [-q] [-m MODE]; prints TAP. POINTS is how many there must
+ *	be, 1 unless said. Without -q all that an administrator may do to disks
+ *	and views is done meanwhile. MODE is how it should not be done, and must be found out:
  *	  smear   read the data devices, whatever has been written meanwhile
  *	  apart   seal one disk after the other
  */
@@ -70,7 +70,7 @@ static struct chain chains[CHAINS];
 static uint8_t *replicas[DISKS];
 static int views[DISKS];
 static atomic_bool stop;
-static bool smear, apart, meddle;
+static bool smear, apart, meddle = true;
 static uint64_t torn, copied, excluded_max;
 
 static void fail(const char *what, int err)
@@ -351,14 +351,14 @@ int main(int argc, char **argv)
 	time_t until;
 	int option;
 
-	while ((option = getopt(argc, argv, "t:d:p:g:n:xm:")) != -1) {
+	while ((option = getopt(argc, argv, "t:d:p:g:n:qm:")) != -1) {
 		switch (option) {
 		case 't': seconds = atof(optarg); break;
 		case 'd': options.delay_ms = atoi(optarg); break;
 		case 'p': pool = strtoull(optarg, NULL, 0); break;
 		case 'g': options.granule = atoi(optarg); break;
 		case 'n': wanted = atoi(optarg); break;
-		case 'x': meddle = true; break;
+		case 'q': meddle = false; break;
 		case 'm':
 			smear = !strcmp(optarg, "smear");
 			apart = !strcmp(optarg, "apart");
