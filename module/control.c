@@ -38,6 +38,7 @@ union request {
 	struct tidemark_ranges ranges;
 	struct tidemark_end end;
 	struct tidemark_threshold threshold;
+	struct tidemark_pool_size pool;
 };
 
 /* An array of the caller's, copied in. Freed with kvfree(). */
@@ -62,7 +63,8 @@ static int do_version(union request *request)
 	version->abi_minor = TIDEMARK_ABI_MINOR;
 	version->features = TIDEMARK_FEATURE_SEAL_EXTEND |
 			    TIDEMARK_FEATURE_SETTLE |
-			    TIDEMARK_FEATURE_THRESHOLD;
+			    TIDEMARK_FEATURE_THRESHOLD |
+			    TIDEMARK_FEATURE_VIEW;
 	memset(version->release, 0, sizeof(version->release));
 	strscpy(version->release, THIS_MODULE->version,
 		sizeof(version->release));
@@ -96,7 +98,7 @@ static int do_info(union request *request)
 	struct tidemark_disk *disk;
 	int err;
 
-	if (info->reserved)
+	if (info->reserved || info->reserved2)
 		return -EINVAL;
 	disk = tidemark_disk_find(id);
 	if (!disk)
@@ -364,6 +366,22 @@ static int do_threshold(union request *request)
 	return err;
 }
 
+static int do_pool(union request *request)
+{
+	const struct tidemark_pool_size *pool = &request->pool;
+	struct tidemark_disk *disk;
+	int err;
+
+	if (pool->bytes > TIDEMARK_POOL_MAX)
+		return -EINVAL;
+	disk = tidemark_disk_find(pool->disk);
+	if (!disk)
+		return -ENODEV;
+	err = tidemark_preserve_size(disk, pool->bytes);
+	tidemark_disk_put(disk);
+	return err;
+}
+
 /**
  * struct control_request - what a request is
  * @act: does it, with the caller's struct copied in and out
@@ -427,6 +445,9 @@ static const struct control_request control_requests[] = {
 	[_IOC_NR(TIDEMARK_IOC_THRESHOLD)] = {
 		do_threshold, sizeof(struct tidemark_threshold),
 		offsetofend(struct tidemark_threshold, granules), 0, true },
+	[_IOC_NR(TIDEMARK_IOC_POOL)] = {
+		do_pool, sizeof(struct tidemark_pool_size),
+		offsetofend(struct tidemark_pool_size, bytes), 0, true },
 };
 
 static long control_ioctl(struct file *file, unsigned int cmd,

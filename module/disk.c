@@ -37,6 +37,7 @@ static void disk_free(struct tidemark_disk *disk)
 {
 	unsigned int i;
 
+	tidemark_preserve_exit(disk);
 	for (i = 0; i < ARRAY_SIZE(disk->epochs); i++) {
 		tidemark_epoch_exit(&disk->epochs[i]);
 		kvfree(disk->epochs[i].bits);
@@ -110,6 +111,7 @@ int tidemark_disk_create(const void *owner, u64 sectors, u32 granule_sectors,
 	disk->granules = granules_in(sectors, disk->shift);
 	disk->marking = &disk->epochs[0];
 	disk->owed = &disk->epochs[1];
+	tidemark_preserve_init(disk);
 	err = disk_alloc(disk);
 	if (!err)
 		err = disk_number(disk);
@@ -153,6 +155,28 @@ struct tidemark_disk *tidemark_disk_find(u64 id)
 	disk = xa_load(&disks, id);
 	if (disk)
 		refcount_inc(&disk->refs);
+	mutex_unlock(&disks_lock);
+	return disk;
+}
+
+/**
+ * tidemark_disk_find_device() - an active disk by its device
+ * @device: the tracked one
+ *
+ * Return: the disk with a reference, or NULL.
+ */
+struct tidemark_disk *tidemark_disk_find_device(dev_t device)
+{
+	struct tidemark_disk *disk;
+	unsigned long id;
+
+	mutex_lock(&disks_lock);
+	xa_for_each(&disks, id, disk) {
+		if (disk->where.device == device) {
+			refcount_inc(&disk->refs);
+			break;
+		}
+	}
 	mutex_unlock(&disks_lock);
 	return disk;
 }
@@ -277,6 +301,7 @@ void tidemark_disk_deactivate(struct tidemark_disk *disk, const void *instance)
 		return;
 	}
 	WRITE_ONCE(disk->dead, true);
+	tidemark_preserve_end(disk);
 	wake_up_all(&disk->wait);
 	mutex_lock(&disks_lock);
 	xa_erase(&disks, disk->id);

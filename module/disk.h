@@ -30,6 +30,7 @@
 #include <linux/workqueue.h>
 
 #include "epoch.h"
+#include "preserve.h"
 
 /**
  * struct tidemark_where - what an instance of a tap knows of its devices
@@ -74,6 +75,7 @@ struct tidemark_stats {
  * @sealed_epoch: the newest sealed epoch, 0: none
  * @committed_epoch: the newest committed epoch, 0: none
  * @threshold: of the current bitmap, 0: none; read without @lock
+ * @preserve: copy-before-write for the views
  * @stats: per CPU, read at any time
  * @wait: for @owed to drain, and for all that ends such a wait
  * @events: sends the events that writers ask for
@@ -104,6 +106,7 @@ struct tidemark_disk {
 	u64 committed_epoch;
 	u64 threshold;
 
+	struct tidemark_preserve preserve;
 	struct tidemark_stats __percpu *stats;
 	wait_queue_head_t wait;
 	struct work_struct events;
@@ -127,6 +130,7 @@ void tidemark_disk_suspend(struct tidemark_disk *disk, const void *instance,
 			   bool suspended);
 void tidemark_disk_put(struct tidemark_disk *disk);
 struct tidemark_disk *tidemark_disk_find(u64 id);
+struct tidemark_disk *tidemark_disk_find_device(dev_t device);
 int tidemark_disk_lock(struct tidemark_disk *disk);
 __printf(2, 3) void tidemark_disk_say(struct tidemark_disk *disk,
 				      const char *format, ...);
@@ -149,9 +153,13 @@ void tidemark_disk_reshape(struct tidemark_disk *disk,
 			   const struct tidemark_where *where);
 
 /* mark.c: what writers do, and those who mark for them */
+#define TIDEMARK_WRITE_OWED	1
+
 int tidemark_write_begin(struct tidemark_disk *disk, u64 sector, u64 sectors,
 			 bool discard, bool nowait,
-			 struct tidemark_epoch **ret_epoch);
+			 struct tidemark_write *write);
+void tidemark_mark_torn(struct tidemark_disk *disk,
+			struct tidemark_epoch *owed);
 void tidemark_mark_added(struct tidemark_disk *disk,
 			 struct tidemark_epoch *epoch, u64 added);
 u64 tidemark_mark_range(struct tidemark_disk *disk, u64 first, u64 count);

@@ -31,6 +31,15 @@ static inline unsigned int granule_shift(u32 sectors)
 }
 
 /**
+ * granule_bytes() - how much memory a granule takes
+ * @shift: log2 of the sectors in a granule
+ */
+static inline u64 granule_bytes(unsigned int shift)
+{
+	return 512ULL << shift;
+}
+
+/**
  * granules_in() - how many granules a disk has, the last one may be short
  * @sectors: size of the disk in sectors
  * @shift: log2 of the sectors in a granule

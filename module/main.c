@@ -10,7 +10,9 @@
 #include "control.h"
 #include "event.h"
 #include "gate.h"
+#include "preserve.h"
 #include "target.h"
+#include "view.h"
 
 static int __init tidemark_init(void)
 {
@@ -19,21 +21,31 @@ static int __init tidemark_init(void)
 	err = tidemark_gate_init();
 	if (err)
 		return err;
-	err = tidemark_event_init();
+	err = tidemark_preserve_setup();
 	if (err)
 		goto err_gate;
+	err = tidemark_event_init();
+	if (err)
+		goto err_preserve;
 	err = tidemark_control_init();
 	if (err)
 		goto err_event;
 	err = tidemark_target_init();
 	if (err)
 		goto err_control;
+	err = tidemark_view_init();
+	if (err)
+		goto err_target;
 	return 0;
 
+err_target:
+	tidemark_target_exit();
 err_control:
 	tidemark_control_exit();
 err_event:
 	tidemark_event_exit();
+err_preserve:
+	tidemark_preserve_teardown();
 err_gate:
 	tidemark_gate_exit();
 	return err;
@@ -41,9 +53,11 @@ err_gate:
 
 static void __exit tidemark_exit(void)
 {
+	tidemark_view_exit();
 	tidemark_target_exit();
 	tidemark_control_exit();
 	tidemark_event_exit();
+	tidemark_preserve_teardown();
 	tidemark_gate_exit();
 }
 

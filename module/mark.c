@@ -31,16 +31,36 @@ static void mark_tell(struct tidemark_disk *disk, struct tidemark_epoch *epoch,
 	schedule_work(&disk->events);
 }
 
-/*
- * A write meets a granule that is owed: what a reader gets from there is no
- * longer the moment of the seal. The increment is fully ordered, and comes
+/**
+ * tidemark_mark_torn() - a write meets a granule that is owed, and goes on
+ * @disk: the disk
+ * @owed: the epoch, which cannot end meanwhile
+ *
+ * What a reader gets from there is no longer the moment of the seal. The
+ * increment is fully ordered, and comes
  * before the write is passed down: whoever may have read the new bytes, and
  * asks after it, is told.
+ *
+ * Context: Any. The caller is inside the gate, or holds the preserve lock.
  */
-static void mark_torn(struct tidemark_disk *disk, struct tidemark_epoch *owed)
+void tidemark_mark_torn(struct tidemark_disk *disk, struct tidemark_epoch *owed)
 {
 	atomic_long_inc_return(&owed->torn);
 	mark_tell(disk, owed, EPOCH_TORN_DUE, EPOCH_TORN_TOLD);
+}
+
+/* A write meets an owed granule: does it tear, or may it be held for a view? */
+static int mark_owed(struct tidemark_disk *disk, struct tidemark_epoch *owed,
+		     u64 first, u64 count, struct tidemark_write *write)
+{
+	if (!READ_ONCE(disk->preserve.views) || atomic_long_read(&owed->torn)) {
+		tidemark_mark_torn(disk, owed);
+		return 0;
+	}
+	write->owed = owed->number;
+	write->next = first;
+	write->end = first + count;
+	return TIDEMARK_WRITE_OWED;
 }
 
 static void mark_stats(struct tidemark_disk *disk, u64 sectors, bool discard)
@@ -59,31 +79,32 @@ static void mark_stats(struct tidemark_disk *disk, u64 sectors, bool discard)
  * @sectors: how many
  * @discard: it discards them
  * @nowait: do not sleep
- * @ret_epoch: to be given to tidemark_epoch_put() when the write has ended
+ * @write: its epoch is to be given to tidemark_epoch_put() when it has ended
  *
  * Marking, taking the reference and testing for a tear happen in one gate
  * section, see struct tidemark_epoch. A tear is tested for against the epoch
  * that the newest seal ended, drained or not: its reader has not been there.
  *
  * Context: Process context; with @nowait any.
- * Return: 0; -EAGAIN: @nowait is set and a seal is going on; -EINVAL: the range
+ * Return: 0; TIDEMARK_WRITE_OWED: tidemark_preserve_write() is to be asked
+ * first; -EAGAIN: @nowait is set and a seal is going on; -EINVAL: the range
  * leaves the disk. The write must then not be passed down.
  */
 int tidemark_write_begin(struct tidemark_disk *disk, u64 sector, u64 sectors,
 			 bool discard, bool nowait,
-			 struct tidemark_epoch **ret_epoch)
+			 struct tidemark_write *write)
 {
 	struct tidemark_epoch *epoch, *owed;
 	u64 first, count, added;
-	int err;
+	int ret;
 
 	if (!tidemark_gate_enter(nowait))
 		return -EAGAIN;
-	err = granule_range(sector, sectors, disk->sectors, disk->shift, &first,
+	ret = granule_range(sector, sectors, disk->sectors, disk->shift, &first,
 			    &count);
-	if (err) {
+	if (ret) {
 		tidemark_gate_leave();
-		return err;
+		return ret;
 	}
 	epoch = disk->marking;
 	owed = disk->owed;
@@ -93,11 +114,11 @@ int tidemark_write_begin(struct tidemark_disk *disk, u64 sector, u64 sectors,
 		tidemark_mark_added(disk, epoch, added);
 	if (unlikely(atomic_long_read(&owed->marked)) &&
 	    tidemark_bitmap_any(owed->bits, first, count))
-		mark_torn(disk, owed);
+		ret = mark_owed(disk, owed, first, count, write);
 	tidemark_gate_leave();
 	mark_stats(disk, sectors, discard);
-	*ret_epoch = epoch;
-	return 0;
+	write->epoch = epoch;
+	return ret;
 }
 
 /**
@@ -214,7 +235,8 @@ void tidemark_mark_events(struct work_struct *work)
 	marking = disk->marking;
 	if (test_and_clear_bit(EPOCH_TORN_DUE, &owed->flags) &&
 	    disk->sealed_epoch == owed->number) {
-		tidemark_disk_say(disk, "epoch %llu is torn", owed->number);
+		tidemark_disk_say(disk, "epoch %llu is torn: %s", owed->number,
+				  disk->preserve.why ?: "there is no view");
 		tidemark_event_send(disk, TIDEMARK_EVENT_TORN, owed->number,
 				    atomic_long_read(&owed->torn));
 	}

@@ -97,6 +97,7 @@ int tidemark_query_info(struct tidemark_disk *disk, struct tidemark_info *info)
 	}
 	info->threshold = disk->threshold;
 	query_stats(disk, info);
+	tidemark_preserve_info(disk, info);
 	strscpy(info->name, disk->where.name, sizeof(info->name));
 	strscpy(info->message, disk->message, sizeof(info->message));
 	mutex_unlock(&disk->lock);

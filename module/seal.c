@@ -33,6 +33,7 @@ static void owed_drop(struct tidemark_disk *disk)
 {
 	struct tidemark_epoch *owed = disk->owed;
 
+	tidemark_preserve_end(disk);
 	/*
 	 * Writers may test for a tear meanwhile. What they find is told of an
 	 * epoch that has just ended, and reset when this one is sealed again.
@@ -110,6 +111,7 @@ static void seal_swap(struct tidemark_disk *disk)
 	atomic_long_set(&ended->torn, 0);
 	clear_bit(EPOCH_TORN_TOLD, &ended->flags);
 	clear_bit(EPOCH_TORN_DUE, &ended->flags);
+	tidemark_preserve_begin(disk, ended);
 }
 
 /* Writers are in the new epoch; what they left in the old one is final. */
@@ -344,6 +346,7 @@ int tidemark_seal_release(struct tidemark_disk *disk, u64 epoch,
 	owed = disk->owed;
 	atomic_long_sub(seal_clear(owed->bits, atomic_long_read(&owed->marked),
 				   runs, count), &owed->marked);
+	tidemark_preserve_release(disk, runs, count);
 	mutex_unlock(&disk->lock);
 	return 0;
 }

@@ -4,7 +4,8 @@
  * bios. It passes everything through to one data device and has each write
  * marked by the core before.
  *
- *	tidemark <data device> - <granule sectors> [<count of features> ...]
+ *	tidemark <data device> - <granule sectors> [<count of feature words>
+ *		[pool <bytes>]]
  *
  * A table has this target alone. An instance of it is created with each table
  * that is loaded and becomes the tap of its disk when that table is resumed;
@@ -33,27 +34,57 @@
  * @data: the device below
  * @disk: its disk; before the first resume one of its own
  * @granule_sectors: of its table line
+ * @pool_bytes: the same, if @pool_given
+ * @pool_given: the table says how large the preserve pool shall be
  * @resumed: it has become the tap of its disk
  */
 struct target {
 	struct dm_dev *data;
 	struct tidemark_disk *disk;
 	u32 granule_sectors;
+	u64 pool_bytes;
+	bool pool_given;
 	bool resumed;
 };
 
 /**
  * struct target_io - of each bio
- * @epoch: that holds the bio in flight, or NULL
+ * @write: its epoch is NULL for a bio that is not marked
  */
 struct target_io {
-	struct tidemark_epoch *epoch;
+	struct tidemark_write write;
 };
 
-static int target_parse(struct dm_target *ti, unsigned int argc, char **argv,
-			u32 *ret_granule_sectors)
+static int target_parse_features(struct dm_target *ti, struct dm_arg_set *args,
+				 struct target *target)
 {
-	unsigned int features = 0;
+	static const struct dm_arg known[] = {
+		{ 0, 2, "Count of feature words is not 0 to 2" },
+	};
+	unsigned int left;
+	int err;
+
+	err = dm_read_arg_group(known, args, &left, &ti->error);
+	if (err || !left)
+		return err;
+	if (left != 2 || strcasecmp(dm_shift_arg(args), "pool")) {
+		ti->error = "The only feature known is pool <bytes>";
+		return -EINVAL;
+	}
+	if (kstrtou64(dm_shift_arg(args), 10, &target->pool_bytes) ||
+	    target->pool_bytes > TIDEMARK_POOL_MAX) {
+		ti->error = "Pool is no number of bytes up to 1 GiB";
+		return -EINVAL;
+	}
+	target->pool_given = true;
+	return 0;
+}
+
+static int target_parse(struct dm_target *ti, unsigned int argc, char **argv,
+			struct target *target)
+{
+	struct dm_arg_set args = { .argc = argc, .argv = argv };
+	int err = 0;
 
 	if (argc < 3) {
 		ti->error = "Need <data device> - <granule sectors>";
@@ -63,19 +94,18 @@ static int target_parse(struct dm_target *ti, unsigned int argc, char **argv,
 		ti->error = "No metadata device yet: give - in its place";
 		return -EINVAL;
 	}
-	if (kstrtou32(argv[2], 10, ret_granule_sectors)) {
+	if (kstrtou32(argv[2], 10, &target->granule_sectors)) {
 		ti->error = "Granule is no number of sectors";
 		return -EINVAL;
 	}
-	if (argc > 3 && kstrtouint(argv[3], 10, &features)) {
-		ti->error = "Count of features is no number";
-		return -EINVAL;
+	dm_consume_args(&args, 3);
+	if (args.argc)
+		err = target_parse_features(ti, &args, target);
+	if (!err && args.argc) {
+		ti->error = "Words after the features";
+		err = -EINVAL;
 	}
-	if (features || argc > 4) {
-		ti->error = "No features are known";
-		return -EINVAL;
-	}
-	return 0;
+	return err;
 }
 
 static int target_create_disk(struct dm_target *ti, struct target *target)
@@ -95,18 +125,16 @@ static int target_create_disk(struct dm_target *ti, struct target *target)
 static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 {
 	struct target *target;
-	u32 granule_sectors;
 	int err;
 
-	err = target_parse(ti, argc, argv, &granule_sectors);
-	if (err)
-		return err;
 	target = kzalloc(sizeof(*target), GFP_KERNEL);
 	if (!target) {
 		ti->error = "No memory";
 		return -ENOMEM;
 	}
-	target->granule_sectors = granule_sectors;
+	err = target_parse(ti, argc, argv, target);
+	if (err)
+		goto err_target;
 	err = dm_get_device(ti, argv[0], dm_table_get_mode(ti->table),
 			    &target->data);
 	if (err) {
@@ -163,6 +191,9 @@ static int target_preresume(struct dm_target *ti)
 	if (dm_copy_name_and_uuid(md, where.name, NULL))
 		strscpy(where.name, dm_device_name(md), sizeof(where.name));
 	target->disk = tidemark_disk_activate(target->disk, target, &where);
+	/* What POOL has said since stands when the device was only paused. */
+	if (target->pool_given && !target->resumed)
+		tidemark_preserve_limit(target->disk, target->pool_bytes);
 	target->resumed = true;
 	return 0;
 }
@@ -181,19 +212,38 @@ static void target_postsuspend(struct dm_target *ti)
 	tidemark_disk_suspend(target->disk, target, true);
 }
 
-/* A bio that changes data: mark it, or do not let it through. */
+/* Copy-before-write lets a held write go on. */
+static void target_go(struct tidemark_write *write)
+{
+	struct target_io *io = container_of(write, struct target_io, write);
+
+	submit_bio_noacct(dm_bio_from_per_bio_data(io, sizeof(*io)));
+}
+
+/*
+ * A bio that changes data: mark it, hold it, or do not let it through. A held
+ * one has not ended: a flush that comes meanwhile owes it nothing.
+ */
 static int target_write(struct target *target, struct bio *bio,
 			struct target_io *io)
 {
 	bool discard = bio_op(bio) == REQ_OP_DISCARD ||
 		       bio_op(bio) == REQ_OP_SECURE_ERASE;
-	int err = tidemark_write_begin(target->disk, bio->bi_iter.bi_sector,
-				       bio_sectors(bio), discard,
-				       bio->bi_opf & REQ_NOWAIT, &io->epoch);
+	bool nowait = bio->bi_opf & REQ_NOWAIT;
+	int ret = tidemark_write_begin(target->disk, bio->bi_iter.bi_sector,
+				       bio_sectors(bio), discard, nowait,
+				       &io->write);
 
-	if (!err)
+	if (unlikely(ret == TIDEMARK_WRITE_OWED)) {
+		io->write.data = target->data->bdev;
+		io->write.go = target_go;
+		ret = tidemark_preserve_write(target->disk, &io->write, nowait);
+	}
+	if (likely(!ret))
 		return DM_MAPIO_REMAPPED;
-	if (err != -EAGAIN)
+	if (ret > 0)
+		return DM_MAPIO_SUBMITTED;
+	if (ret != -EAGAIN)
 		return DM_MAPIO_KILL;
 	bio_wouldblock_error(bio);
 	return DM_MAPIO_SUBMITTED;
@@ -204,7 +254,7 @@ static int target_map(struct dm_target *ti, struct bio *bio)
 	struct target_io *io = dm_per_bio_data(bio, sizeof(*io));
 	struct target *target = ti->private;
 
-	io->epoch = NULL;
+	io->write.epoch = NULL;
 	bio_set_dev(bio, target->data->bdev);
 	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
 	switch (bio_op(bio)) {
@@ -232,8 +282,8 @@ static int target_end_io(struct dm_target *ti, struct bio *bio,
 {
 	struct target_io *io = dm_per_bio_data(bio, sizeof(*io));
 
-	if (io->epoch)
-		tidemark_epoch_put(io->epoch);
+	if (io->write.epoch)
+		tidemark_epoch_put(io->write.epoch);
 	return DM_ENDIO_DONE;
 }
 
@@ -269,8 +319,12 @@ static void target_status(struct dm_target *ti, status_type_t type,
 		target_info(target, result, maxlen);
 		break;
 	case STATUSTYPE_TABLE:
-		DMEMIT("%s - %u 0", target->data->name,
+		DMEMIT("%s - %u", target->data->name,
 		       target->granule_sectors);
+		if (target->pool_given)
+			DMEMIT(" 2 pool %llu", target->pool_bytes);
+		else
+			DMEMIT(" 0");
 		break;
 	case STATUSTYPE_IMA:
 		DMEMIT_TARGET_NAME_VERSION(ti->type);
@@ -324,7 +378,7 @@ static int target_message(struct dm_target *ti, unsigned int argc, char **argv,
 	if (argc == 3 && !strcasecmp(argv[0], "mark"))
 		return message_mark(disk, argv[1], argv[2]);
 	if (argc != 2 || kstrtou64(argv[1], 10, &value)) {
-		DMWARN("messages: seal, fold E, commit E, mark FIRST COUNT, threshold N");
+		DMWARN("messages: seal, fold E, commit E, mark FIRST COUNT, threshold N, pool N");
 		return -EINVAL;
 	}
 	if (!strcasecmp(argv[0], "fold"))
@@ -333,6 +387,9 @@ static int target_message(struct dm_target *ti, unsigned int argc, char **argv,
 		return tidemark_seal_commit(disk, value);
 	if (!strcasecmp(argv[0], "threshold"))
 		return tidemark_mark_threshold(disk, value);
+	if (!strcasecmp(argv[0], "pool"))
+		return value > TIDEMARK_POOL_MAX ?
+			-EINVAL : tidemark_preserve_size(disk, value);
 	return -EINVAL;
 }
 
@@ -346,7 +403,7 @@ static int target_iterate_devices(struct dm_target *ti,
 
 static struct target_type target_type = {
 	.name = "tidemark",
-	.version = { 1, 0, 0 },
+	.version = { 1, 1, 0 },
 	.features = DM_TARGET_SINGLETON | DM_TARGET_NOWAIT |
 		    DM_TARGET_PASSES_INTEGRITY | DM_TARGET_PASSES_CRYPTO,
 	.module = THIS_MODULE,

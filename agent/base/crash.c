@@ -40,7 +40,7 @@ __attribute__((constructor)) static void crash_setup(void)
 		return;
 	crash_name = value;
 	crash_name_size = colon ? (size_t)(colon - value) : strlen(value);
-	crash_left = colon ? atoi(colon + 1) : 1;
+	crash_left = colon ? (int)strtol(colon + 1, NULL, 10) : 1;
 }
 
 void crash_at(const char *name)

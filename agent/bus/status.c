@@ -57,7 +57,8 @@ static void put_uuid(struct json_object *o, const char *key, const uint8_t *u)
 		return;
 	}
 	for (size_t i = 0; i < FRAME_UUID_SIZE; i++)
-		p += sprintf(p, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
+		p += snprintf(p, text + sizeof(text) - p, "%s%02x",
+			      i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
 	put_text(o, key, text);
 }
 

@@ -63,3 +63,19 @@ bool file_exists(const char *path)
 
 	return stat(path, &st) == 0;
 }
+
+int file_write(int fd, const void *buf, size_t size, uint64_t offset)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n = pwrite(fd, (const char *)buf + done, size - done, offset + done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -ENOSPC;
+		done += n;
+	}
+	return 0;
+}

@@ -31,4 +31,7 @@ int file_path(char *ret, size_t size, const char *folder, const char *name);
 /** file_exists() - is there anything under this name? */
 bool file_exists(const char *path);
 
+/** file_write() - all of it, blocking. Return: 0 or a negative errno */
+int file_write(int fd, const void *buf, size_t size, uint64_t offset);
+
 #endif

@@ -194,8 +194,19 @@ static int merge_apply(struct merge *m)
 	return 0;
 }
 
-int merge_run(const char *overlay, struct raw *raw, struct ring *ring,
-	      const struct merge_tick *tick, struct reason *reason)
+/* A file that was exchanged or overwritten must not decide over the replica's size. */
+static int merge_judge(const struct reader_info *info, const struct merge_want *want,
+		       struct reason *reason)
+{
+	if (info->cluster >= IO_ALIGN && info->labelled && info->size == want->size &&
+	    info->point == want->point && info->epoch == want->epoch)
+		return 0;
+	return reason_set(reason, -EUCLEAN, REASON_UNKNOWN,
+			  "the overlay is damaged: it is not the point that was committed");
+}
+
+int merge_run(const char *overlay, const struct merge_want *want, struct raw *raw,
+	      struct ring *ring, const struct merge_tick *tick, struct reason *reason)
 {
 	_cleanup_raw_ struct raw file = RAW_NONE;
 	_cleanup_free_ uint8_t *area = aligned_alloc(IO_ALIGN, MERGE_DEPTH * MERGE_PIECE);
@@ -206,9 +217,8 @@ int merge_run(const char *overlay, struct raw *raw, struct ring *ring,
 		err = raw_open(overlay, 0, 0, &file, reason);
 	if (!err)
 		err = reader_open(file.tail_fd, &m.reader, reason);
-	if (!err && reader_info(m.reader)->cluster < IO_ALIGN)
-		err = reason_set(reason, -EUCLEAN, REASON_UNKNOWN,
-				 "the overlay is not one of ours: its clusters are too small");
+	if (!err)
+		err = merge_judge(reader_info(m.reader), want, reason);
 	if (!err) {
 		m.fd = file.fd;
 		err = merge_apply(&m);

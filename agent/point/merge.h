@@ -29,15 +29,28 @@ struct merge_tick {
 };
 
 /**
+ * struct merge_want - what the database says of the overlay
+ * @size: of the disk
+ * @point: number
+ * @epoch: that it closed
+ */
+struct merge_want {
+	uint64_t size;
+	uint64_t point;
+	uint64_t epoch;
+};
+
+/**
  * merge_run() - copy an overlay into the raw replica, durably
  * @overlay: path of the overlay
+ * @want: its header must say the same
  * @raw: open for writing; gets the overlay's size
  * @ring: of this thread; what else is on it goes on
  *
  * Return: 0: all of it is durable; -EUCLEAN: the overlay is damaged; another
  * errno. @reason is filled.
  */
-int merge_run(const char *overlay, struct raw *raw, struct ring *ring,
-	      const struct merge_tick *tick, struct reason *reason);
+int merge_run(const char *overlay, const struct merge_want *want, struct raw *raw,
+	      struct ring *ring, const struct merge_tick *tick, struct reason *reason);
 
 #endif

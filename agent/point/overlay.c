@@ -29,20 +29,32 @@ static uint64_t overlay_cluster_size(const struct overlay *o)
 	return 1ull << o->cluster_bits;
 }
 
+static uint64_t overlay_l1_count(uint64_t size, uint32_t cluster)
+{
+	return u64_div_up(u64_div_up(size, cluster), cluster / sizeof(uint64_t));
+}
+
+int overlay_judge(uint64_t size, uint32_t cluster)
+{
+	if (!u64_is_power_of_2(cluster) || cluster < OVERLAY_CLUSTER_MIN ||
+	    cluster > OVERLAY_CLUSTER_MAX)
+		return -EINVAL;
+	if (size == 0 || size % SECTOR_SIZE || size > INT64_MAX / 2)
+		return -EINVAL;
+	if (overlay_l1_count(size, cluster) > QCOW2_L1_MAX / sizeof(uint64_t))
+		return -EFBIG;
+	return 0;
+}
+
 int overlay_create(const struct overlay_config *config, struct overlay **ret)
 {
-	uint64_t l2_count = config->cluster / sizeof(uint64_t);
 	struct overlay *o;
 	uint64_t l1_count;
+	int err = overlay_judge(config->size, config->cluster);
 
-	if (!u64_is_power_of_2(config->cluster) || config->cluster < OVERLAY_CLUSTER_MIN ||
-	    config->cluster > OVERLAY_CLUSTER_MAX)
-		return -EINVAL;
-	if (config->size == 0 || config->size % SECTOR_SIZE || config->size > INT64_MAX)
-		return -EINVAL;
-	l1_count = u64_div_up(u64_div_up(config->size, config->cluster), l2_count);
-	if (l1_count > QCOW2_L1_MAX / sizeof(uint64_t))
-		return -EFBIG;
+	if (err)
+		return err;
+	l1_count = overlay_l1_count(config->size, config->cluster);
 	o = calloc(1, sizeof(*o));
 	if (!o)
 		return -ENOMEM;
@@ -51,7 +63,7 @@ int overlay_create(const struct overlay_config *config, struct overlay **ret)
 		.budget = config->budget,
 		.l1 = calloc(l1_count, sizeof(*o->l1)),
 		.l1_count = l1_count,
-		.l2_count = l2_count,
+		.l2_count = config->cluster / sizeof(uint64_t),
 		.cluster_bits = __builtin_ctz(config->cluster),
 		.end = 1, /* behind the header */
 	};

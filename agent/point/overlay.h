@@ -61,10 +61,17 @@ struct overlay_label {
 };
 
 /**
+ * overlay_judge() - can there be an overlay of these sizes?
+ *
+ * Return: 0; -EINVAL: a bound is broken; -EFBIG: the L1 table would be larger
+ * than QEMU opens (above 8 TiB with clusters of 4 KiB).
+ */
+int overlay_judge(uint64_t size, uint32_t cluster);
+
+/**
  * overlay_create() - an overlay in which nothing is allocated
  *
- * Return: 0; -EINVAL: a bound of @config is broken; -EFBIG: the L1 table would
- * be larger than QEMU opens (above 8 TiB with clusters of 4 KiB); -ENOMEM.
+ * Return: 0, as overlay_judge(), or -ENOMEM.
  */
 int overlay_create(const struct overlay_config *config, struct overlay **ret);
 /** overlay_destroy() - NULL is ignored. Return: NULL */

@@ -89,7 +89,7 @@ static int store_set_dir(struct store *s, const char *dir, struct reason *reason
 				  strerror(errno));
 	if (strlen(real) >= sizeof(s->dir))
 		return reason_set(reason, -ENAMETOOLONG, 0, "the store's path is too long");
-	strcpy(s->dir, real);
+	memcpy(s->dir, real, strlen(real) + 1);
 	return 0;
 }
 
@@ -358,19 +358,19 @@ int store_recover(struct store *s, struct reason *reason)
  * raw replica may be half of it. A comparison mends that. The file is kept
  * aside under a name that nobody looks at.
  */
-static int store_set_aside(struct store *s, const struct catalog_disk *d, const char *overlay)
+static void store_set_aside(struct store *s, const struct catalog_disk *d, const char *overlay)
 {
 	char aside[STORE_PATH_MAX + 16];
 
 	snprintf(aside, sizeof(aside), "%s.damaged", overlay);
 	catalog_damaged(s->catalog, d->id);
 	rename(overlay, aside);
-	return 0;
 }
 
 static int store_merge_disk(struct store *s, const struct catalog_disk *d, struct ring *ring,
 			    const struct merge_tick *tick, struct reason *reason)
 {
+	const struct merge_want want = { d->size, d->point, d->epoch };
 	_cleanup_raw_ struct raw raw = RAW_NONE;
 	char folder[STORE_PATH_MAX], overlay[STORE_PATH_MAX], identity[GUARD_IDENTITY_MAX];
 	int err = store_folder(s, d->collection, d->vm, d->name, folder);
@@ -389,7 +389,7 @@ static int store_merge_disk(struct store *s, const struct catalog_disk *d, struc
 	err = raw_open(d->path, d->size, RAW_WRITE | RAW_EXCLUSIVE, &raw, reason);
 	if (err)
 		return err;
-	err = merge_run(overlay, &raw, ring, tick, reason);
+	err = merge_run(overlay, &want, &raw, ring, tick, reason);
 	if (err == -EUCLEAN)
 		store_set_aside(s, d, overlay);
 	if (err)

@@ -36,7 +36,5 @@ struct connection_config {
  */
 void connection_run(const struct connection_config *config, int fd, const char *peer);
 
-/** connection_refuse() - tell a peer why it is not served; does not wait */
-void connection_refuse(int fd, const struct reason *reason);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "receive/connection.h"
+#include "receive/refuse.h"
 #include "ring/ring.h"
 #include "wire/frame.h"
 
@@ -225,7 +226,7 @@ static void receiver_accept(struct receiver *r)
 	if (!reason.code)
 		return;
 	log_warning("%s: refused: %s", peer, reason.text);
-	connection_refuse(fd, &reason);
+	refuse_send(fd, &reason);
 	close(fd);
 }
 

@@ -11,6 +11,8 @@
 
 #define CONN_TICK_MS 500
 #define CONN_LAST_WORDS_MS 2000
+/* A receiver takes silence for 60 s, whatever our own time limit is. */
+#define CONN_PING_MS 15000u
 /*
  * A send is given this much, or one frame: enough for the network, and little
  * enough that even a slow one ends sends often, which is how life is noticed.
@@ -59,6 +61,8 @@ struct conn {
 
 	struct ring_op tick_op;
 	struct ring_op cancel_op;
+
+	struct reason unheard; /* after conn_abort(): the caller knows why already */
 };
 
 uint64_t conn_now(void)
@@ -326,7 +330,8 @@ static void conn_tick(struct ring_op *op, int64_t result)
 		conn_fail(c, reason_set(c->reason, -ETIMEDOUT, REASON_TIMEOUT,
 					"the replica host %s said nothing for %u s", c->peer,
 					c->timeout_ms / 1000));
-	if (c->greeted && !c->sending && now - c->send_since > c->timeout_ms / 4)
+	if (c->greeted && !c->sending &&
+	    now - c->send_since > u64_min(c->timeout_ms / 4, CONN_PING_MS))
 		conn_ping(c);
 	ring_timeout(c->ring, &c->tick_op, CONN_TICK_MS);
 }
@@ -441,15 +446,11 @@ int conn_send(struct conn *c, struct frame *frame, const void *payload)
 	return c->error;
 }
 
-int conn_await(struct conn *c, uint8_t type, uint32_t timeout_ms, const char *what,
-	       struct frame *ret)
+/* Until the frame that is awaited has arrived. */
+static int conn_await(struct conn *c, uint32_t timeout_ms, const char *what, struct frame *ret)
 {
 	uint64_t deadline = conn_now() + timeout_ms;
 
-	if (c->error)
-		return c->error;
-	c->arrived = false;
-	c->awaited = type;
 	while (!c->arrived) {
 		if (conn_run(c))
 			return c->error;
@@ -462,10 +463,21 @@ int conn_await(struct conn *c, uint8_t type, uint32_t timeout_ms, const char *wh
 	return 0;
 }
 
+int conn_ask(struct conn *c, struct frame *frame, const void *payload, uint8_t type,
+	     uint32_t timeout_ms, const char *what, struct frame *ret)
+{
+	int err;
+
+	/* First: the answer may be here as soon as the question is on its way. */
+	c->arrived = false;
+	c->awaited = type;
+	err = conn_send(c, frame, payload);
+	return err ? err : conn_await(c, timeout_ms, what, ret);
+}
+
 void conn_abort(struct conn *c)
 {
 	struct frame frame = { .type = FRAME_ABORT };
-	struct reason unheard = { 0 };
 
 	if (c->deaf || c->broken)
 		return;
@@ -473,7 +485,8 @@ void conn_abort(struct conn *c)
 	c->first = NULL;
 	c->last = &c->first;
 	c->error = 0;
-	c->reason = &unheard;
+	/* Completions come until the ring is empty, after this function too. */
+	c->reason = &c->unheard;
 	c->timeout_ms = CONN_LAST_WORDS_MS;
 	while (c->sending && !conn_run(c))
 		;

@@ -105,14 +105,15 @@ int conn_fail(struct conn *c, int error);
 int conn_send(struct conn *c, struct frame *frame, const void *payload);
 
 /**
- * conn_await() - wait for a frame of one type
- * @type: enum frame_type
- * @timeout_ms: for how long
+ * conn_ask() - send a frame, wait for the frame that answers it
+ * @frame: as for conn_send()
+ * @type: of the answer
+ * @timeout_ms: for the answer, from when the question is on its way
  * @what: for the sentence: "the replica did not ... within N s"
- * @ret: its header; its payload is at conn_payload() until the next call
+ * @ret: the answer's header; its payload is at conn_payload() until the next call
  */
-int conn_await(struct conn *c, uint8_t type, uint32_t timeout_ms, const char *what,
-	       struct frame *ret);
+int conn_ask(struct conn *c, struct frame *frame, const void *payload, uint8_t type,
+	     uint32_t timeout_ms, const char *what, struct frame *ret);
 const void *conn_payload(const struct conn *c);
 
 /**

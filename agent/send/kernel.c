@@ -3,7 +3,13 @@
  * A disk that the kernel tracks. The only file of the agent's sender that knows
  * libtidemark.
  *
- * Bytes are read from the data device below the tracked one, with O_DIRECT.
+ * A run that seals reads through a view: owed granules show the moment of the
+ * seal, and writes to them are preserved for instead of tearing the epoch. The
+ * view is opened before the first seal and goes with the source, or with the
+ * agent. Where there is none (an older module, no memory for its pool) and for
+ * verification, which reads what is not owed, bytes are read from the data
+ * device below the tracked one, with O_DIRECT.
+ *
  * Reading through the tracked device would be wrong twice. Its page cache may
  * hold pages that a file system or an application has dirtied and not written:
  * a buffered read would show them, though they belong to no epoch yet; an
@@ -27,9 +33,11 @@
 #define KERNEL_RUNS 256
 
 struct kernel {
-	struct source source;
+	struct source source; /* its fd is @data_fd, or the view's */
 	struct tidemark *control;
+	struct tidemark_view *view;
 	uint64_t disk;
+	int data_fd;
 };
 
 static struct kernel *kernel_of(struct source *s)
@@ -74,6 +82,14 @@ static int kernel_mark_all(struct source *s)
 	return tidemark_mark(k->control, k->disk, &all, 1);
 }
 
+/* A view that cannot be had is done without: then writes may tear the epoch. */
+static void kernel_view(struct kernel *k)
+{
+	if (k->view || tidemark_view_open(k->control, k->disk, &k->view))
+		return;
+	k->source.fd = tidemark_view_fd(k->view);
+}
+
 static int kernel_seal(struct source **group, size_t count, bool extend, uint32_t timeout_ms)
 {
 	_cleanup_free_ struct tidemark_seal_disk *disks = calloc(count, sizeof(*disks));
@@ -81,8 +97,11 @@ static int kernel_seal(struct source **group, size_t count, bool extend, uint32_
 
 	if (!disks)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		disks[i].disk = kernel_of(group[i])->disk;
+		if (!extend)
+			kernel_view(kernel_of(group[i]));
+	}
 	/* All trackers are in one module, so any control descriptor will do. */
 	err = tidemark_seal(kernel_of(group[0])->control, disks, count,
 			    extend ? TIDEMARK_SEAL_EXTEND : 0, timeout_ms, NULL);
@@ -199,7 +218,8 @@ static void kernel_close(struct source *s)
 {
 	struct kernel *k = kernel_of(s);
 
-	closep(&s->fd);
+	tidemark_view_close(k->view);
+	close(k->data_fd);
 	tidemark_close(k->control);
 	free(k);
 }
@@ -290,6 +310,7 @@ int source_kernel_open(struct source **ret, const char *device)
 		.size = info.sectors * SECTOR_SIZE,
 		.granule = info.granule_sectors * SECTOR_SIZE,
 	};
+	k->data_fd = fd;
 	k->control = control;
 	k->disk = info.disk;
 	*ret = &k->source;

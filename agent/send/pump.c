@@ -27,6 +27,7 @@ struct slot_item {
  * @buffer: slot_size() bytes, aligned
  * @region: what is read
  * @reading: the read has not ended
+ * @lost: it failed, for the epoch is torn: nothing is sent or released
  * @hashing: the replica's hashes have not come
  * @queued: frames that the connection has and has not sent
  * @used: items in use
@@ -40,6 +41,7 @@ struct slot {
 	uint8_t *buffer;
 	struct plan_region region;
 	bool reading;
+	bool lost;
 	bool hashing;
 	unsigned int queued;
 	unsigned int used;
@@ -68,6 +70,8 @@ struct pump {
 	/* of the disk under way */
 	struct conn *conn;
 	struct pump_disk *disk;
+	bool torn;	  /* no more of this disk in this pass */
+	uint64_t handled_bytes; /* of this disk in this pass */
 	struct plan plan;
 	struct plan_run page[PUMP_RUNS];
 	uint64_t next;
@@ -208,6 +212,9 @@ static int slot_handle(struct slot *s)
 	uint64_t data_from = s->region.offset;
 	uint64_t data = 0;
 
+	if (s->lost)
+		return 0;
+
 	for (uint64_t i = 0; i < s->region.count; i++) {
 		uint64_t offset = s->region.offset + i * granule;
 		uint64_t length = u64_min(granule, end - offset);
@@ -231,6 +238,7 @@ static int slot_handle(struct slot *s)
 	if (data)
 		slot_data(s, data_from, data);
 	progress_add(&s->pump->progress->handled, s->region.length);
+	s->pump->handled_bytes += s->region.length;
 	return 0;
 }
 
@@ -255,12 +263,30 @@ static int pump_hashes(void *owner, const struct frame *f, const void *hashes)
 	return -EPROTO;
 }
 
+/*
+ * A view that has nothing to show gives EIO. That is no fault of the disk: the
+ * next pass reads again what is still owed.
+ */
+static bool pump_torn(struct pump *p)
+{
+	struct source_info now;
+
+	if (!p->torn && p->disk->task != PUMP_VERIFY &&
+	    !p->disk->source->ops->info(p->disk->source, &now))
+		p->torn = now.torn;
+	return p->torn;
+}
+
 static void slot_read_done(struct ring_op *op, int64_t result)
 {
 	struct slot *s = container_of(op, struct slot, read);
 	struct pump *p = s->pump;
 
 	s->reading = false;
+	if (result < 0 && pump_torn(p)) {
+		s->lost = true;
+		return;
+	}
 	if (result != (int64_t)s->region.length) {
 		if (result >= 0)
 			result = -ENODATA;
@@ -289,6 +315,7 @@ static void slot_start(struct slot *s, const struct plan_region *region)
 	s->region = *region;
 	s->used = 0;
 	s->reading = true;
+	s->lost = false;
 	s->hashing = p->disk->task != PUMP_SEND;
 	if (s->hashing)
 		slot_queue(s, &s->hash_item, &request, NULL);
@@ -330,7 +357,7 @@ static int pump_fill(struct pump *p)
 {
 	struct plan_region region;
 
-	while (p->filled < p->freed + p->depth) {
+	while (!p->torn && p->filled < p->freed + p->depth) {
 		int answer = plan_next(&p->plan, &region);
 		int err;
 
@@ -347,7 +374,7 @@ static int pump_fill(struct pump *p)
 			break;
 		}
 	}
-	return 1;
+	return !p->torn;
 }
 
 /*
@@ -434,6 +461,16 @@ static int pump_loop(struct pump *p)
 	return pump_last_zero(p);
 }
 
+/* What is left of a torn pass is owed again by the next seal: count it once. */
+static void pump_disown(struct pump *p)
+{
+	struct source *s = p->disk->source;
+	uint64_t owed = u64_min(s->owed * s->granule, s->size);
+
+	if (owed > p->handled_bytes)
+		atomic_fetch_sub(&p->progress->owed, owed - p->handled_bytes);
+}
+
 int pump_disk_run(struct pump *p, struct conn *conn, struct pump_disk *disk)
 {
 	int err;
@@ -443,9 +480,13 @@ int pump_disk_run(struct pump *p, struct conn *conn, struct pump_disk *disk)
 	p->next = 0;
 	p->zero_span = 0;
 	p->done_count = 0;
+	p->torn = false;
+	p->handled_bytes = 0;
 	plan_init(&p->plan, disk->source->size, disk->source->granule, PUMP_REGION);
 	conn_on_hashes(conn, disk->task == PUMP_SEND ? NULL : pump_hashes, p);
 	err = pump_loop(p);
+	if (p->torn)
+		pump_disown(p);
 	conn_on_hashes(conn, NULL, NULL);
 	return err;
 }

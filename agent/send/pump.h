@@ -77,7 +77,10 @@ void pump_on_differ(struct pump *p, pump_differ differ, void *owner);
  * pump_disk_run() - move everything that a disk owes (PUMP_VERIFY: everything)
  *
  * Returns when all has been read and queued for sending, and the granules are
- * released; what is queued is sent by the calls that follow.
+ * released; what is queued is sent by the calls that follow. When a read fails
+ * because the epoch was torn, the rest is left owed: also 0, the caller looks
+ * for a tear in any case. What was released before is of the moment of the seal
+ * or, without a view, marked again.
  */
 int pump_disk_run(struct pump *p, struct conn *conn, struct pump_disk *disk);
 

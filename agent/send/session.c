@@ -30,9 +30,8 @@ int session_hello(struct conn *c, const struct run_config *config, struct reason
 	session_node(hello.node);
 	snprintf(hello.collection, sizeof(hello.collection), "%s", config->collection);
 	f.length = frame_hello_encode(&hello, payload);
-	err = conn_send(c, &f, payload);
-	if (!err)
-		err = conn_await(c, FRAME_WELCOME, config->timeout_ms, "answer", &f);
+	err = conn_ask(c, &f, payload, FRAME_WELCOME, config->timeout_ms, "answer",
+		       &f);
 	if (err)
 		return err;
 	if (frame_welcome_decode(conn_payload(c), f.length, &welcome) != FRAME_OK)
@@ -56,9 +55,8 @@ int session_open(struct conn *c, const struct run_config *config, struct session
 	snprintf(open.name, sizeof(open.name), "%s", d->config->name);
 	memcpy(open.uuid, d->before.uuid, sizeof(open.uuid));
 	f.length = frame_open_encode(&open, payload);
-	err = conn_send(c, &f, payload);
-	if (!err)
-		err = conn_await(c, FRAME_OPENED, config->timeout_ms, "say what it holds", &f);
+	err = conn_ask(c, &f, payload, FRAME_OPENED, config->timeout_ms, "say what it holds",
+		       &f);
 	if (err)
 		return err;
 	if (f.disk != d->pump.handle ||
@@ -75,9 +73,8 @@ int session_begin(struct conn *c, const struct run_config *config, struct sessio
 	int err;
 
 	f.length = frame_begin_encode(&begin, payload);
-	err = conn_send(c, &f, payload);
-	if (!err)
-		err = conn_await(c, FRAME_BEGUN, config->timeout_ms, "get ready", &f);
+	err = conn_ask(c, &f, payload, FRAME_BEGUN, config->timeout_ms, "get ready",
+		       &f);
 	return err;
 }
 
@@ -108,9 +105,8 @@ int session_commit(struct conn *c, const struct run_config *config, uint64_t *re
 	struct frame_durable durable;
 	int err;
 
-	err = conn_send(c, &f, NULL);
-	if (!err)
-		err = conn_await(c, FRAME_DURABLE, config->commit_ms, "make the point durable", &f);
+	err = conn_ask(c, &f, NULL, FRAME_DURABLE, config->commit_ms, "make the point durable",
+		       &f);
 	if (err)
 		return err;
 	if (frame_durable_decode(conn_payload(c), f.length, &durable) != FRAME_OK)

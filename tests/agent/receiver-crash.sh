@@ -8,8 +8,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
-# shellcheck source=tests/agent/lib.sh
-. tests/agent/lib.sh
+# shellcheck source=tests/agent/lib.bash
+. tests/agent/lib.bash
 
 granule=65536
 size=$((6 * 1024 * 1024 + 1536))
@@ -30,17 +30,17 @@ script() { # EPOCH MODE OLD NEW: both disks
     echo commit
 }
 
-# What is openable of a disk: none, a or b, or something that it must not be
-content() { # DISK
-    local path
-    path=$(receiver_status | awk -v p="web/vm$1/vda" '$1 == p { print $NF }')
-    case $path in
-    ''|-) echo none; return ;;
+openable() { # DISK: its path, - if there is none
+    receiver_status | awk -v p="web/vm$1/vda" '$1 == p { print $NF }'
+}
+
+judge() { # DISK PATH: a or b, or something that it must not be
+    case $2 in
     *.qcow2)
-        qemu-img check -q "$path" > /dev/null || { echo damaged; return; }
-        qemu-img info --backing-chain "$path" > /dev/null || { echo chainless; return; }
-        qemu-img convert -O raw "$path" "$dir/flat" || { echo unreadable; return; } ;;
-    *) cp "$path" "$dir/flat" ;;
+        qemu-img check -q "$2" > /dev/null 2>&1 || { echo damaged; return; }
+        qemu-img info --backing-chain "$2" > /dev/null 2>&1 || { echo chainless; return; }
+        qemu-img convert -O raw "$2" "$dir/flat" 2> /dev/null || { echo unreadable; return; } ;;
+    *) cp "$2" "$dir/flat" ;;
     esac
     for v in a b; do
         cmp -s "$dir/flat" "$dir/$v$1" && { echo $v; return; }
@@ -48,11 +48,26 @@ content() { # DISK
     echo half
 }
 
+# What is openable of a disk: none, or as judge(). A merge that ends meanwhile
+# takes the file away, and the path with it: then it is asked for again.
+content() { # DISK
+    local path again verdict
+    again=$(openable "$1")
+    while true; do
+        path=$again
+        case $path in ''|-) echo none; return ;; esac
+        verdict=$(judge "$1" "$path")
+        again=$(openable "$1")
+        [ "$path" != "$again" ] || break
+    done
+    echo "$verdict"
+}
+
 leftovers() { # files that nobody knows
     find "$dir/store" -name '*.partial' | wc -l
 }
 
-points=$(build/helpers/crash-points)
+points=$("$helpers"/crash-points)
 
 crash_run() { # POINT EPOCH MODE OLD NEW: the receiver dies at POINT, if it meets it
     TIDEMARK_CRASH=$1 receiver_start || return 1
@@ -60,7 +75,8 @@ crash_run() { # POINT EPOCH MODE OLD NEW: the receiver dies at POINT, if it meet
     # The merge comes after the sender has gone.
     for _ in {1..40}; do
         kill -0 "$receiver_pid" 2> /dev/null || break
-        [ "$6" = may-live ] && receiver_settled && break
+        # Merged, and alive: it may be between the last step and the point behind it.
+        receiver_settled && sleep 0.3 && break
         sleep 0.05
     done
     if kill -0 "$receiver_pid" 2> /dev/null; then
@@ -77,7 +93,7 @@ told() { grep -q '^durable' "$dir/peer.out"; }
 one_point() { # POINT RUN MODE OLD NEW
     local point=$1 run=$2 mode=$3 old=$4 new=$5 got0 got1 epoch
     epoch=$([ "$mode" = full ] && echo 1 || echo 2)
-    crash_run "$point" "$epoch" "$mode" "$old" "$new" may-live
+    crash_run "$point" "$epoch" "$mode" "$old" "$new"
     if [ $? = 2 ]; then
         met=no
         return
@@ -122,6 +138,7 @@ for point in write:20 merge-copied:9 disk-durable:2 disk-renamed:2 merge-recorde
     script 1 full x a | peer > /dev/null
     receiver_stop
     one_point "$point" "second run" incremental a b
+    is "$point was met" $met yes
 done
 for point in $points; do
     case " $first_seen $second_seen " in

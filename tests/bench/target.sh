@@ -21,17 +21,17 @@ table() { # UNIT: reads "WHAT VALUE" lines
             split("4096-random 1048576-sequential", w, " ")
             for (i = 1; i <= 2; i++) {
                 l = median(v["linear-" w[i]]); u = median(v["unmarked-" w[i]]); m = median(v["marked-" w[i]])
-                printf "  %-22s %12d %12d %12d %9.3f %9.3f   (%s; +%d and +%d)\n",
+                printf "  %-22s %12d %12d %12d %9.3f %9.3f   (%s; %+d and %+d)\n",
                     w[i], l, u, m, u / l, m / l, unit, u - l, m - l
             }
         }'
 }
 
 for kernel in 6.1 6.12; do
-    echo "write cost, kernel $kernel, wall time (TCG, 1 CPU, medians of 5)"
+    echo "write cost, kernel $kernel, fio, wall time (TCG, 1 CPU, medians of 5)"
     tests/guest/run --kernel $kernel --cpus 1 --timeout 400 -- \
-        tests/bench/target-guest.sh 5 20000 | table "ns a write"
+        tests/bench/target-guest.sh 5 20000 fio | table "ns a write"
     echo "write cost, kernel $kernel, guest instructions (-icount shift=0)"
     tests/guest/run --kernel $kernel --cpus 1 --icount --timeout 500 -- \
-        tests/bench/target-guest.sh 1 20000 | table "instructions a write"
+        tests/bench/target-guest.sh 1 20000 writes | table "instructions a write"
 done

@@ -50,10 +50,11 @@ faults_kerneldoc() {
 # By their first line, wherever they stand and whatever they are called; what is
 # only sourced says so with a directive.
 scripts() {
-    files . | while IFS= read -r file; do
-        head -c 300 "$file" | tr -d '\0' | head -n 5 |
-            grep -qE '^#!.*[/ ](ba|da)?sh( |$)|^# shellcheck shell=' && printf '%s\n' "$file"
-    done
+    files . | xargs -r grep -lIE '^#!.*[/ ](ba|da)?sh( |$)|^# shellcheck shell=' | xargs -r awk '
+        FNR <= 5 && (FNR == 1 && /^#!.*[\/ ](ba|da)?sh( |$)/ || /^# shellcheck shell=/) {
+            print FILENAME
+            nextfile
+        }'
 }
 
 faults_shellcheck() {

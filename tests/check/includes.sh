@@ -56,12 +56,13 @@ bare  agent/(wire|plan)/.*          (sys|netinet|arpa|net)/.*
 bare  tools/libtidemark/table\..    (unistd|fcntl|poll)\.h|sys/.*
 
 # The module. The core knows nothing of device mapper.
-owner linux/device-mapper\.h        module/target\.c
-owner linux/(bio|blk_types)\.h      module/target\.c
+owner linux/device-mapper\.h        module/(target|view)\.c
+owner linux/(bio|blk_types)\.h      module/(target|view|io)\.c
 owner linux/uaccess\.h              module/control\.c
 owner net/genetlink\.h              module/event\.c
 owner linux/version\.h              module/compat\.h
-word  struct (bio|dm_target)        module/target\.c
+word  struct dm_target              module/(target|view)\.c
+word  struct bio                    module/(target|view|io)\.c
 word  (copy_(from|to|struct_from)|get|put|clear)_user   module/control\.c
 word  LINUX_VERSION_CODE|KERNEL_VERSION                 module/compat\.h
 word  (genl|genlmsg|nla)_[a-z_0-9]+                     module/event\.c
@@ -264,13 +265,13 @@ verdict "a planted include that breaks a rule is found" "$(planted faults '
 ^agent/send/libraries.c:4: only tools/tidemark/
 ^agent/plan/files.c:1: is pure
 ^tools/libtidemark/table.c:1: is pure
-^module/own.c:1: only module/target
+^module/own.c:1: only module/.target
 ^module/own.c:1: the first include
 ^module/own.c:2: only module/control
 ^module/own.c:3: only module/event
 ^module/own.c:4: only module/compat
-^module/disk.c:1: only module/target
-^module/disk.c:3: only module/target
+^module/disk.c:1: only module/.target
+^module/disk.c:3: only module/.target
 ^module/target.c:4: only module/compat
 ^module/epoch.c:3: only module/control
 ^module/epoch.c:3: only module/event

@@ -57,15 +57,19 @@ faults_words() {
 }
 
 faults_files() {
-    files . | while IFS= read -r file; do
-        case $file in LICENSES/* | COPYING) continue ;; esac
-        grep -qI . "$file" || continue
-        awk -v max="$file_lines_max" '
-            # Two blanks end a line in Markdown; a patch has context lines.
-            /[ \t]$/ && FILENAME !~ /\.(md|patch|diff)$/ { print FILENAME ":" FNR ": white space at the end" }
-            /\r/ { print FILENAME ":" FNR ": a carriage return" }
-            END { if (FNR > max) print FILENAME ":" FNR ": more than " max " lines: two nouns in one file?" }
-            ' "$file"
+    local list
+    mapfile -t list < <(files . | grep -vE '^(LICENSES/|COPYING$)' | xargs -r grep -lI .)
+    awk -v max="$file_lines_max" '
+        FNR == 1 { flush() }
+        { lines = FNR; file = FILENAME }
+        # Two blanks end a line in Markdown; a patch has context lines.
+        /[ \t]$/ && FILENAME !~ /\.(md|patch|diff)$/ { print FILENAME ":" FNR ": white space at the end" }
+        /\r/ { print FILENAME ":" FNR ": a carriage return" }
+        function flush() {
+            if (lines > max) print file ":" lines ": more than " max " lines: two nouns in one file?"
+        }
+        END { flush() }' "${list[@]}"
+    for file in "${list[@]}"; do
         [ -z "$(tail -c 1 "$file")" ] || echo "$file: no newline at the end"
     done
 }

@@ -37,7 +37,7 @@ faults_module() { # KERNEL SOURCE NAME
 
 faults_cppcheck() {
     local list
-    mapfile -t list < <(files '^(agent|tools|tests/helpers)/.*\.c$')
+    mapfile -t list < <(files '^(agent|tools)/.*\.c$')
     [ ${#list[@]} -eq 0 ] || cppcheck "${cppcheck_options[@]}" "${list[@]}" 2>&1
 }
 
@@ -45,7 +45,7 @@ faults_cppcheck() {
 # (source, ops), and of "untouched on failure": no leaks, no null pointers, but
 # double free, use after free, unchecked malloc and what was never set.
 faults_analyzer() {
-    files '^(agent|tools|tests/helpers)/.*\.c$' |
+    files '^(agent|tools)/.*\.c$' |
         xargs -r -P 2 -n 1 cc -fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-null-dereference \
             -O1 -std=gnu11 -D_GNU_SOURCE '-DTIDEMARK_VERSION=""' -I. -Iagent -Itools -Imodule/uapi \
             -isystem /usr/include/libnl3 -S -o /dev/null 2>&1 | grep -E '(warning|error): '

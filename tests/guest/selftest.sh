@@ -17,6 +17,7 @@ dir=$(mktemp -d)
 count=0
 failed=0
 status=0
+head -c 20000000 /dev/urandom > "$dir/blob"
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 143' TERM INT
 
@@ -77,7 +78,6 @@ test_streams() {
 	for i in {1..300}; do printf 'out %s\nerr %s\n' "$i" "$i"; done > "$dir/want"
 	check "2>&1 keeps the order; a process left behind holds nobody up" \
 		cmp -s "$dir/want" "$dir/stdout"
-	head -c 20000000 /dev/urandom > "$dir/blob"
 	guest --in "$dir/blob" -- cat /in/blob
 	check "20 MB of binary stdout arrive unchanged" cmp -s "$dir/blob" "$dir/stdout"
 }
@@ -201,15 +201,21 @@ test_failures() {
 test_cable() {
 	local cable=$dir/cable
 	tests/guest/run --kernel "$kernel" --module none --timeout 100 \
-		--net "socket:$cable:listen,10.1.0.1" --out "$dir/heard" -- \
-		bash -c 'timeout 60 nc -l -p 7000 < /etc/hostname > /out/heard' \
-		> "$dir/first" 2>&1 &
-	guest --net "socket:$cable:connect,10.1.0.2" --in "$dir/blob" -- \
-		bash -c 'for i in {1..100}; do
-			nc -w 30 10.1.0.1 7000 < /in/blob > /dev/null && exit; sleep 0.3; done; exit 1'
+		--net "socket:$cable:listen,10.1.0.1" --in "$dir/blob" -- \
+		bash -c 'httpd -h /in; nc -l -p 7000 < /dev/null' > "$dir/first" 2>&1 &
+	guest --net "socket:$cable:connect,10.1.0.2" --kill-on up -- \
+		bash -c 'ping -c 1 -W 20 10.1.0.1 > /dev/null && echo up; sleep 60'
+	check "a guest is killed while it is on the cable" status_is 137
+	guest --net "socket:$cable:connect,10.1.0.2" -- bash -c '
+		for i in {1..100}; do
+			wget -q -O /tmp/blob http://10.1.0.1/blob && break
+			sleep 0.3
+		done
+		cat /tmp/blob
+		until echo thanks > /dev/tcp/10.1.0.1/7000; do sleep 0.3; done'
+	check "20 MB went from guest to guest" cmp -s "$dir/blob" "$dir/stdout"
 	wait $!
-	check "the first guest of two was content" [ $? -eq 0 ]
-	check "20 MB went from guest to guest" cmp -s "$dir/blob" "$dir/heard/heard"
+	check "the first guest of two had its answer" [ $? -eq 0 ]
 	check "the cable is cleared away" [ ! -e "$cable.a" -a ! -e "$cable.b" ]
 }
 

@@ -28,16 +28,16 @@ struct run {
 static bool parse_target(struct run *r, char *text)
 {
 	struct store_target *t = &r->targets[r->config.target_count];
-	char *path = strchr(text, '=');
+	char *path = strchr(text, '='), *rest;
 
 	if (!path || r->config.target_count == TARGETS_MAX)
 		return false;
 	*path++ = '\0';
 	t->force = !strncmp(path, "force:", 6);
 	t->path = t->force ? path + 6 : path;
-	t->collection = strtok(text, "/");
-	t->vm = strtok(NULL, "/");
-	t->disk = strtok(NULL, "/");
+	t->collection = strtok_r(text, "/", &rest);
+	t->vm = strtok_r(NULL, "/", &rest);
+	t->disk = strtok_r(NULL, "/", &rest);
 	r->config.target_count++;
 	return t->disk != NULL;
 }

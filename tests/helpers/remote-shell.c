@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * remote-shell PORT: for tests that steer a guest from the host. Each
- * connection gets a shell of its own that reads its commands from it. Runs in
- * guests only, whose network ends at the host's loopback.
+ * connection gets a shell of its own that reads its commands from it. Prints
+ * READY when it listens. Runs in guests only, whose network ends at the host's loopback.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -30,6 +30,8 @@ int main(int argc, char **argv)
 		perror("remote-shell");
 		return 1;
 	}
+	puts("READY");
+	fflush(stdout);
 	for (;;) {
 		int client = accept(server, NULL, NULL);
 

@@ -130,13 +130,12 @@ static void put_frame(struct frame f, const void *payload)
 		put(payload, f.length / 2);
 		shutdown(sock, SHUT_WR);
 	} else if (!strcmp(spoil, "payload")) {
-		uint8_t *copy = malloc(f.length);
+		const uint8_t *bytes = payload;
+		uint8_t wrong = bytes[0] ^ 1;
 
-		memcpy(copy, payload, f.length);
-		copy[f.length / 2] ^= 1;
-		put(copy, f.length);
-		free(copy);
-	} else {
+		put(&wrong, 1);
+		put(bytes + 1, f.length - 1);
+	} else if (f.length) {
 		put(payload, f.length);
 	}
 	spoil[0] = '\0';
@@ -533,10 +532,11 @@ int main(int argc, char **argv)
 	}
 	while (fgets(line, sizeof(line), stdin)) {
 		char *words[WORDS + 1] = { 0 };
+		char *rest;
 		int n = 0;
 
-		for (char *word = strtok(line, " \n"); word && n < WORDS;
-		     word = strtok(NULL, " \n"))
+		for (char *word = strtok_r(line, " \n", &rest); word && n < WORDS;
+		     word = strtok_r(NULL, " \n", &rest))
 			words[n++] = word;
 		if (n && words[0][0] != '#')
 			do_line(words);

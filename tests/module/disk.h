@@ -103,6 +103,7 @@ struct event {
 
 struct events *events_open(void);
 void events_close(struct events *events);
+int events_limit(struct events *events, int bytes);
 int events_next(struct events *events, int timeout_ms, struct event *ret_event);
 
 #endif /* TESTS_MODULE_DISK_H */

@@ -77,16 +77,24 @@ void events_close(struct events *events)
 	free(events);
 }
 
-/* The next event, or -ETIMEDOUT. */
+/* Let the socket hold so many bytes of events at most. */
+int events_limit(struct events *events, int bytes)
+{
+	return nl_socket_set_buffer_size(events->socket, bytes, 0) < 0 ? -EIO : 0;
+}
+
+/* The next event, or -ETIMEDOUT; -ENOBUFS: some were dropped here. */
 int events_next(struct events *events, int timeout_ms, struct event *ret_event)
 {
 	struct pollfd poll_fd = { .fd = nl_socket_get_fd(events->socket), .events = POLLIN };
+	int err;
 
 	while (events->head == events->tail) {
 		if (poll(&poll_fd, 1, timeout_ms) != 1)
 			return -ETIMEDOUT;
-		if (nl_recvmsgs_default(events->socket) < 0)
-			return -EIO;
+		err = nl_recvmsgs_default(events->socket);
+		if (err < 0)	/* libnl has no word of its own for ENOBUFS */
+			return err == -NLE_NOMEM ? -ENOBUFS : -EIO;
 	}
 	*ret_event = events->queue[events->head++ % QUEUE];
 	return 0;

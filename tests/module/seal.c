@@ -3,6 +3,7 @@
  * The life of epochs on disks that are quick: seal of one and of several,
  * fold, extend, release, tear, settle, commit, events.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -245,6 +246,44 @@ TEST_F_TIMEOUT(seal, events, TIMEOUT)
 			EXPECT_EQ(3, event.granules);
 	}
 	EXPECT_EQ(-ETIMEDOUT, events_next(self->events, 300, &event));
+}
+
+/*
+ * A listener that does not read: it is told that it has missed something, the
+ * numbers say how much, and the kernel has waited for nothing.
+ */
+TEST_F_TIMEOUT(seal, events_overrun, TIMEOUT)
+{
+	uint64_t epoch = 0, first, last;
+	struct event event;
+	int err;
+
+	ASSERT_EQ(0, events_next(self->events, 2000, &event));
+	EXPECT_EQ(TIDEMARK_EVENT_ATTACHED, event.type);
+	first = event.seq;
+	last = first;
+	ASSERT_EQ(0, events_limit(self->events, 4096));
+	for (int i = 0; i < 50; i++) {
+		ASSERT_EQ(0, seal(&self->disk, 0, &epoch));
+		ASSERT_EQ(0, end(TIDEMARK_IOC_FOLD, &self->disk, epoch));
+	}
+	EXPECT_EQ(-ENOBUFS, events_next(self->events, 2000, &event));
+	while (!(err = events_next(self->events, 300, &event))) {
+		EXPECT_EQ(last + 1, event.seq);
+		EXPECT_EQ((event.seq - first) % 2 ? TIDEMARK_EVENT_SEALED :
+						    TIDEMARK_EVENT_FOLDED, event.type);
+		last = event.seq;
+	}
+	EXPECT_EQ(-ETIMEDOUT, err);
+	TH_LOG("%llu of 100 events arrived", (unsigned long long)(last - first));
+	EXPECT_LT(first, last);
+	EXPECT_GT(first + 100, last);
+	/* whoever looks knows everything, and listening goes on after the hole */
+	EXPECT_EQ(51, disk_info(&self->disk).epoch);
+	ASSERT_EQ(0, seal(&self->disk, 0, &epoch));
+	ASSERT_EQ(0, events_next(self->events, 2000, &event));
+	EXPECT_EQ(first + 101, event.seq);
+	EXPECT_EQ(51, event.epoch);
 }
 
 TEST_F_TIMEOUT(seal, messages, TIMEOUT)

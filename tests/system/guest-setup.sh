@@ -57,6 +57,5 @@ chmod +x /tmp/agent-start
 export TIDEMARK_BUS_ADDRESS=unix:path=/run/dbus/tidemark
 for _ in $(seq 100); do [ -S /run/dbus/tidemark ] && break; sleep 0.1; done
 /tmp/agent-start
-remote-shell 2000 &
-echo READY
-wait
+# Says READY when it listens.
+exec remote-shell 2000

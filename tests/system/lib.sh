@@ -18,11 +18,14 @@ cd "$top" || exit 1
 bin=$top/build/bin
 mkdir -p build/system
 work=$(mktemp -d "$top/build/system/XXXXXX")
-guest_job='' guest_pid_file=$work/guest.pid bus_pid='' receiver_pid=''
+disk_options='' guest_job='' guest_pid_file=$work/guest.pid bus_pid='' receiver_pid=''
 
 cleanup() {
     [ -z "$guest_job" ] || guest_kill
-    for pid in $receiver_pid $bus_pid; do kill -9 "$pid" 2>/dev/null; done
+    for pid in $receiver_pid $bus_pid; do
+        kill -9 "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
     [ -n "${TIDEMARK_KEEP:-}" ] || rm -rf "$work"
 }
 trap cleanup EXIT
@@ -52,7 +55,7 @@ receiver_configure() {
   </policy>
 </busconfig>
 END
-    dbus-daemon --config-file="$work/bus.conf" --nofork --nopidfile &
+    dbus-daemon --config-file="$work/bus.conf" --nofork --nopidfile 2> /dev/null &
     bus_pid=$!
     for _ in $(seq 100); do [ -S "$work/bus" ] && break; sleep 0.1; done
     mkdir -p "$work/state" "$work/store"
@@ -80,8 +83,8 @@ receiver_start() {
 }
 
 receiver_kill() { # SIGNAL
-    kill "-$1" "$receiver_pid" 2>/dev/null
-    wait "$receiver_pid" 2>/dev/null
+    kill "-$1" "$receiver_pid" 2>/dev/null || true
+    wait "$receiver_pid" 2>/dev/null || true
     receiver_pid=''
 }
 
@@ -94,14 +97,32 @@ for r in json.load(sys.stdin)["replicas"]:
         print(r["path"])' "$1"
 }
 
-# Does replica DISK read as the raw image FILE? qemu-img opens what is there,
-# overlay or raw, as any user would.
+# Does replica DISK read as the raw image FILE? Of a raw replica every byte is
+# compared; an overlay is checked and opened by QEMU's own tools, as a user would.
+# A merge that ends meanwhile takes the overlay away: then it is asked for again.
 replica_is() { # DISK FILE
-    local path format=raw
-    path=$(replica_path "$1")
-    [ -n "$path" ] || { echo "no replica of $1"; return 1; }
-    case $path in *.qcow2) format=qcow2; qemu-img check -q "$path" || return 1 ;; esac
-    qemu-img compare -q -s -f raw -F $format "$2" "$path"
+    local path try
+    for try in 1 2 3 4 5; do
+        path=$(replica_path "$1")
+        [ "$try" -lt 5 ] || break
+        replica_at "$path" "$2" && return 0
+        [ "$path" != "$(replica_path "$1")" ] || return 1
+    done
+    replica_at "$path" "$2"
+}
+
+replica_at() { # PATH FILE
+    local path=$1
+    shift
+    case $path in
+    '') echo "no replica"; return 1 ;;
+    *.qcow2)
+        qemu-img check -q "$path" && qemu-img compare -q -f raw -F qcow2 "$1" "$path" &&
+            [ "$(qemu-img info --output=json "$path" | sed -n 's/.*"virtual-size": \([0-9]*\).*/\1/p')" = \
+              "$(stat -c %s "$1")" ]
+        ;;
+    *) cmp "$1" "$path" ;;
+    esac
 }
 
 # -- the guest ----------------------------------------------------------------
@@ -111,7 +132,7 @@ guest_start() { # KERNEL GRANULE NDISKS [RIG OPTION]...
     local kernel=$1 granule=$2 count=$3 disks=() devices=() letters=abcdefgh i
     shift 3
     for ((i = 0; i < count; i++)); do
-        disks+=(--disk "$work/d$i.img")
+        disks+=(--disk "$work/d$i.img$disk_options")
         devices+=("/dev/vd${letters:i:1}")
     done
     : > "$work/guest.out"
@@ -143,7 +164,7 @@ guest() { # COMMAND...
 
 # The guest ends as if its power was cut.
 guest_kill() {
-    kill -9 "$(cat "$guest_pid_file" 2>/dev/null)" 2>/dev/null
-    wait "$guest_job" 2>/dev/null
+    kill -9 "$(cat "$guest_pid_file" 2>/dev/null)" 2>/dev/null || true
+    wait "$guest_job" 2>/dev/null || true
     guest_job=''
 }

@@ -189,6 +189,14 @@ static int attach_stacked(const struct tidemark_attach *attach, struct table_tra
 
 /* -- slid in ---------------------------------------------------------------- */
 
+enum { HIDDEN_NAME_SIZE = DMDEV_NAME_SIZE + sizeof(HIDDEN_SUFFIX) };
+
+/* May come out longer than a name can be: dmdev_create() refuses that. */
+static void hidden_name(const char *name, char ret[HIDDEN_NAME_SIZE])
+{
+	snprintf(ret, HIDDEN_NAME_SIZE, "%.*s" HIDDEN_SUFFIX, DMDEV_NAME_SIZE - 1, name);
+}
+
 /*
  * Leftovers of a process that died half way, or of a tracker that somebody
  * dropped by loading a table of his own (LVM does). Nothing of anybody else.
@@ -298,7 +306,7 @@ static int slide_check(const struct dmdev *dev, const struct table *table)
 static int attach_slid(struct table_tracker *tracker, char **ret_path)
 {
 	_cleanup_table_ struct table old = { 0 }, new = { 0 };
-	char name[DMDEV_NAME_SIZE + sizeof(HIDDEN_SUFFIX)];
+	char name[HIDDEN_NAME_SIZE];
 	char uuid[DMDEV_UUID_SIZE + sizeof(UUID_HIDDEN)];
 	struct dmdev dev, hidden;
 	char *path = NULL;
@@ -314,7 +322,7 @@ static int attach_slid(struct table_tracker *tracker, char **ret_path)
 	if (r)
 		return r;
 
-	snprintf(name, sizeof(name), "%s" HIDDEN_SUFFIX, dev.name);
+	hidden_name(dev.name, name);
 	snprintf(uuid, sizeof(uuid), UUID_HIDDEN "%s", dev.name);
 	r = slide_clear_leftovers(&dev, name);
 	if (r)
@@ -418,7 +426,7 @@ static int detach_slid(const struct dmdev *dev, const struct dmdev *hidden)
 
 static int detach_device(struct dmdev *dev)
 {
-	char name[DMDEV_NAME_SIZE + sizeof(HIDDEN_SUFFIX)];
+	char name[HIDDEN_NAME_SIZE];
 	struct table_tracker tracker;
 	struct dmdev below;
 	int r;
@@ -426,7 +434,7 @@ static int detach_device(struct dmdev *dev)
 	r = device_tracker(dev, &tracker);
 	if (r == -ENOMSG) {
 		/* dropped by somebody's reload: only the leftovers are there */
-		snprintf(name, sizeof(name), "%s" HIDDEN_SUFFIX, dev->name);
+		hidden_name(dev->name, name);
 		if (dmdev_by_name(name, &below) || !is_hidden(&below))
 			return -ENODEV;
 		return slide_clear_leftovers(dev, name);
@@ -444,6 +452,23 @@ static int detach_device(struct dmdev *dev)
 	return dmdev_remove(dev, false);
 }
 
+/*
+ * The device itself has gone, as when LVM deactivates a volume: what was below
+ * its tracker would hold the disks for ever.
+ */
+static int detach_orphan(const char *device)
+{
+	char name[HIDDEN_NAME_SIZE];
+	struct dmdev hidden;
+
+	hidden_name(device, name);
+	if (dmdev_by_name(name, &hidden) || !is_hidden(&hidden))
+		return -ENODEV;
+	if (hidden.open_count)
+		return -EBUSY;
+	return dmdev_remove(&hidden, false);
+}
+
 int tidemark_detach(const char *device)
 {
 	uint32_t major = 0, minor = 0;
@@ -459,15 +484,14 @@ int tidemark_detach(const char *device)
 
 	r = dmdev_begin();
 	if (!r) {
-		if (strchr(device, '/'))
-			r = dmdev_by_number(major, minor, &dev);
-		else
-			r = dmdev_by_name(device, &dev);
-		if (r == -ENXIO)
-			r = -ENODEV;
+		bool path = strchr(device, '/');
+
+		r = path ? dmdev_by_number(major, minor, &dev) : dmdev_by_name(device, &dev);
+		if (!r)
+			r = detach_device(&dev);
+		else if (r == -ENXIO)
+			r = path ? -ENODEV : detach_orphan(device);
 	}
-	if (!r)
-		r = detach_device(&dev);
 	dmdev_end();
 	return r;
 }

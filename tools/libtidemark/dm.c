@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,11 +29,15 @@ static void dmdev_log(int level, const char *file, int line, int error, const ch
 
 static bool dmdev_log_is_ours;
 
+/* libdevmapper has state of the process: one user at a time. */
+static pthread_mutex_t dmdev_lock = PTHREAD_MUTEX_INITIALIZER;
+
 int dmdev_begin(void)
 {
 	char path[256];
 	struct dm_task *task;
 
+	pthread_mutex_lock(&dmdev_lock);
 	/* a program that has a log function of its own keeps it */
 	if (!dm_log_is_non_default()) {
 		dm_log_with_errno_init(dmdev_log);
@@ -63,6 +68,7 @@ void dmdev_end(void)
 		dm_log_with_errno_init(NULL);
 		dmdev_log_is_ours = false;
 	}
+	pthread_mutex_unlock(&dmdev_lock);
 }
 
 static void task_destroy(struct dm_task **task)
@@ -211,6 +217,8 @@ int dmdev_path(const struct dmdev *dev, char **ret)
 
 	/* a node's name has its unusual characters written as \xNN */
 	r = task_new(DM_DEVICE_INFO, dev, &task);
+	if (!r)
+		r = task_run(task);
 	if (r)
 		return r;
 	name = dm_task_get_name_mangled(task);

@@ -2,8 +2,8 @@
 /*
  * Device-mapper devices. No part of the public interface.
  *
- * libdevmapper keeps state of its own for the process: its caller uses these
- * functions in one thread at a time, between dmdev_begin() and dmdev_end().
+ * libdevmapper keeps state of its own for the process: these functions are
+ * used between dmdev_begin() and dmdev_end(), which let one thread in at a time.
  */
 #ifndef LIBTIDEMARK_DM_H
 #define LIBTIDEMARK_DM_H

@@ -46,6 +46,7 @@ int tidemark_version(struct tidemark *t, struct tidemark_version *ret);
 
 /**
  * tidemark_list() - the numbers of all tracked disks
+ * @t: the control device
  * @ret_disks: allocated array in ascending order, freed by the caller; NULL if empty
  * @ret_count: how many
  */
@@ -56,6 +57,7 @@ int tidemark_info(struct tidemark *t, uint64_t disk, struct tidemark_info *ret);
 
 /**
  * tidemark_find() - a tracked disk by what a person would call it
+ * @t: the control device
  * @name: a device path (also of a symbolic link), a device-mapper name, or a
  *	tracker UUID in text; without a slash it is never a path
  * @ret: what INFO says of it
@@ -66,8 +68,11 @@ int tidemark_find(struct tidemark *t, const char *name, struct tidemark_info *re
 
 /**
  * tidemark_seal() - end the epoch of all these disks at one instant
- * @disks: @count disks; .epoch and .owed are filled
+ * @t: the control device
+ * @disks: .disk says which; .epoch and .owed are filled
+ * @count: how many, at most TIDEMARK_SEAL_MAX
  * @flags: enum tidemark_seal_flag
+ * @timeout_ms: how long to wait for an older epoch to drain
  * @ret_excluded_ns: for how long submission was excluded, may be NULL
  */
 int tidemark_seal(struct tidemark *t, struct tidemark_seal_disk *disks, size_t count,
@@ -78,10 +83,13 @@ int tidemark_wait(struct tidemark *t, uint64_t disk, uint64_t epoch, uint32_t ti
 
 /**
  * tidemark_runs() - a bitmap as runs of granules
+ * @t: the control device
+ * @disk: its number
  * @which: enum tidemark_which
  * @first: the granule to begin with
  * @count: how many granules to look at; UINT64_MAX: to the end
- * @runs: room for @capacity runs
+ * @runs: filled with the runs found
+ * @capacity: how many it has room for
  * @ret_filled: how many were found
  * @ret_next: the granule to go on with; the end of the range when all was seen
  */
@@ -119,6 +127,38 @@ int tidemark_fold(struct tidemark *t, uint64_t disk, uint64_t epoch);
 /** tidemark_threshold() - ask for an event at so many marked granules, 0: never */
 int tidemark_threshold(struct tidemark *t, uint64_t disk, uint64_t granules);
 
+/**
+ * tidemark_pool() - make the preserve pool of a disk another size
+ * @t: the control device
+ * @disk: its number
+ * @bytes: 0 to TIDEMARK_POOL_MAX; see POOL in <linux/tidemark.h>
+ */
+int tidemark_pool(struct tidemark *t, uint64_t disk, uint64_t bytes);
+
+/* -- views ------------------------------------------------------------------ */
+
+/** struct tidemark_view - an open view of a disk */
+struct tidemark_view;
+
+/**
+ * tidemark_view_open() - a block device that shows what is owed
+ * @t: the control device
+ * @disk: the disk's number
+ * @ret: the view, closed by tidemark_view_close()
+ *
+ * To be opened before the seal whose epoch it is to show. While it is open, a
+ * write that meets an owed granule does not tear the epoch, but has the old
+ * bytes preserved; see VIEW in <linux/tidemark.h> for what can be read when.
+ * The device goes with its last descriptor, also when the process dies.
+ *
+ * Return: 0; -EOPNOTSUPP: the module knows no views; -ENODEV; -EACCES; -ENOMEM.
+ */
+int tidemark_view_open(struct tidemark *t, uint64_t disk, struct tidemark_view **ret);
+/** tidemark_view_close() - close it; NULL is ignored. Return: NULL */
+struct tidemark_view *tidemark_view_close(struct tidemark_view *view);
+/** tidemark_view_fd() - for reads, aligned as O_DIRECT wants it; owned by the view */
+int tidemark_view_fd(struct tidemark_view *view);
+
 /* -- attach and detach, by device mapper ----------------------------------- */
 
 /**
@@ -150,8 +190,7 @@ struct tidemark_attach {
  * waits while the tables are exchanged. Every failure leaves the device as it
  * was. Leftovers of a process that was killed half way are cleared away first.
  *
- * The module is loaded when it is installed. libdevmapper keeps state of its
- * own: attach and detach are for one thread at a time.
+ * The module is loaded when it is installed.
  *
  * Return: 0; -ENOENT: no such device; -ENOTBLK: no block device;
  * -EMEDIUMTYPE: no device-mapper device and no name given; -EALREADY: already
@@ -171,7 +210,9 @@ int tidemark_attach(const struct tidemark_attach *attach, char **ret_path);
  *
  * A stacked device is removed (-EBUSY when it is open), a slid-in tracker is
  * taken out, live. What was marked is forgotten. A name without a slash is a
- * device-mapper name, never a path.
+ * device-mapper name, never a path. Where only the hidden device is left, since
+ * somebody loaded another table into the tracked one or (named by its name)
+ * removed it, that is cleared away.
  *
  * Return: 0; -ENOENT, -ENOTBLK: no such path; -ENODEV: it is not tracked;
  * -EBUSY: it is in use, suspended, or being changed by somebody else;
@@ -206,6 +247,7 @@ struct tidemark_events;
 
 /**
  * tidemark_events_open() - subscribe; the descriptor becomes readable with events
+ * @ret: the subscription, to be closed by the caller
  *
  * Return: 0; -ENOENT: the module is not loaded; -EACCES; -ENOMEM.
  */
@@ -216,6 +258,8 @@ struct tidemark_events *tidemark_events_close(struct tidemark_events *e);
 int tidemark_events_fd(struct tidemark_events *e);
 /**
  * tidemark_events_next() - the next event, without waiting
+ * @e: the subscription
+ * @ret: the event; it owns nothing
  *
  * Return: 0; -EAGAIN: none; -ENOBUFS: events were lost, ask tidemark_list() and
  * tidemark_info() again; the subscription goes on.

@@ -22,20 +22,46 @@
  *   SEAL ends the current epoch of a set of disks at one instant and returns
  *   the number of the epoch that ended. WAIT returns once every write that was
  *   submitted before the seal has landed: only then may the owed granules be
- *   read from the data device. Writers never wait for any of this.
+ *   read from the data device or a view. Writers never wait for any of this.
  *   RUNS (or READ) lists the owed granules. RELEASE says that granules have
- *   been read. A write that meets an owed granule before its release makes the
- *   epoch *torn* (TIDEMARK_STATE_TORN): what was read is then no single moment
- *   of the disk. A torn epoch is closed by a further SEAL with
- *   TIDEMARK_SEAL_EXTEND: the sealed bitmap keeps everything, only what
- *   changed since, or was not released yet, is owed. When an epoch that is not torn has been stored
- *   durably, COMMIT forgets the sealed bitmap. FOLD gives it back to the
- *   current one instead: the way out of every failure.
+ *   been read. Without a view (see there), a write that meets an owed granule
+ *   before its release makes the epoch *torn* (TIDEMARK_STATE_TORN): what was
+ *   read is then no single moment of the disk. A torn epoch is closed by a
+ *   further SEAL with TIDEMARK_SEAL_EXTEND: the sealed bitmap keeps everything,
+ *   only what changed since, or was not released yet, is owed. When an epoch
+ *   that is not torn has been stored durably, COMMIT forgets the sealed bitmap.
+ *   FOLD gives it back to the current one instead: the way out of every failure.
  *
  *                   write            SEAL                    COMMIT
  *        current ----------> marked ------> sealed (+ owed) ---------> gone
  *           ^                                  |
  *           +-------------- FOLD --------------+
+ *
+ *   VIEW
+ *
+ *   A view is a read-only block device that shows the owed granules as they
+ *   were at the moment of the seal, and nothing else (EIO). It is a device of
+ *   device mapper, to be created read-only before the seal:
+ *
+ *	0 <sectors> tidemark-view <tracked device | number of the disk>
+ *
+ *   While a disk has one, a write that meets an owed granule does not tear: it
+ *   waits until the granule's old bytes have been read into the *preserve
+ *   pool*, and goes on. RELEASE, COMMIT and FOLD free what was preserved. The
+ *   pool's size is a feature of the tracked device's table (`pool <bytes>`), or
+ *   set by POOL; rounded down to granules it is allocated with the first view of
+ *   a disk, and freed with the last. When it is full, or old bytes cannot be
+ *   read, or the last view is removed while something is preserved, the epoch is
+ *   torn: a write never waits for a reader. Reads through the view give EIO
+ *
+ *	- of a granule that is not owed, or released;
+ *	- when there is no sealed epoch, or it has not drained (see WAIT);
+ *	- when it is torn, also of what could be read before, until a further
+ *	  SEAL with TIDEMARK_SEAL_EXTEND: then go on with what is owed;
+ *	- for good when the disk is gone or has another data device or granule.
+ *
+ *   What a read has returned is the moment of the seal of the epoch that INFO
+ *   shows before and after it, torn or not.
  *
  *   SETTLE clears granules from the sealed bitmap alone: they are stored
  *   durably although the epoch is not committed. The caller must remember
@@ -83,7 +109,7 @@
 #define TIDEMARK_CONTROL_PATH	"/dev/" TIDEMARK_CONTROL_NAME
 
 #define TIDEMARK_ABI_MAJOR	1	/* changes when a caller may break */
-#define TIDEMARK_ABI_MINOR	0	/* changes when something is added */
+#define TIDEMARK_ABI_MINOR	1	/* changes when something is added */
 
 #define TIDEMARK_UUID_SIZE	16
 #define TIDEMARK_NAME_SIZE	128	/* a device-mapper name, with its NUL */
@@ -98,6 +124,9 @@
 #define TIDEMARK_RUNS_MAX	65536	/* runs in one request */
 #define TIDEMARK_TIMEOUT_MAX	600000	/* milliseconds */
 
+#define TIDEMARK_POOL_MAX	(1ULL << 30)	/* bytes */
+#define TIDEMARK_POOL_DEFAULT	(8ULL << 20)	/* bytes */
+
 #define TIDEMARK_IOC_TYPE	0xB7
 
 /**
@@ -105,11 +134,13 @@
  * @TIDEMARK_FEATURE_SEAL_EXTEND: SEAL takes TIDEMARK_SEAL_EXTEND
  * @TIDEMARK_FEATURE_SETTLE: SETTLE exists
  * @TIDEMARK_FEATURE_THRESHOLD: THRESHOLD exists
+ * @TIDEMARK_FEATURE_VIEW: there are views, and POOL
  */
 enum tidemark_feature {
 	TIDEMARK_FEATURE_SEAL_EXTEND	= 1 << 0,
 	TIDEMARK_FEATURE_SETTLE		= 1 << 1,
 	TIDEMARK_FEATURE_THRESHOLD	= 1 << 2,
+	TIDEMARK_FEATURE_VIEW		= 1 << 3,
 };
 
 /**
@@ -206,6 +237,12 @@ enum tidemark_reason {
  * @discard_sectors: out: sectors discarded (DISCARD, SECURE_ERASE)
  * @name: out: name of the tracked device, NUL-terminated
  * @message: out: the newest thing a person should know, NUL-terminated
+ * @views: out: how many views the disk has
+ * @reserved2: 0
+ * @pool_bytes: out: size of the preserve pool; allocated only with a view
+ * @pool_used: out: bytes of it that are in use
+ * @pool_peak: out: the highest of @pool_used since attach
+ * @preserved: out: granules in it
  */
 struct tidemark_info {
 	__u32 size;
@@ -235,6 +272,12 @@ struct tidemark_info {
 	__aligned_u64 discard_sectors;
 	__u8 name[TIDEMARK_NAME_SIZE];
 	__u8 message[TIDEMARK_MESSAGE_SIZE];
+	__u32 views;
+	__u32 reserved2;
+	__aligned_u64 pool_bytes;
+	__aligned_u64 pool_used;
+	__aligned_u64 pool_peak;
+	__aligned_u64 preserved;
 };
 
 #define TIDEMARK_IOC_INFO	_IO(TIDEMARK_IOC_TYPE, 2)
@@ -421,9 +464,9 @@ struct tidemark_count {
  * @runs: in: address of an array of struct tidemark_run
  *
  * RELEASE clears them from the owed bitmap, SETTLE from the sealed bitmap: both
- * need a drained epoch, since what has not landed was not read. MARK sets them in the current one, for
- * changes that were made while nobody tracked. All runs are checked before the
- * first bit is changed.
+ * need a drained epoch, since what has not landed was not read. MARK sets them
+ * in the current one, for changes that were made while nobody tracked. All runs
+ * are checked before the first bit is changed.
  */
 struct tidemark_ranges {
 	__u32 size;
@@ -477,6 +520,25 @@ struct tidemark_threshold {
 
 #define TIDEMARK_IOC_THRESHOLD	_IO(TIDEMARK_IOC_TYPE, 13)
 
+/**
+ * struct tidemark_pool_size - POOL: make the preserve pool another size
+ * @size: of this struct
+ * @flags: 0
+ * @disk: in: its number
+ * @bytes: in: at most TIDEMARK_POOL_MAX; 0: preserve nothing
+ *
+ * With a view at once: what is too much is freed as it is released. ENOMEM
+ * leaves the pool as it was.
+ */
+struct tidemark_pool_size {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 disk;
+	__aligned_u64 bytes;
+};
+
+#define TIDEMARK_IOC_POOL	_IO(TIDEMARK_IOC_TYPE, 14)
+
 /*
  * Generic netlink: family "tidemark", multicast group "events". There are no
  * requests; every message is an event. A listener whose socket overran
@@ -520,7 +582,6 @@ enum tidemark_event {
  * @TIDEMARK_ATTR_NAME: NUL-terminated string
  * @TIDEMARK_ATTR_EPOCH: u64, the epoch that the event is about
  * @TIDEMARK_ATTR_GRANULES: u64, granules that the event is about
- * @__TIDEMARK_ATTR_MAX: one more than the last
  */
 enum tidemark_attr {
 	TIDEMARK_ATTR_UNSPEC,

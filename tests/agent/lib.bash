@@ -7,8 +7,14 @@
 #   wire-peer ---- loopback TCP ----> receiver-run ----> $dir/store
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/tidemark-test.XXXXXX")
+# shellcheck disable=SC2034 # TIDEMARK_BUILD=build/san: with sanitizers
+helpers=${TIDEMARK_BUILD:-build}/helpers
 receiver_pid='' receiver_port=''
+# shellcheck disable=SC2034 # for those who source this
 tracker=00112233445566778899aabbccddeeff
+
+# A sanitizer keeps what was freed, to find who uses it: not so much that memory grows.
+export ASAN_OPTIONS=quarantine_size_mb=2
 
 # One after the other, in the reverse order: "at_end COMMAND"
 ends=()
@@ -16,15 +22,20 @@ at_end() { ends=("$*" "${ends[@]}"); }
 finish() {
     local command
     for command in "${ends[@]}"; do eval "$command"; done
+    if grep -aE 'Sanitizer|runtime error' "$dir/log" 2> /dev/null; then
+        cp "$dir/log" "${TIDEMARK_BUILD:-build}/sanitizer.log"
+        echo "Bail out! a sanitizer has found something: build/san/sanitizer.log"
+    fi
     rm -rf "$dir"
 }
 trap finish EXIT
 at_end receiver_stop
 
 # receiver_start [OPTION VALUE]...: a receiver on $dir/store
+# shellcheck disable=SC2120
 receiver_start() {
     rm -f "$dir/port"
-    build/helpers/receiver-run --port-file "$dir/port" "$@" "$dir/store" \
+    "$helpers"/receiver-run --port-file "$dir/port" "$@" "$dir/store" \
         >> "$dir/status" 2>> "$dir/log" &
     receiver_pid=$!
     for _ in {1..100}; do
@@ -64,7 +75,7 @@ receiver_settled() {
 }
 
 # peer: the script on stdin
-peer() { timeout 60 build/helpers/wire-peer "$receiver_port"; }
+peer() { timeout 60 "$helpers"/wire-peer "$receiver_port"; }
 
 # make_image FILE SIZE GRANULE SEED: random data in 60 % of the granules
 # change_image OLD NEW GRANULE SEED: 10 % rewritten, 5 % zeroed, and the last sector

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The beginning of a disk in a stage: is its place free, and what is to be
+ * written where. See stage.h.
+ */
+#include "point/stage.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "point/file.h"
+#include "point/stage-disk.h"
+
+/* -- begin: the first point ---------------------------------------------------------- */
+
+static int stage_admit(struct stage *s, struct stage_disk *d, bool force, struct reason *reason)
+{
+	char identity[GUARD_IDENTITY_MAX];
+	struct catalog_disk other;
+	bool ours = d->known && d->row.device;
+	int err;
+
+	/* A device whose seeding was cut short carries half of the VM's signatures: ours. */
+	err = guard_admit(d->row.path, d->spec.size, force || ours, identity, reason);
+	if (err)
+		return err;
+	memcpy(d->row.identity, identity, sizeof(identity));
+	err = catalog_find_path(store_catalog(s->store), d->row.path, identity, &other);
+	if (err < 0)
+		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
+	if (err && (strcmp(other.collection, s->collection) || strcmp(other.vm, d->spec.vm) ||
+		    strcmp(other.name, d->spec.disk)))
+		return reason_set(reason, -EBUSY, REASON_IN_USE,
+				  "%s is the replica of the disk %s/%s of %s", d->row.path,
+				  other.vm, other.name, other.collection);
+	return 0;
+}
+
+static int stage_record_seed(struct stage *s, struct stage_disk *d, struct reason *reason)
+{
+	int err;
+
+	d->row.device = strcmp(d->row.identity, "file") != 0;
+	d->row.size = d->spec.size;
+	d->row.granule = d->spec.granule;
+	snprintf(d->row.collection, NAME_SIZE, "%s", s->collection);
+	memcpy(d->row.vm, d->spec.vm, NAME_SIZE);
+	memcpy(d->row.name, d->spec.disk, NAME_SIZE);
+	err = catalog_seed(store_catalog(s->store), &d->row, &d->row.id);
+	if (err)
+		return reason_set(reason, err, REASON_FAILED, "cannot write the state file: %s",
+				  strerror(-err));
+	d->known = true;
+	crash_at("begin-recorded");
+	return 0;
+}
+
+static int stage_seed_file(struct stage *s, struct stage_disk *d, struct reason *reason)
+{
+	int err;
+
+	memcpy(d->final, d->row.path, sizeof(d->final));
+	snprintf(d->partial, sizeof(d->partial), "%s.partial", d->row.path);
+	/* What was admitted here was given up with the row: it must not look committed. */
+	err = file_unlink(d->final);
+	if (!err)
+		err = file_unlink(d->partial);
+	if (err)
+		return reason_set(reason, err, 0, "cannot remove %s: %s", d->final,
+				  strerror(-err));
+	d->made = true;
+	err = raw_open(d->partial, d->spec.size, RAW_WRITE | RAW_CREATE, &d->raw, reason);
+	if (err)
+		return err;
+	err = raw_resize(&d->raw, d->spec.size);
+	if (err)
+		return reason_set(reason, err, 0, "cannot make %s: %s", d->partial,
+				  strerror(-err));
+	crash_at("begin-created");
+	return 0;
+}
+
+static int stage_seed_device(struct stage *s, struct stage_disk *d, struct reason *reason)
+{
+	int err = raw_open(d->row.path, d->spec.size, RAW_WRITE | RAW_EXCLUSIVE, &d->raw, reason);
+
+	if (err)
+		return err;
+	err = cover_create(d->spec.size, overlay_cluster(d->spec.granule), &d->cover);
+	return err ? reason_set(reason, err, 0, "no memory for the seeding of %s", d->row.path)
+		   : 0;
+}
+
+static int stage_begin_seed(struct stage *s, struct stage_disk *d, bool force,
+			    struct reason *reason)
+{
+	const struct store_target *t =
+		store_target(s->store, s->collection, d->spec.vm, d->spec.disk);
+	int err;
+
+	if (d->row.point)
+		return reason_set(reason, -EINVAL, REASON_INVALID_STATE,
+				  "%s/%s has point %" PRIu64 " here: it can be compared, "
+				  "not begun anew", d->spec.vm, d->spec.disk, d->row.point);
+	err = stage_admit(s, d, force || (t && t->force), reason);
+	if (!err)
+		err = store_make_folder(s->store, s->collection, d->spec.vm, d->spec.disk, reason);
+	if (!err)
+		err = stage_record_seed(s, d, reason);
+	if (err)
+		return err;
+	return d->row.device ? stage_seed_device(s, d, reason) : stage_seed_file(s, d, reason);
+}
+
+/* -- begin: over what is there --------------------------------------------------------- */
+
+static int stage_open_source(struct stage_disk *d, struct reason *reason)
+{
+	int err;
+
+	if (!d->row.point)
+		return reason_set(reason, -EINVAL, REASON_INVALID_STATE,
+				  "nothing is held here of %s/%s", d->spec.vm, d->spec.disk);
+	err = raw_open(d->row.path, d->row.size, 0, &d->raw, reason);
+	if (err)
+		return err;
+	if (d->raw.capacity < d->raw.size && d->row.state == CATALOG_READY)
+		return reason_set(reason, -ENODEV, REASON_INVALID_STATE,
+				  "%s is shorter than it was: %" PRIu64 " bytes of %" PRIu64,
+				  d->row.path, d->raw.capacity, d->raw.size);
+	d->raw.size = u64_min(d->raw.size, d->raw.capacity);
+	return 0;
+}
+
+/* The cluster in which the disk ended: its old bytes, then zeroes. */
+static int stage_grow_edge(struct stage_disk *d, uint64_t edge, uint32_t cluster)
+{
+	_cleanup_free_ uint8_t *buf = aligned_alloc(IO_ALIGN, cluster);
+	uint64_t span = u64_min(cluster, d->spec.size - edge);
+	uint64_t offset, length;
+	int err = -ENOMEM;
+
+	if (!buf)
+		return err;
+	memset(buf, 0, cluster);
+	err = raw_pread(&d->raw, buf, d->raw.size - edge, edge);
+	if (!err)
+		err = overlay_map(d->overlay, edge, span, &offset, &length);
+	return err ? err : file_write(d->file.fd, buf, length, offset);
+}
+
+/*
+ * The disk has grown. What is new reads as zeroes until something is sent for
+ * it; a raw replica on a device has somebody's old bytes there instead, and an
+ * overlay that says nothing of them would let them show.
+ */
+static int stage_grow(struct stage_disk *d)
+{
+	uint32_t cluster = overlay_cluster(d->spec.granule);
+	uint64_t at = u64_align(d->raw.size, cluster);
+	int err = 0;
+
+	if (d->raw.size % cluster && d->spec.size > d->raw.size)
+		err = stage_grow_edge(d, at - cluster, cluster);
+	if (!err && d->spec.size > at)
+		err = overlay_zero(d->overlay, at, d->spec.size - at);
+	return err;
+}
+
+static int stage_create_overlay(struct stage *s, struct stage_disk *d, struct reason *reason)
+{
+	struct overlay_config config = {
+		.size = d->spec.size,
+		.cluster = overlay_cluster(d->spec.granule),
+		.budget = &s->budget,
+	};
+	int err = overlay_create(&config, &d->overlay);
+
+	return err ? reason_set(reason, err, 0, "no memory for the tables of a point") : 0;
+}
+
+static int stage_create_file(struct stage *s, struct stage_disk *d, struct reason *reason)
+{
+	char folder[STORE_PATH_MAX], name[CATALOG_FILE_MAX];
+	int err = store_make_folder(s->store, s->collection, d->spec.vm, d->spec.disk, reason);
+
+	if (!err)
+		err = store_folder(s->store, s->collection, d->spec.vm, d->spec.disk, folder);
+	snprintf(name, sizeof(name), "point-%" PRIu64 ".qcow2", s->point);
+	if (!err)
+		err = file_path(d->final, sizeof(d->final), folder, name);
+	if (err)
+		return reason_set(reason, err, 0, "the path of the point is too long");
+	snprintf(d->partial, sizeof(d->partial), "%s.partial", d->final);
+	d->made = true;
+	file_unlink(d->partial);
+	return raw_open(d->partial, 0, RAW_WRITE | RAW_CREATE, &d->file, reason);
+}
+
+static int stage_begin_overlay(struct stage *s, struct stage_disk *d, struct reason *reason)
+{
+	int err = stage_open_source(d, reason);
+
+	if (err)
+		return err;
+	if (d->raw.device && d->spec.size > d->raw.capacity)
+		return reason_set(reason, -ENOSPC, REASON_FAILED,
+				  "%s is too small for the disk's new size: it has %" PRIu64
+				  " bytes, the disk has %" PRIu64, d->row.path, d->raw.capacity,
+				  d->spec.size);
+	err = stage_create_overlay(s, d, reason);
+	if (!err)
+		err = stage_create_file(s, d, reason);
+	if (err)
+		return err;
+	crash_at("begin-created");
+	err = stage_grow(d);
+	return err ? reason_set(reason, err, 0, "cannot begin the point %s: %s", d->partial,
+				strerror(-err)) : 0;
+}
+
+/* Of the first point too: the ones that follow will be overlays. */
+static int stage_judge_size(const struct stage_disk *d, struct reason *reason)
+{
+	int err = overlay_judge(d->spec.size, overlay_cluster(d->spec.granule));
+
+	if (err == -EFBIG)
+		return reason_set(reason, err, REASON_NOT_SUPPORTED,
+				  "a disk of %" PRIu64 " bytes is too large for granules of %u: "
+				  "its points could not be opened by QEMU", d->spec.size,
+				  d->spec.granule);
+	return err ? reason_set(reason, err, REASON_INVALID_PARAMETER,
+				"a disk of %" PRIu64 " bytes with granules of %u cannot be",
+				d->spec.size, d->spec.granule) : 0;
+}
+
+int stage_begin(struct stage *s, uint32_t index, enum stage_mode mode, bool force,
+		struct reason *reason)
+{
+	struct stage_disk *d = s->disks[index];
+	int err;
+
+	d->mode = mode;
+	err = mode == STAGE_READ ? 0 : stage_judge_size(d, reason);
+	if (err)
+		return err;
+	switch (mode) {
+	case STAGE_SEED:
+		err = stage_begin_seed(s, d, force, reason);
+		break;
+	case STAGE_OVERLAY:
+		err = stage_begin_overlay(s, d, reason);
+		break;
+	default:
+		err = stage_open_source(d, reason);
+		break;
+	}
+	if (!err)
+		d->phase = DISK_BEGUN;
+	return err;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a stage and its disks are made of: for stage.c, which keeps them, and
+ * begin.c, which gets a disk ready. Nobody else includes it.
+ */
+#ifndef TIDEMARK_POINT_STAGE_DISK_H
+#define TIDEMARK_POINT_STAGE_DISK_H
+
+#include "point/catalog.h"
+#include "point/cover.h"
+#include "point/overlay.h"
+#include "point/stage.h"
+
+enum disk_phase {
+	DISK_OPENED,
+	DISK_BEGUN,
+	DISK_ENDED,
+};
+
+/*
+ * @row: what the catalog has; valid if @known
+ * @lost: it has a replica that is not there
+ * @raw: SEED: what is written; else what is read
+ * @cover: SEED of a device: what was written, for the rest carries old bytes
+ * @overlay, @file: OVERLAY: its tables and its file
+ * @reserved: bytes that the file has been grown to
+ * @partial, @final: names before and after the commit; "": a device
+ * @made: @partial, and later @final, may be there
+ */
+struct stage_disk {
+	struct stage_disk_spec spec;
+	enum stage_mode mode;
+	enum disk_phase phase;
+	bool known;
+	bool lost;
+	bool made;
+	struct catalog_disk row;
+	struct raw raw;
+	struct cover *cover;
+	struct overlay *overlay;
+	struct raw file;
+	uint64_t reserved;
+	uint64_t epoch;
+	char partial[STORE_PATH_MAX + 16];
+	char final[STORE_PATH_MAX];
+};
+
+struct stage {
+	struct store *store;
+	char collection[NAME_SIZE];
+	uint64_t point;
+	uint64_t budget;
+	struct stage_disk **disks;
+	uint32_t count;
+	bool committed;
+};
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Telling a peer why it is not served, as the last thing on a connection.
+ */
+#ifndef TIDEMARK_RECEIVE_REFUSE_H
+#define TIDEMARK_RECEIVE_REFUSE_H
+
+#include "base/reason.h"
+
+/** refuse_send() - an ERROR frame; a peer that does not read is not waited for */
+void refuse_send(int fd, const struct reason *reason);
+
+/** refuse_linger() - end our side, and give the peer a moment to read what was sent */
+void refuse_linger(int fd);
+
+#endif

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "receive/steps.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/log.h"
+
+/* The peer is shown that we live this often, while it waits for us. */
+#define STEPS_ALIVE_MS 5000
+
+const char *steps_collection(const struct connection *c)
+{
+	return c->session.hello.collection;
+}
+
+/* -- answers -------------------------------------------------------------------------- */
+
+static int steps_send(struct connection *c, uint8_t type, uint32_t disk, const void *payload,
+			   uint32_t length)
+{
+	struct frame f = { .type = type, .disk = disk, .length = length };
+	int err = channel_send(&c->channel, &f, payload);
+
+	return err ? reason_set(&c->reason, err, 0, "sending to the peer failed: %s",
+				strerror(-err)) : 0;
+}
+
+/*
+ * Called now and then by what takes long before DURABLE. The peer has nothing
+ * to do but to wait then: it is shown that somebody is at work.
+ */
+static int steps_alive(void *arg)
+{
+	struct connection *c = arg;
+	int err;
+
+	if (*c->config->stop)
+		return -ECANCELED;
+	if (channel_quiet_ms(&c->channel) < STEPS_ALIVE_MS)
+		return 0;
+	err = steps_send(c, FRAME_PING, 0, NULL, 0);
+	return err ? err : channel_flush(&c->channel);
+}
+
+/* The same for a merge after DURABLE: nobody waits. */
+static int steps_stopping(void *arg)
+{
+	struct connection *c = arg;
+
+	return *c->config->stop ? -ECANCELED : 0;
+}
+
+/* -- steps ---------------------------------------------------------------------------- */
+
+static int step_hello(struct connection *c)
+{
+	struct frame_welcome welcome = { .version = c->session.version };
+	uint8_t buf[FRAME_CONTROL_MAX];
+	int err;
+
+	err = store_claim(c->config->store, steps_collection(c), c->config->limits->busy_ms,
+			  &c->reason);
+	if (err)
+		return err;
+	c->claimed = true;
+	store_activity(c->config->store, steps_collection(c), STORE_RECEIVING);
+	err = stage_create(c->config->store, steps_collection(c), &c->stage);
+	if (err)
+		return reason_set(&c->reason, err, REASON_FAILED, "the store is out of order: %s",
+				  strerror(-err));
+	log_info("%s (%s) sends the collection %s", c->session.hello.node, c->peer,
+		 steps_collection(c));
+	return steps_send(c, FRAME_WELCOME, 0, buf, frame_welcome_encode(&welcome, buf));
+}
+
+static int step_open(struct connection *c, uint32_t index)
+{
+	const struct frame_open *open = &c->session.disks[index].open;
+	struct stage_disk_spec spec = { .size = open->size, .granule = open->granule };
+	struct frame_opened opened = { 0 };
+	uint8_t buf[FRAME_CONTROL_MAX];
+	struct stage_held *held;
+	int err;
+
+	held = realloc(c->held, (index + 1) * sizeof(*held));
+	if (!held)
+		return reason_set(&c->reason, -ENOMEM, 0, "no memory for a disk");
+	c->held = held;
+	memcpy(spec.vm, open->vm, sizeof(spec.vm));
+	memcpy(spec.disk, open->name, sizeof(spec.disk));
+	memcpy(spec.tracker, open->uuid, sizeof(spec.tracker));
+	err = stage_open(c->stage, index, &spec, &held[index], &c->reason);
+	if (err)
+		return err;
+	if (held[index].lost)
+		log_warning("the replica of %s/%s/%s is gone from the store: it begins anew",
+			    steps_collection(c), open->vm, open->name);
+	if (held[index].present) {
+		opened.present = 1;
+		opened.epoch = held[index].epoch;
+		opened.size = held[index].size;
+		opened.point = held[index].point;
+		memcpy(opened.uuid, held[index].tracker, sizeof(opened.uuid));
+	}
+	return steps_send(c, FRAME_OPENED, index, buf, frame_opened_encode(&opened, buf));
+}
+
+/* May this mode follow on what is held? The sender decides, but it may be wrong. */
+static int steps_judge_mode(struct connection *c, uint32_t index)
+{
+	const struct session_disk *d = &c->session.disks[index];
+	const struct stage_held *held = &c->held[index];
+	static const uint8_t none[FRAME_UUID_SIZE];
+
+	if (d->mode != FRAME_MODE_INCREMENTAL)
+		return 0;
+	if (!held->present)
+		return reason_set(&c->reason, -EINVAL, REASON_INVALID_STATE,
+				  "nothing is held here of %s/%s: it must be sent in full",
+				  d->open.vm, d->open.name);
+	/* A damaged replica has no tracker: nothing can follow on it. */
+	if (!memcmp(held->tracker, none, sizeof(none)) ||
+	    memcmp(held->tracker, d->open.uuid, sizeof(held->tracker)))
+		return reason_set(&c->reason, -EINVAL, REASON_INVALID_STATE,
+				  "the replica of %s/%s does not come from this tracker: it must "
+				  "be compared", d->open.vm, d->open.name);
+	return 0;
+}
+
+/* What an earlier run committed and could not merge is merged before anything is begun. */
+static int steps_merge_old(struct connection *c)
+{
+	struct merge_tick tick = { steps_alive, c };
+	int err;
+
+	if (c->merged)
+		return 0;
+	err = store_merge_pending(c->config->store, steps_collection(c), c->ring, &tick,
+				  &c->reason);
+	c->merged = !err;
+	return err;
+}
+
+static int step_begin(struct connection *c, uint32_t index)
+{
+	static const enum stage_mode modes[] = {
+		[FRAME_MODE_FULL] = STAGE_SEED,
+		[FRAME_MODE_INCREMENTAL] = STAGE_OVERLAY,
+		[FRAME_MODE_COMPARE] = STAGE_OVERLAY,
+		[FRAME_MODE_VERIFY] = STAGE_READ,
+	};
+	const struct session_disk *d = &c->session.disks[index];
+	int err = steps_judge_mode(c, index);
+
+	if (!err)
+		err = steps_merge_old(c);
+	if (!err)
+		err = stage_begin(c->stage, index, modes[d->mode], d->force, &c->reason);
+	if (!err && d->mode != FRAME_MODE_VERIFY && !c->intake.area &&
+	    intake_open(&c->intake, c->ring, c->stage))
+		err = reason_set(&c->reason, -ENOMEM, 0, "no memory for a connection");
+	return err ? err : steps_send(c, FRAME_BEGUN, index, NULL, 0);
+}
+
+int steps_write_failed(struct connection *c, int err)
+{
+	return reason_set(&c->reason, err, err == -ENOMEM ? 0 : REASON_FAILED,
+			  "writing the new point failed: %s", strerror(-err));
+}
+
+static int step_zero(struct connection *c, const struct frame *f)
+{
+	int err = intake_settle(&c->intake, f->disk, f->offset, f->span);
+
+	if (!err)
+		err = stage_zero(c->stage, f->disk, f->offset, f->span);
+	return err ? steps_write_failed(c, err) : 0;
+}
+
+static int step_hash(struct connection *c, const struct frame *f)
+{
+	struct frame answer = {
+		.type = FRAME_HASHES,
+		.disk = f->disk,
+		.offset = f->offset,
+		.span = f->span,
+		.length = session_hashes(&c->session, f) * FRAME_HASH_SIZE,
+	};
+	const uint8_t *hashes;
+	int err;
+
+	/* The answer before this one may still be on its way, out of the same buffer. */
+	err = channel_flush(&c->channel);
+	if (err)
+		return reason_set(&c->reason, err, 0, "sending to the peer failed: %s",
+				  strerror(-err));
+	err = hasher_open(&c->hasher, c->ring, c->stage);
+	if (!err)
+		err = hasher_run(&c->hasher, f->disk, c->session.disks[f->disk].open.granule,
+				 f->offset, f->span, &hashes);
+	if (err)
+		return reason_set(&c->reason, err, err == -ENOMEM ? 0 : REASON_FAILED,
+				  "reading the replica failed: %s", strerror(-err));
+	err = channel_send(&c->channel, &answer, hashes);
+	return err ? reason_set(&c->reason, err, 0, "sending to the peer failed: %s",
+				strerror(-err)) : 0;
+}
+
+static int step_drain(struct connection *c)
+{
+	int err = c->intake.area ? intake_drain(&c->intake) : 0;
+
+	return err ? steps_write_failed(c, err) : 0;
+}
+
+static int step_end(struct connection *c, uint32_t index)
+{
+	const struct session_disk *d = &c->session.disks[index];
+	const struct stage_held *held = &c->held[index];
+	struct merge_tick tick = { steps_alive, c };
+	int err = step_drain(c);
+
+	if (err)
+		return err;
+	/* Epochs of one tracker never go back: an old state must not pass for a newer one. */
+	if (held->present && !memcmp(held->tracker, d->open.uuid, sizeof(held->tracker)) &&
+	    d->epoch < held->epoch + (d->mode == FRAME_MODE_INCREMENTAL))
+		return reason_set(&c->reason, -EINVAL, REASON_INVALID_STATE,
+				  "epoch %" PRIu64 " of %s/%s cannot follow epoch %" PRIu64,
+				  d->epoch, d->open.vm, d->open.name, held->epoch);
+	return stage_end(c->stage, index, d->epoch, &tick, &c->reason);
+}
+
+static void steps_log_point(const struct connection *c, uint64_t point)
+{
+	uint64_t bytes = 0;
+	uint32_t disks = 0;
+
+	for (uint32_t i = 0; i < c->session.disk_count; i++) {
+		bytes += c->session.disks[i].sum.bytes;
+		disks += c->session.disks[i].phase == SESSION_DISK_ENDED;
+	}
+	log_notice("%s: point %" PRIu64 " is committed: %" PRIu32 " disk(s), %" PRIu64
+		   " bytes in chunks, %" PRIu64 " from the wire", steps_collection(c), point,
+		   disks, bytes, c->channel.received);
+}
+
+/* The memory of chunks and hashes goes, before a merge takes its own. */
+void steps_shrink(struct connection *c)
+{
+	intake_close(&c->intake);
+	hasher_close(&c->hasher);
+}
+
+/*
+ * The point stands, whatever happens to the merge: a failure is logged and
+ * tried again by the next run, or at the next start.
+ */
+static void steps_merge_new(struct connection *c)
+{
+	struct merge_tick tick = { steps_stopping, c };
+	struct reason reason = { 0 };
+
+	if (store_merge_pending(c->config->store, steps_collection(c), c->ring, &tick,
+				&reason))
+		log_error("%s: the point is committed and stays an overlay for now: %s",
+			  steps_collection(c), reason.text);
+}
+
+void steps_release(struct connection *c)
+{
+	if (c->claimed)
+		store_release(c->config->store, steps_collection(c));
+	c->claimed = false;
+}
+
+static int step_commit(struct connection *c)
+{
+	struct frame_durable durable;
+	uint8_t buf[FRAME_CONTROL_MAX];
+	int err = step_drain(c);
+
+	if (!err)
+		err = stage_commit(c->stage, &durable.point, &c->reason);
+	if (err)
+		return err;
+	steps_log_point(c, durable.point);
+	/* From here on it is committed: that the peer is gone changes nothing. */
+	err = steps_send(c, FRAME_DURABLE, 0, buf, frame_durable_encode(&durable, buf));
+	if (!err)
+		err = channel_flush(&c->channel);
+	crash_at("told");
+	steps_shrink(c);
+	c->stage = stage_destroy(c->stage);
+	steps_merge_new(c);
+	steps_release(c);
+	return err;
+}
+
+static int step_peer_error(struct connection *c, const struct frame *f)
+{
+	struct frame_error e;
+
+	c->silent = true;
+	if (frame_error_decode(c->payload, f->length, &e))
+		return reason_set(&c->reason, -EPROTO, 0, "the peer sent a malformed ERROR");
+	return reason_set(&c->reason, -EPROTO, 0, "the peer gave up: %s (%" PRIu32 ")", e.text,
+			  e.code);
+}
+
+/* A verification has nothing to commit: ABORT is its regular end. */
+static int step_abort(struct connection *c)
+{
+	bool verified = c->session.disk_count > 0;
+
+	for (uint32_t i = 0; i < c->session.disk_count; i++)
+		verified &= c->session.disks[i].phase != SESSION_DISK_OPENED &&
+			    c->session.disks[i].mode == FRAME_MODE_VERIFY;
+	if (verified)
+		log_info("%s: the verification by %s has ended", steps_collection(c), c->peer);
+	else
+		log_info("%s: %s aborted the run", steps_collection(c), c->peer);
+	return STEPS_OVER;
+}
+
+int steps_take(struct connection *c, const struct frame *f)
+{
+	switch (f->type) {
+	case FRAME_HELLO:
+		return step_hello(c);
+	case FRAME_OPEN:
+		return step_open(c, f->disk);
+	case FRAME_BEGIN:
+		return step_begin(c, f->disk);
+	case FRAME_ZERO:
+		return step_zero(c, f);
+	case FRAME_HASH:
+		return step_hash(c, f);
+	case FRAME_PASS:
+		return step_drain(c);
+	case FRAME_END:
+		return step_end(c, f->disk);
+	case FRAME_COMMIT:
+		return step_commit(c);
+	case FRAME_ABORT:
+		return step_abort(c);
+	case FRAME_ERROR:
+		return step_peer_error(c, f);
+	case FRAME_PING:
+		return steps_send(c, FRAME_PONG, 0, NULL, 0);
+	default:
+		return 0; /* PONG, and what may be skipped */
+	}
+}

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Writes a small corpus for fuzz-session: whole runs, checksums left at 0.
+
+corpus.py FOLDER
+"""
+import os
+import struct
+import sys
+
+HELLO, OPEN, BEGIN, DATA, ZERO, HASH, PASS, END, COMMIT, ABORT, ERROR, PING = \
+    1, 3, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17
+
+
+def name(text):
+    return text.encode().ljust(64, b"\0")
+
+
+def frame(kind, payload=b"", disk=0, offset=0, span=0, epoch=0, flags=0):
+    return struct.pack("<IBBHIIQQQQ", 0x4b4d4454, 1, kind, flags, len(payload), disk,
+                       offset, span, epoch, 0) + payload
+
+
+def hello():
+    return frame(HELLO, struct.pack("<HHI", 1, 1, 0) + name("node") + name("web"))
+
+
+def open_disk(disk, size, granule):
+    return frame(OPEN, name("vm1") + name("vd%d" % disk) + bytes(16) +
+                 struct.pack("<QII", size, granule, 0), disk=disk)
+
+
+def begin(disk, mode):
+    return frame(BEGIN, struct.pack("<II", mode, 0), disk=disk, epoch=1)
+
+
+def end(disk, frames=0, total=0, digest=0):
+    return frame(END, struct.pack("<QQQ", frames, total, digest), disk=disk, epoch=2)
+
+
+RUNS = {
+    "empty": hello() + open_disk(0, 1 << 20, 65536) + begin(0, 1) + end(0) + frame(COMMIT),
+    "chunks": hello() + open_disk(0, (1 << 20) + 512, 4096) + begin(0, 2) +
+    frame(DATA, bytes(4096), span=4096, epoch=1) +
+    frame(ZERO, offset=4096, span=8192, epoch=1) + frame(PASS) +
+    frame(DATA, bytes(512), offset=1 << 20, span=512, epoch=2) + frame(PING) + end(0, 3),
+    "compare": hello() + open_disk(0, 1 << 30, 4 << 20) + begin(0, 3) +
+    frame(HASH, span=1 << 30) + frame(ZERO, span=1 << 20, epoch=1) + frame(ABORT),
+    "disks": hello() + b"".join(open_disk(i, 4096 << i, 4096) for i in range(8)) +
+    b"".join(begin(i, 1 + i % 4) for i in range(8)) + b"".join(end(i) for i in range(3)),
+    "skipped": hello() + frame(200, bytes(700), flags=1) +
+    frame(ERROR, struct.pack("<I", 32768) + b"enough"),
+}
+
+for title, run in RUNS.items():
+    with open(os.path.join(sys.argv[1], title), "wb") as f:
+        f.write(b"\0" + run)

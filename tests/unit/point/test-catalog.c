@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "point/catalog.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char folder[] = "/tmp/tidemark-catalog.XXXXXX";
+static char path[64];
+
+static struct catalog *fresh(void)
+{
+	struct catalog *c;
+
+	snprintf(path, sizeof(path), "%s/state.db", folder);
+	unlink(path);
+	assert_int_equal(catalog_open(path, &c, NULL), 0);
+	return c;
+}
+
+static struct catalog *again(struct catalog *c)
+{
+	catalog_close(c);
+	assert_int_equal(catalog_open(path, &c, NULL), 0);
+	return c;
+}
+
+static int64_t seed(struct catalog *c, const char *collection, const char *name)
+{
+	struct catalog_disk d = { .size = MIB(1), .granule = 65536, .vm = "vm" };
+	int64_t id;
+
+	snprintf(d.collection, NAME_SIZE, "%s", collection);
+	snprintf(d.name, NAME_SIZE, "%s", name);
+	snprintf(d.path, sizeof(d.path), "/store/%s/%s", collection, name);
+	snprintf(d.identity, sizeof(d.identity), "file");
+	assert_int_equal(catalog_seed(c, &d, &id), 0);
+	return id;
+}
+
+static struct catalog_disk row(struct catalog *c, const char *name)
+{
+	struct catalog_disk d;
+
+	assert_int_equal(catalog_find(c, "web", "vm", name, &d), 1);
+	return d;
+}
+
+static void commit(struct catalog *c, uint64_t number, int64_t disk, const char *file,
+		   uint64_t epoch)
+{
+	struct catalog_entry e = { .disk = disk, .file = file, .size = MIB(2), .granule = 4096,
+				   .tracker = "0123456789abcde", .epoch = epoch };
+
+	assert_int_equal(catalog_commit(c, "web", number, &e, 1), 0);
+}
+
+static void catalog__a_seed_has_no_point(void **state)
+{
+	struct catalog *c = fresh();
+	struct catalog_disk d;
+	uint64_t next;
+
+	assert_int_equal(catalog_find(c, "web", "vm", "vda", &d), 0);
+	assert_int_equal(catalog_next_point(c, "web", &next), 0);
+	assert_int_equal(next, 1);
+	seed(c, "web", "vda");
+	c = again(c);
+	d = row(c, "vda");
+	assert_int_equal(d.state, CATALOG_SEEDING);
+	assert_int_equal(d.point, 0);
+	assert_string_equal(d.path, "/store/web/vda");
+	catalog_close(c);
+}
+
+static void catalog__commit_and_merge(void **state)
+{
+	struct catalog *c = fresh();
+	int64_t id = seed(c, "web", "vda");
+	struct catalog_disk d;
+	uint64_t next;
+
+	commit(c, 1, id, NULL, 5);
+	commit(c, 2, id, "point-2.qcow2", 6);
+	c = again(c);
+	d = row(c, "vda");
+	assert_int_equal(d.state, CATALOG_READY);
+	assert_int_equal(d.point, 2);
+	assert_int_equal(d.epoch, 6);
+	assert_int_equal(d.size, MIB(2));
+	assert_int_equal(d.granule, 4096);
+	assert_memory_equal(d.tracker, "0123456789abcde", 16);
+	assert_string_equal(d.file, "point-2.qcow2");
+	assert_true(d.created > 1600000000);
+	assert_int_equal(catalog_next_point(c, "web", &next), 0);
+	assert_int_equal(next, 3);
+	assert_int_equal(catalog_merged(c, id), 0);
+	d = row(c, "vda");
+	assert_string_equal(d.file, "");
+	assert_int_equal(d.point, 2);
+	catalog_close(c);
+}
+
+static void catalog__all_disks_or_none(void **state)
+{
+	struct catalog *c = fresh();
+	int64_t id = seed(c, "web", "vda");
+	struct catalog_entry e[] = {
+		{ .disk = id, .size = 512, .granule = 4096, .epoch = 9 },
+		{ .disk = id + 100, .size = 512, .granule = 4096, .epoch = 9 },
+	};
+	uint64_t next;
+
+	assert_true(catalog_commit(c, "web", 1, e, 2) < 0);
+	assert_false(catalog_poisoned(c));
+	assert_int_equal(row(c, "vda").state, CATALOG_SEEDING);
+	assert_int_equal(catalog_next_point(c, "web", &next), 0);
+	assert_int_equal(next, 1);
+	catalog_close(c);
+}
+
+static void catalog__a_number_is_given_once(void **state)
+{
+	struct catalog *c = fresh();
+	int64_t id = seed(c, "web", "vda");
+	struct catalog_entry e = { .disk = id, .size = 512, .granule = 4096, .epoch = 9 };
+
+	commit(c, 1, id, NULL, 1);
+	assert_true(catalog_commit(c, "web", 1, &e, 1) < 0);
+	assert_int_equal(row(c, "vda").epoch, 1);
+	catalog_close(c);
+}
+
+static void catalog__seeding_anew_forgets(void **state)
+{
+	struct catalog *c = fresh();
+	int64_t id = seed(c, "web", "vda");
+
+	commit(c, 1, id, NULL, 1);
+	commit(c, 2, id, "point-2.qcow2", 2);
+	seed(c, "web", "vda");
+	assert_int_equal(row(c, "vda").point, 0);
+	assert_string_equal(row(c, "vda").file, "");
+	catalog_close(c);
+}
+
+static void catalog__damage_takes_the_tracker(void **state)
+{
+	static const uint8_t none[16];
+	struct catalog *c = fresh();
+	int64_t id = seed(c, "web", "vda");
+
+	commit(c, 1, id, "point-1.qcow2", 1);
+	assert_int_equal(catalog_damaged(c, id), 0);
+	assert_int_equal(row(c, "vda").state, CATALOG_DAMAGED);
+	assert_string_equal(row(c, "vda").file, "");
+	assert_memory_equal(row(c, "vda").tracker, none, 16);
+	commit(c, 2, id, "point-2.qcow2", 3);
+	assert_int_equal(row(c, "vda").state, CATALOG_READY);
+	catalog_close(c);
+}
+
+static void catalog__lists(void **state)
+{
+	struct catalog *c = fresh();
+	int64_t a = seed(c, "web", "vda"), b = seed(c, "web", "vdb");
+	struct catalog_disk *list;
+	size_t count;
+
+	seed(c, "db", "vda");
+	commit(c, 1, a, NULL, 1);
+	commit(c, 2, b, "point-2.qcow2", 1);
+	assert_int_equal(catalog_list(c, NULL, false, &list, &count), 0);
+	assert_int_equal(count, 3);
+	assert_string_equal(list[0].collection, "db");
+	assert_string_equal(list[2].name, "vdb");
+	free(list);
+	assert_int_equal(catalog_list(c, "web", true, &list, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(list[0].id, b);
+	free(list);
+	assert_int_equal(catalog_list(c, "none", false, &list, &count), 0);
+	assert_int_equal(count, 0);
+	catalog_close(c);
+}
+
+static void catalog__finds_who_has_a_place(void **state)
+{
+	struct catalog *c = fresh();
+	struct catalog_disk d = { .collection = "web", .vm = "vm", .name = "vda", .size = 512,
+				  .granule = 4096, .path = "/dev/x", .device = true,
+				  .identity = "wwid:1" };
+	int64_t id;
+
+	assert_int_equal(catalog_seed(c, &d, &id), 0);
+	assert_int_equal(catalog_find_path(c, "/dev/x", "wwid:2", &d), 1);
+	assert_int_equal(catalog_find_path(c, "/dev/y", "wwid:1", &d), 1);
+	assert_int_equal(d.id, id);
+	assert_int_equal(catalog_find_path(c, "/dev/y", "wwid:2", &d), 0);
+	/* Devices without a name of their own are not all the same one. */
+	strcpy(d.identity, "path");
+	strcpy(d.name, "vdb");
+	strcpy(d.path, "/dev/z");
+	assert_int_equal(catalog_seed(c, &d, &id), 0);
+	assert_int_equal(catalog_find_path(c, "/dev/y", "path", &d), 0);
+	catalog_close(c);
+}
+
+static int make_folder(void **state)
+{
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -r %s", folder);
+	return system(command);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(catalog__a_seed_has_no_point),
+		cmocka_unit_test(catalog__commit_and_merge),
+		cmocka_unit_test(catalog__all_disks_or_none),
+		cmocka_unit_test(catalog__a_number_is_given_once),
+		cmocka_unit_test(catalog__seeding_anew_forgets),
+		cmocka_unit_test(catalog__damage_takes_the_tracker),
+		cmocka_unit_test(catalog__lists),
+		cmocka_unit_test(catalog__finds_who_has_a_place),
+	};
+
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

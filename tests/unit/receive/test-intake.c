@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The intake over a real stage and a real ring: chunks of all sizes, over each
+ * other, in an area that is far too small for all of them, end up as if they
+ * had been written one after the other.
+ */
+#include "receive/intake.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SIZE (MIB(12) + 512)
+#define UNIT 65536u
+
+static char folder[] = "/tmp/tidemark-intake.XXXXXX";
+static struct store *store;
+static struct ring *ring;
+
+static struct stage *stage_for(const char *collection)
+{
+	struct stage_disk_spec spec = { .vm = "vm", .disk = "vda", .size = SIZE, .granule = UNIT };
+	struct stage_held held;
+	struct stage *s;
+
+	assert_int_equal(store_claim(store, collection, 0, NULL), 0);
+	assert_int_equal(stage_create(store, collection, &s), 0);
+	assert_int_equal(stage_open(s, 0, &spec, &held, NULL), 0);
+	assert_int_equal(stage_begin(s, 0, STAGE_SEED, false, NULL), 0);
+	return s;
+}
+
+static uint64_t seed = 88172645463325252ull;
+
+static uint64_t dice(uint64_t sides)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (seed >> 11) % sides;
+}
+
+static void intake__what_came_last_stays(void **state)
+{
+	static uint8_t model[SIZE], got[SIZE];
+	struct stage *s = stage_for("order");
+	struct intake t;
+	uint64_t point;
+	char path[STORE_PATH_MAX];
+	int fd;
+
+	assert_int_equal(intake_open(&t, ring, s), 0);
+	for (unsigned int i = 0; i < 400; i++) {
+		uint64_t offset = dice(SIZE / UNIT + 1) * UNIT;
+		uint32_t span = u64_min((1 + dice(dice(3) ? 2 : 16)) * UNIT, SIZE - offset);
+		struct intake_chunk *c;
+
+		assert_int_equal(intake_take(&t, span, UNIT, &c), 0);
+		assert_int_equal((uintptr_t)c->buf % IO_ALIGN, 0);
+		/* One that turned out to be spoiled. */
+		if (!dice(10)) {
+			memset(c->buf, 0xee, span);
+			intake_drop(&t, c);
+			continue;
+		}
+		memset(c->buf, 1 + i % 250, span);
+		memset(model + offset, 1 + i % 250, span);
+		assert_int_equal(intake_write(&t, c, 0, offset), 0);
+	}
+	assert_int_equal(intake_drain(&t), 0);
+	intake_close(&t);
+	intake_close(&t);
+	assert_int_equal(stage_end(s, 0, 1, NULL, NULL), 0);
+	assert_int_equal(stage_commit(s, &point, NULL), 0);
+	stage_destroy(s);
+	store_release(store, "order");
+	assert_int_equal(store_open_path(store, "order", "vm", "vda", path), 0);
+	fd = open(path, O_RDONLY);
+	assert_int_equal(read(fd, got, SIZE), SIZE);
+	close(fd);
+	assert_memory_equal(got, model, SIZE);
+}
+
+/* Rooms never overlap and never leave the area. */
+static void intake__rooms_are_apart(void **state)
+{
+	struct stage *s = stage_for("rooms");
+	struct intake t;
+
+	assert_int_equal(intake_open(&t, ring, s), 0);
+	for (unsigned int i = 0; i < 300; i++) {
+		uint32_t span = (1 + dice(16)) * UNIT;
+		struct intake_chunk *c;
+
+		assert_int_equal(intake_take(&t, span, UNIT, &c), 0);
+		assert_true(c->buf >= t.area && c->buf + span <= t.area + INTAKE_SIZE);
+		for (uint32_t k = 0; k < INTAKE_DEPTH; k++) {
+			struct intake_chunk *o = &t.chunks[k];
+
+			if (o->busy)
+				assert_true(o->buf + o->room <= c->buf ||
+					    c->buf + c->room <= o->buf);
+		}
+		memset(c->buf, 1, span);
+		assert_int_equal(intake_write(&t, c, 0, dice(100) * UNIT), 0);
+	}
+	intake_close(&t);
+	stage_destroy(s);
+	store_release(store, "rooms");
+}
+
+static void intake__the_rest_of_a_unit_is_zero(void **state)
+{
+	struct stage *s = stage_for("rest");
+	struct intake_chunk *c;
+	struct intake t;
+
+	assert_int_equal(intake_open(&t, ring, s), 0);
+	memset(t.area, 0xff, INTAKE_SIZE);
+	assert_int_equal(intake_take(&t, 512, UNIT, &c), 0);
+	for (uint32_t i = 512; i < UNIT; i++)
+		assert_int_equal(c->buf[i], 0);
+	intake_drop(&t, c);
+	intake_close(&t);
+	stage_destroy(s);
+	store_release(store, "rest");
+}
+
+static void intake__an_error_comes_back(void **state)
+{
+	struct stage *s = stage_for("error");
+	struct intake_chunk *c;
+	struct intake t;
+
+	assert_int_equal(intake_open(&t, ring, s), 0);
+	t.error = -EIO;
+	assert_int_equal(intake_take(&t, UNIT, UNIT, &c), -EIO);
+	assert_int_equal(intake_settle(&t, 0, 0, UNIT), -EIO);
+	assert_int_equal(intake_drain(&t), -EIO);
+	intake_close(&t);
+	stage_destroy(s);
+	store_release(store, "error");
+}
+
+static int set_up(void **state)
+{
+	if (!mkdtemp(folder) || ring_create(&ring, 64))
+		return -1;
+	return store_open(folder, NULL, NULL, 0, &store, NULL);
+}
+
+static int tear_down(void **state)
+{
+	char command[128];
+
+	ring_destroy(ring);
+	store_close(store);
+	snprintf(command, sizeof(command), "rm -r %s", folder);
+	return system(command);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(intake__what_came_last_stays),
+		cmocka_unit_test(intake__rooms_are_apart),
+		cmocka_unit_test(intake__the_rest_of_a_unit_is_zero),
+		cmocka_unit_test(intake__an_error_comes_back),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
