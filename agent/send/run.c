@@ -337,8 +337,10 @@ static int run_pass(struct run *r, bool first, bool *torn)
 		struct session_disk *d = &r->disks[i];
 
 		/*
-		 * Further passes are not compared: what was written since the
-		 * seal before most likely differs.
+		 * Further passes must not be compared. The replica's hashes are
+		 * of its newest point, not of what this run has sent: a granule
+		 * that was sent in an earlier pass and has gone back to its old
+		 * bytes since would seem equal, and the sent bytes would stay.
 		 */
 		d->pump.task = first && d->mode == FRAME_MODE_COMPARE ? PUMP_COMPARE : PUMP_SEND;
 		err = pump_disk_run(r->pump, r->conn, &d->pump);

@@ -460,6 +460,36 @@ static void run__compare_that_tears(void **state)
 	replicas_are_at_seal(w);
 }
 
+/*
+ * Granule 7 is overwritten before the first pass reads it, and has its old bytes
+ * again at the second seal: those of the replica's point, not those just sent.
+ */
+static void tear_and_go_back(struct fake *f, enum moment m)
+{
+	if (f != &fakes[0] || f->seals != 1)
+		return;
+	if (m == AT_WAIT)
+		fake_write(f, 7, 0xee);
+	/* It has been read: what is sent is 0xee. */
+	if (m == AT_RELEASE && !f->owed[7])
+		fake_write(f, 7, 7);
+}
+
+static void run__compare_that_tears_and_goes_back(void **state)
+{
+	struct world *w = *state;
+
+	run_ok(w);
+	fake_reset(&fakes[0], 10);
+	fakes[0].uuid[5] ^= 1;
+	fakes[0].hook = tear_and_go_back;
+	run_ok(w);
+	assert_int_equal(w->report_disks[0].mode, FRAME_MODE_COMPARE);
+	assert_int_equal(w->progress.passes, 2);
+	assert_int_equal(fakes[0].at_seal[7 * GRANULE], 7);
+	replicas_are_at_seal(w);
+}
+
 static void run__verify_finds_what_is_not_marked(void **state)
 {
 	struct world *w = *state;
@@ -583,6 +613,7 @@ int main(void)
 		TEST(run__refused_commit_is_a_warning),
 		TEST(run__another_tracker_is_compared),
 		TEST(run__compare_that_tears),
+		TEST(run__compare_that_tears_and_goes_back),
 		TEST(run__verify_finds_what_is_not_marked),
 		TEST(run__verify_needs_a_replica),
 		TEST(run__read_error_folds),
