@@ -6,6 +6,7 @@
 BUILD	?= build
 CC	?= cc
 PREFIX	?= /usr/local
+SYSCONFDIR ?= /etc
 DESTDIR	?=
 VERSION	:= 0.1.0
 
@@ -159,6 +160,10 @@ install: user
 	install -D -m 644 $(BUILD)/lib/libtidemark.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/libtidemark.pc
 	install -D -m 644 tools/libtidemark/tidemark.h $(DESTDIR)$(PREFIX)/include/libtidemark/tidemark.h
 	install -D -m 644 module/uapi/linux/tidemark.h $(DESTDIR)$(PREFIX)/include/linux/tidemark.h
+	install -D -m 644 agent/bus/org.tidemark.Replication1.conf \
+		$(DESTDIR)$(SYSCONFDIR)/dbus-1/system.d/org.tidemark.Replication1.conf
+	install -D -m 644 tools/tidemark/completion.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/tidemark
 	for p in Documentation/man/*.[1-9]; do \
 		install -D -m 644 $$p $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/$${p##*/}; done
 

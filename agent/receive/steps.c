@@ -310,6 +310,21 @@ static int step_peer_error(struct connection *c, const struct frame *f)
 			  e.code);
 }
 
+/* A verification has nothing to commit: ABORT is its regular end. */
+static int step_abort(struct connection *c)
+{
+	bool verified = c->session.disk_count > 0;
+
+	for (uint32_t i = 0; i < c->session.disk_count; i++)
+		verified &= c->session.disks[i].phase != SESSION_DISK_OPENED &&
+			    c->session.disks[i].mode == FRAME_MODE_VERIFY;
+	if (verified)
+		log_info("%s: the verification by %s has ended", steps_collection(c), c->peer);
+	else
+		log_info("%s: %s aborted the run", steps_collection(c), c->peer);
+	return STEPS_OVER;
+}
+
 int steps_take(struct connection *c, const struct frame *f)
 {
 	switch (f->type) {
@@ -330,8 +345,7 @@ int steps_take(struct connection *c, const struct frame *f)
 	case FRAME_COMMIT:
 		return step_commit(c);
 	case FRAME_ABORT:
-		log_info("%s: %s aborted the run", steps_collection(c), c->peer);
-		return STEPS_OVER;
+		return step_abort(c);
 	case FRAME_ERROR:
 		return step_peer_error(c, f);
 	case FRAME_PING:

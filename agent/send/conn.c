@@ -11,6 +11,8 @@
 
 #define CONN_TICK_MS 500
 #define CONN_LAST_WORDS_MS 2000
+/* A receiver takes silence for 60 s, whatever our own time limit is. */
+#define CONN_PING_MS 15000u
 /*
  * A send is given this much, or one frame: enough for the network, and little
  * enough that even a slow one ends sends often, which is how life is noticed.
@@ -328,7 +330,8 @@ static void conn_tick(struct ring_op *op, int64_t result)
 		conn_fail(c, reason_set(c->reason, -ETIMEDOUT, REASON_TIMEOUT,
 					"the replica host %s said nothing for %u s", c->peer,
 					c->timeout_ms / 1000));
-	if (c->greeted && !c->sending && now - c->send_since > c->timeout_ms / 4)
+	if (c->greeted && !c->sending &&
+	    now - c->send_since > u64_min(c->timeout_ms / 4, CONN_PING_MS))
 		conn_ping(c);
 	ring_timeout(c->ring, &c->tick_op, CONN_TICK_MS);
 }

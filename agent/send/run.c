@@ -279,12 +279,15 @@ static int run_seal(struct run *r, bool extend)
 static int run_drain(struct run *r, struct session_disk *d)
 {
 	uint64_t deadline = conn_now() + r->config->drain_ms;
-	int err;
+	int gone, err;
 
 	do {
 		if (run_cancelled(r))
 			return reason_set(r->reason, -ECANCELED, REASON_FAILED, "stopped");
 		err = d->source->ops->wait(d->source, RUN_WAIT_SLICE_MS);
+		/* The receiver is to hear that we live, and we, that it does. */
+		if (err == -ETIMEDOUT && (gone = conn_run(r->conn)))
+			return gone;
 	} while ((err == -ETIMEDOUT || err == -EINTR) && conn_now() < deadline);
 	if (err)
 		return reason_set(r->reason, err, err == -ETIMEDOUT ? REASON_TIMEOUT : 0,

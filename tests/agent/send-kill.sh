@@ -31,7 +31,7 @@ for ((round = 0; round < rounds; round++)); do
     for victim in sender receiver; do
         for disk in d0 d1; do
             cp "$dir/$disk.img" "$dir/$disk.old"
-            change "$dir/$disk.img" 10 $RANDOM > /dev/null
+            change "$dir/$disk.img" 10 "$RANDOM" > /dev/null
         done
         delay=$((RANDOM % 400))
         here resync c > /dev/null

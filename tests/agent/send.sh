@@ -64,7 +64,7 @@ changed=$(change "$dir/d0.img" 5 5)
 run=$(here resync c --wait --json)
 is "the second run succeeds" $? 0
 is "only granules that differ are sent" "$(field bytes_sent <<< "$run")" "$changed"
-hashes=$(($(field bytes_disk <<< "$run") / 4096 * 16))
+hashes=$(($(field bytes_disk <<< "$run") * 16 / 4096))
 holds "hashes and frames cost little" \
     "$(field bytes_on_wire <<< "$run") < $changed * 102 / 100 + $hashes"
 ok "all replicas are their disks" all_are_identical
@@ -77,6 +77,8 @@ is "but a point is made" "$(field point <<< "$run")" 3
 # -- verify -------------------------------------------------------------------
 
 ok "verify finds no difference" here verify c
+like "the receiver's log says how it went" "$(tail -n 1 "$dir/receiver.log")" \
+    'c: the verification by .* has ended'
 path=$(replica_path d1)
 printf x | dd of="$path" bs=1 seek=$((2 * 65536 + 5)) conv=notrunc 2> /dev/null
 output=$(here verify c)

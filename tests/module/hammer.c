@@ -268,7 +268,11 @@ static uint64_t hasty_wrong(const struct hasty *hasty)
 	return wrong;
 }
 
-/* Refused is refused: a write that met a closed gate has left nothing. */
+/*
+ * Refused is refused: a write that met a closed gate has left nothing. Seldom
+ * does one meet it (the gate is closed for microseconds), and no count of
+ * refusals is asked for; that the others are marked as any write is.
+ */
 TEST_F_TIMEOUT(hammer, writes_that_do_not_wait, TIMEOUT)
 {
 	struct hasty *hasty = calloc(4, sizeof(*hasty));
@@ -292,8 +296,7 @@ TEST_F_TIMEOUT(hammer, writes_that_do_not_wait, TIMEOUT)
 	}
 	TH_LOG("%llu written, %llu refused, %llu seals", (unsigned long long)done,
 	       (unsigned long long)refused, (unsigned long long)epoch);
-	EXPECT_LT(0, done);
-	EXPECT_LT(0, refused);
+	EXPECT_LT(100, done);
 	EXPECT_EQ(0, hasty_wrong(hasty));
 	ASSERT_EQ(0, end(TIDEMARK_IOC_FOLD, &disks[0], epoch));
 	EXPECT_EQ(0, granules_missed(&disks[0], before));

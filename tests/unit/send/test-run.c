@@ -6,6 +6,7 @@
  *
  * The linker takes this file's source_kernel_open() instead of the library's.
  */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,230 +24,7 @@
 #include "receive/receiver.h"
 #include "send/run.h"
 #include "send/source.h"
-
-#define GRANULE 65536u
-#define GRANULES 40u
-#define TAIL 1536u /* the last granule is short */
-#define SIZE ((GRANULES - 1) * GRANULE + TAIL)
-
-/* -- the tracker ------------------------------------------------------------ */
-
-enum moment { AT_WAIT, AT_RELEASE, AT_COMMIT };
-
-struct fake {
-	struct source source;
-	uint8_t uuid[FRAME_UUID_SIZE];
-	uint64_t epoch, sealed_epoch, committed_epoch;
-	bool current[GRANULES], sealed[GRANULES], owed[GRANULES];
-	bool torn, open;
-	uint8_t *disk;	      /* the disk's bytes, now */
-	uint8_t at_seal[SIZE]; /* and at the newest seal */
-	unsigned int seals, folds, commits, released;
-	int commit_error;
-	void (*hook)(struct fake *f, enum moment m);
-};
-
-static struct fake fakes[2];
-static unsigned int seal_calls;
-static int cancel_fd;
-
-static uint64_t bytes_of(uint64_t granule)
-{
-	return granule == GRANULES - 1 ? TAIL : GRANULE;
-}
-
-/* A write of the VM: the tracker marks, then the bytes land. */
-static void fake_write(struct fake *f, uint64_t granule, uint8_t byte)
-{
-	if (f->sealed_epoch && f->owed[granule])
-		f->torn = true;
-	f->current[granule] = true;
-	memset(f->disk + granule * GRANULE, byte, bytes_of(granule));
-}
-
-static struct fake *fake_of(struct source *s)
-{
-	return container_of(s, struct fake, source);
-}
-
-static uint64_t count_bits(const bool *bits)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < GRANULES; i++)
-		n += bits[i];
-	return n;
-}
-
-static int fake_info(struct source *s, struct source_info *ret)
-{
-	struct fake *f = fake_of(s);
-
-	*ret = (struct source_info){
-		.tracked = true,
-		.size = SIZE,
-		.granule = GRANULE,
-		.epoch = f->epoch,
-		.committed_epoch = f->committed_epoch,
-		.sealed_epoch = f->sealed_epoch,
-		.marked = count_bits(f->current),
-		.sealed = count_bits(f->sealed),
-		.torn = f->torn,
-	};
-	memcpy(ret->uuid, f->uuid, sizeof(ret->uuid));
-	return 0;
-}
-
-static int fake_mark_all(struct source *s)
-{
-	memset(fake_of(s)->current, true, GRANULES);
-	return 0;
-}
-
-static int fake_fold(struct source *s)
-{
-	struct fake *f = fake_of(s);
-
-	if (!f->sealed_epoch)
-		return 0;
-	for (size_t i = 0; i < GRANULES; i++)
-		f->current[i] |= f->sealed[i];
-	memset(f->sealed, false, GRANULES);
-	memset(f->owed, false, GRANULES);
-	f->sealed_epoch = 0;
-	f->torn = false;
-	f->folds++;
-	s->epoch = 0;
-	return 0;
-}
-
-static int fake_seal(struct source **group, size_t count, bool extend, uint32_t timeout_ms)
-{
-	seal_calls++;
-	for (size_t i = 0; i < count; i++) {
-		struct fake *f = fake_of(group[i]);
-
-		if (!extend)
-			fake_fold(group[i]);
-		/* What an extended epoch owes still is owed by the new one. */
-		for (size_t k = 0; k < GRANULES; k++)
-			f->current[k] |= f->owed[k];
-		for (size_t k = 0; k < GRANULES; k++)
-			f->sealed[k] |= f->current[k];
-		memcpy(f->owed, f->current, GRANULES);
-		memset(f->current, false, GRANULES);
-		memcpy(f->at_seal, f->disk, SIZE);
-		f->torn = false;
-		f->sealed_epoch = f->epoch++;
-		f->seals++;
-		group[i]->epoch = f->sealed_epoch;
-		group[i]->owed = count_bits(f->owed);
-	}
-	return 0;
-}
-
-static int fake_wait(struct source *s, uint32_t timeout_ms)
-{
-	struct fake *f = fake_of(s);
-
-	if (f->hook)
-		f->hook(f, AT_WAIT);
-	return 0;
-}
-
-/* Pages of two runs at most, so that pages are needed. */
-static int fake_runs(struct source *s, uint64_t first, struct plan_run *runs, size_t capacity,
-		     size_t *ret_filled, uint64_t *ret_next)
-{
-	struct fake *f = fake_of(s);
-	size_t n = 0;
-
-	while (first < GRANULES && (n < 2 || !f->owed[first])) {
-		if (!f->owed[first]) {
-			first++;
-			continue;
-		}
-		runs[n] = (struct plan_run){ first, 0 };
-		while (first < GRANULES && f->owed[first]) {
-			runs[n].count++;
-			first++;
-		}
-		n++;
-	}
-	*ret_filled = n;
-	*ret_next = first;
-	return 0;
-}
-
-static int fake_release(struct source *s, const struct plan_run *runs, size_t count)
-{
-	struct fake *f = fake_of(s);
-
-	for (size_t i = 0; i < count; i++) {
-		assert_true(runs[i].first + runs[i].count <= GRANULES);
-		for (uint64_t g = 0; g < runs[i].count; g++) {
-			/* Only what is owed is read, and only once. */
-			assert_true(f->owed[runs[i].first + g]);
-			f->owed[runs[i].first + g] = false;
-			f->released++;
-		}
-	}
-	if (f->hook)
-		f->hook(f, AT_RELEASE);
-	return 0;
-}
-
-static int fake_commit(struct source *s)
-{
-	struct fake *f = fake_of(s);
-
-	if (f->hook)
-		f->hook(f, AT_COMMIT);
-	if (f->commit_error)
-		return f->commit_error;
-	assert_int_equal(s->epoch, f->sealed_epoch);
-	memset(f->sealed, false, GRANULES);
-	f->committed_epoch = f->sealed_epoch;
-	f->sealed_epoch = 0;
-	f->commits++;
-	s->epoch = 0;
-	return 0;
-}
-
-static int fake_changed(struct source *s, uint64_t first, uint64_t count, bool *ret)
-{
-	*ret = fake_of(s)->current[first] || fake_of(s)->sealed[first];
-	return 0;
-}
-
-static void fake_close(struct source *s)
-{
-	fake_of(s)->open = false;
-}
-
-static const struct source_ops fake_ops = {
-	.name = "fake",
-	.info = fake_info,
-	.mark_all = fake_mark_all,
-	.seal = fake_seal,
-	.wait = fake_wait,
-	.runs = fake_runs,
-	.release = fake_release,
-	.commit = fake_commit,
-	.fold = fake_fold,
-	.changed = fake_changed,
-	.close = fake_close,
-};
-
-int source_kernel_open(struct source **ret, const char *device)
-{
-	struct fake *f = &fakes[device[0] - '0'];
-
-	assert_false(f->open);
-	f->open = true;
-	*ret = &f->source;
-	return 0;
-}
+#include "tests/unit/send/tracker.h"
 
 /* -- both ends -------------------------------------------------------------- */
 
@@ -287,17 +65,24 @@ static void fake_reset(struct fake *f, uint8_t id)
 		memset(disk + g * GRANULE, g % 5 ? g : 0, bytes_of(g));
 }
 
-static int group_setup(void **state)
+static int receiver_start(struct world *w)
 {
 	struct receiver_config rc = { .plain_allowed = true, .store_dir = folder };
 	struct reason reason = { 0 };
+	int err = receiver_create(&rc, &w->receiver, &reason);
+
+	if (err)
+		fprintf(stderr, "%s\n", reason.text);
+	return err;
+}
+
+static int group_setup(void **state)
+{
 	struct world *w = calloc(1, sizeof(*w));
 
 	log_set_level(LOG_ERR);
-	if (!w || !mkdtemp(folder) || receiver_create(&rc, &w->receiver, &reason)) {
-		fprintf(stderr, "%s\n", reason.text);
+	if (!w || !mkdtemp(folder) || receiver_start(w))
 		return -1;
-	}
 	for (size_t i = 0; i < 2; i++) {
 		fakes[i].source.fd = memfd_create("disk", 0);
 		if (ftruncate(fakes[i].source.fd, SIZE))
@@ -582,6 +367,53 @@ static void run__cancelled_before_it_connects(void **state)
 	assert_int_equal(run(w), -ECANCELED);
 }
 
+static void run__slow_drain_is_waited_for(void **state)
+{
+	struct world *w = *state;
+
+	fakes[1].slow_waits = 2;
+	run_ok(w);
+	assert_int_equal(fakes[1].slow_waits, 0);
+	replicas_are_at_seal(w);
+}
+
+static void run__drain_that_does_not_end_is_a_timeout(void **state)
+{
+	struct world *w = *state;
+
+	fakes[0].slow_waits = UINT_MAX;
+	w->config.drain_ms = 700;
+	assert_int_equal(run(w), -ETIMEDOUT);
+	assert_int_equal(w->reason.code, REASON_TIMEOUT);
+	assert_int_equal(fakes[0].folds, 1);
+}
+
+static struct world *losing;
+
+static void lose_receiver(struct fake *f, enum moment m)
+{
+	if (m == AT_WAIT)
+		losing->receiver = receiver_destroy(losing->receiver);
+}
+
+/* Nobody waits for a drain whose bytes have nowhere to go. */
+static void run__receiver_lost_while_draining(void **state)
+{
+	struct world *w = *state;
+	int err;
+
+	losing = w;
+	fakes[0].slow_waits = UINT_MAX;
+	fakes[0].hook = lose_receiver;
+	w->config.drain_ms = 60000;
+	err = run(w);
+	assert_int_equal(receiver_start(w), 0);
+	assert_int_not_equal(err, 0);
+	assert_int_equal(w->reason.code, REASON_NOT_AVAILABLE);
+	assert_true(UINT_MAX - fakes[0].slow_waits < 10);
+	assert_int_equal(fakes[0].folds, 1);
+}
+
 static void run__refused_commit_is_a_warning(void **state)
 {
 	struct world *w = *state;
@@ -745,6 +577,9 @@ int main(void)
 		TEST(run__too_fast_fails_and_folds),
 		TEST(run__cancelled_run_is_as_if_it_had_never_been),
 		TEST(run__cancelled_before_it_connects),
+		TEST(run__slow_drain_is_waited_for),
+		TEST(run__drain_that_does_not_end_is_a_timeout),
+		TEST(run__receiver_lost_while_draining),
 		TEST(run__refused_commit_is_a_warning),
 		TEST(run__another_tracker_is_compared),
 		TEST(run__compare_that_tears),
