@@ -16,7 +16,8 @@
  * Usage: view-prefix [-t SECONDS] [-d DELAY_MS] [-p POOL_BYTES] [-g SECTORS]
  *	[-n POINTS] [-q] [-m MODE]; prints TAP. POINTS is how many there must
  *	be, 1 unless said. Without -q all that an administrator may do to disks
- *	and views is done meanwhile. MODE is how it should not be done, and must be found out:
+ *	and views is done meanwhile. MODE is how it should not be done, and must
+ *	be found out:
  *	  smear   read the data devices, whatever has been written meanwhile
  *	  apart   seal one disk after the other
  */
