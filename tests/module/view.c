@@ -37,7 +37,7 @@ FIXTURE_TEARDOWN(view)
 {
 	if (self->disk.name[0]) {
 		view_remove(&self->disk);
-		EXPECT_EQ(0, disk_info(&self->disk).pool_used);
+		EXPECT_TRUE(pool_empty(&self->disk));
 		EXPECT_EQ(0, disk_info(&self->disk).views);
 	}
 	disk_remove(&self->disk);
@@ -76,7 +76,7 @@ FIXTURE_SETUP(granule)
 FIXTURE_TEARDOWN(granule)
 {
 	view_remove(&self->disk);
-	EXPECT_EQ(0, disk_info(&self->disk).pool_used);
+	EXPECT_TRUE(pool_empty(&self->disk));
 	disk_remove(&self->disk);
 }
 
@@ -122,7 +122,7 @@ TEST_F_TIMEOUT(granule, keeps_what_is_overwritten, TIMEOUT)
 	EXPECT_EQ(OLD, view_byte(&self->disk, 6));
 	EXPECT_EQ(0, end(TIDEMARK_IOC_COMMIT, &self->disk, self->epoch));
 	EXPECT_EQ(0, disk_info(&self->disk).preserved);
-	EXPECT_EQ(0, disk_info(&self->disk).pool_used);
+	EXPECT_TRUE(pool_empty(&self->disk));
 }
 
 TEST_F_TIMEOUT(granule, keeps_the_last_granule, TIMEOUT)
@@ -188,12 +188,10 @@ TEST_F_TIMEOUT(view, a_full_pool_tears, TIMEOUT)
 	ASSERT_EQ(0, events_next(events, 5000, &event));
 	EXPECT_EQ(TIDEMARK_EVENT_TORN, event.type);
 	EXPECT_EQ(self->epoch, event.epoch);
-	EXPECT_STREQ("epoch 1 is torn: the pool is full",
-		     (char *)disk_info(&self->disk).message);
+	EXPECT_TRUE(message_is(&self->disk, "epoch 1 is torn: the pool is full"));
 	for (int i = 3; i < 7; i++)
 		EXPECT_EQ(-EIO, view_byte(&self->disk, i));
-	usleep(100000);
-	EXPECT_EQ(0, disk_info(&self->disk).pool_used);
+	EXPECT_TRUE(pool_empty(&self->disk));
 	EXPECT_EQ(0, disk_info(&self->disk).preserved);
 
 	/* Seal again: everything that is owed can be read. */
@@ -216,8 +214,7 @@ TEST_F_TIMEOUT(view, more_than_the_pool_at_once_tears, TIMEOUT)
 	EXPECT_LT(0, disk_info(&self->disk).torn);
 	EXPECT_EQ(-EIO, view_byte(&self->disk, 3));
 	EXPECT_EQ(0, data_byte(&self->disk, 3));
-	usleep(100000);
-	EXPECT_EQ(0, disk_info(&self->disk).pool_used);
+	EXPECT_TRUE(pool_empty(&self->disk));
 }
 
 TEST_F_TIMEOUT(view, without_a_pool_a_write_tears, TIMEOUT)
@@ -242,7 +239,7 @@ TEST_F_TIMEOUT(view, a_smaller_pool_keeps_what_it_has, TIMEOUT)
 	for (int i = 3; i < 7; i++)
 		EXPECT_EQ(OLD, view_byte(&self->disk, i));
 	EXPECT_EQ(0, change(TIDEMARK_IOC_RELEASE, &self->disk, self->epoch, 3, 3));
-	EXPECT_EQ(0, disk_info(&self->disk).pool_used);
+	EXPECT_TRUE(pool_empty(&self->disk));
 	EXPECT_EQ(0, write_granules(&self->disk, 6, 1, NEW));
 	EXPECT_EQ(OLD, view_byte(&self->disk, 6));
 	EXPECT_EQ(0, disk_info(&self->disk).torn);
@@ -255,13 +252,13 @@ TEST_F_TIMEOUT(view, fold_and_extend_drop_the_copies, TIMEOUT)
 
 	EXPECT_EQ(0, write_granules(&self->disk, 3, 2, NEW));
 	ASSERT_EQ(0, seal_drained(&self->disk, TIDEMARK_SEAL_EXTEND, &epoch));
-	EXPECT_EQ(0, disk_info(&self->disk).pool_used);
+	EXPECT_TRUE(pool_empty(&self->disk));
 	EXPECT_EQ(NEW, view_byte(&self->disk, 3));
 	EXPECT_EQ(OLD, view_byte(&self->disk, 5));
 	EXPECT_EQ(0, write_granules(&self->disk, 5, 1, NEW));
 	EXPECT_EQ(OLD, view_byte(&self->disk, 5));
 	EXPECT_EQ(0, end(TIDEMARK_IOC_FOLD, &self->disk, epoch));
-	EXPECT_EQ(0, disk_info(&self->disk).pool_used);
+	EXPECT_TRUE(pool_empty(&self->disk));
 	EXPECT_EQ(-EIO, view_byte(&self->disk, 5));
 	EXPECT_STREQ("3-6", granules_text(&self->disk, TIDEMARK_CURRENT));
 }
@@ -335,7 +332,7 @@ TEST_F_TIMEOUT(view, lives_through_a_suspend_and_a_resize, TIMEOUT)
 		 self->disk.data, self->disk.granule == 128 ? 64 : 128);
 	EXPECT_EQ(0, disk_reload(&self->disk, table));
 	EXPECT_EQ(-EIO, view_byte(&self->disk, 3));
-	EXPECT_EQ(0, disk_info(&self->disk).pool_used);
+	EXPECT_TRUE(pool_empty(&self->disk));
 	EXPECT_EQ(0, seal_drained(&self->disk, 0, &self->epoch));
 	/* the pool's slots do not fit: torn, not wrong */
 	EXPECT_EQ(0, write_granules(&self->disk, 3, 1, NEW));
@@ -393,8 +390,7 @@ TEST(many_granules)
 	EXPECT_EQ(0, change(TIDEMARK_IOC_RELEASE, &disk, epoch, 0, 1000));
 	EXPECT_EQ(536, disk_info(&disk).preserved);
 	EXPECT_EQ(0, view_remove(&disk));
-	usleep(100000);
-	EXPECT_EQ(0, disk_info(&disk).pool_used);
+	EXPECT_TRUE(pool_empty(&disk));
 	disk_remove(&disk);
 }
 
@@ -460,9 +456,7 @@ TEST_F(table, without_a_view_a_write_tears)
 	EXPECT_EQ(1, disk_info(&self->disk).torn);
 	EXPECT_EQ(TIDEMARK_POOL_DEFAULT, disk_info(&self->disk).pool_bytes);
 	EXPECT_EQ(0, disk_info(&self->disk).pool_peak);
-	usleep(100000);
-	EXPECT_STREQ("epoch 1 is torn: there is no view",
-		     (char *)disk_info(&self->disk).message);
+	EXPECT_TRUE(message_is(&self->disk, "epoch 1 is torn: there is no view"));
 }
 
 TEST_HARNESS_MAIN

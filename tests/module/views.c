@@ -41,6 +41,22 @@ int pool_set(const struct disk *disk, uint64_t bytes)
 	return request(TIDEMARK_IOC_POOL, &pool);
 }
 
+/* Does the pool become empty soon? What frees it may be late. */
+bool pool_empty(const struct disk *disk)
+{
+	for (int i = 0; i < 500 && disk_info(disk).pool_used; i++)
+		usleep(10000);
+	return !disk_info(disk).pool_used;
+}
+
+/* Does INFO say this soon? */
+bool message_is(const struct disk *disk, const char *text)
+{
+	for (int i = 0; i < 500 && strcmp((char *)disk_info(disk).message, text); i++)
+		usleep(10000);
+	return !strcmp((char *)disk_info(disk).message, text);
+}
+
 /* The byte that a range holds throughout, or -errno; -EILSEQ: more than one. */
 int byte_at(const char *path, uint64_t offset, uint64_t length, uint64_t step)
 {
@@ -99,7 +115,8 @@ static void *writer_run(void *argument)
 
 	writer->err = write_granules(writer->disk, writer->granule,
 				     writer->count ? writer->count : 1, writer->byte);
-	writer->seconds = now() - start;
+	writer->ended = now();
+	writer->seconds = writer->ended - start;
 	writer->done = true;
 	return NULL;
 }

@@ -18,6 +18,7 @@
  * @count: how many, 0: 1
  * @byte: what it writes
  * @seconds: out: how long it took
+ * @ended: out: when it had ended
  * @err: out: how it ended
  * @done: out: it has ended
  */
@@ -28,6 +29,7 @@ struct writer {
 	uint64_t count;
 	int byte;
 	double seconds;
+	double ended;
 	int err;
 	volatile bool done;
 };
@@ -38,6 +40,8 @@ unsigned long long sectors(const struct disk *disk);
 int view_create(const struct disk *disk);
 int view_remove(const struct disk *disk);
 int pool_set(const struct disk *disk, uint64_t bytes);
+bool pool_empty(const struct disk *disk);
+bool message_is(const struct disk *disk, const char *text);
 
 int byte_at(const char *path, uint64_t offset, uint64_t length, uint64_t step);
 int view_byte(const struct disk *disk, uint64_t granule);
