@@ -107,6 +107,9 @@ $(BUILD)/obj/%.o: %.c
 
 # -- tests -------------------------------------------------------------------
 
+# The module's pure files compile in user space against a shim.
+$(BUILD)/obj/tests/unit/module/%.o: CPPFLAGS := -Itests/unit/module/shim $(CPPFLAGS)
+
 # One program for each tests/unit/DIR/test-NAME.c; they speak TAP (cmocka).
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libagent.a $(BUILD)/lib/libtidemark.a
 	@mkdir -p $(@D)
