@@ -26,21 +26,7 @@ for device in "$@"; do
     printf '\n[disk c/vm/d%d]\ndevice = /dev/mapper/d%d\n' $i $i >> /etc/tidemark/tidemark.conf
     i=$((i + 1))
 done
-cat > /etc/tidemark/bus.conf <<END
-<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>system</type>
-  <listen>unix:path=/run/dbus/tidemark</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-END
-dbus-daemon --config-file=/etc/tidemark/bus.conf --nofork --nopidfile &
+"$(dirname "$0")/bus" /run/dbus/tidemark &
 cat > /tmp/agent-start <<'END'
 #!/bin/bash
 setsid tidemarkd >> /tmp/tidemarkd.log 2>&1 < /dev/null &

@@ -41,21 +41,7 @@ export TIDEMARK_BUS_ADDRESS=unix:path=$work/bus
 # -- the receiver -------------------------------------------------------------
 
 receiver_configure() {
-    cat > "$work/bus.conf" <<END
-<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>session</type>
-  <listen>unix:path=$work/bus</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-END
-    dbus-daemon --config-file="$work/bus.conf" --nofork --nopidfile 2> /dev/null &
+    tests/system/bus "$work/bus" &
     bus_pid=$!
     for _ in $(seq 100); do [ -S "$work/bus" ] && break; sleep 0.1; done
     mkdir -p "$work/state" "$work/store"
