@@ -61,6 +61,43 @@ void progress_read(struct progress *p, struct progress_view *ret)
 		ret->eta = u64_div_up(ret->remaining, ret->rate);
 }
 
+/*
+ * Shares weigh as much as what their parts owe. A part that is not done keeps the
+ * whole below 1000.
+ */
+void progress_sum(struct progress_view *sum, const struct progress_view *part)
+{
+	bool done = sum->permille == 1000 && part->permille == 1000;
+	uint64_t owed = sum->owed + part->owed;
+
+	if (done)
+		sum->permille = 1000;
+	else if (owed)
+		sum->permille = u64_min(((long double)sum->permille * sum->owed +
+					 (long double)part->permille * part->owed) / owed, 999);
+	else
+		sum->permille = 0;
+	sum->disk += part->disk;
+	sum->marked += part->marked;
+	sum->owed = owed;
+	sum->handled += part->handled;
+	sum->sent += part->sent;
+	sum->zero += part->zero;
+	sum->wire += part->wire;
+	sum->received += part->received;
+	sum->reads += part->reads;
+	sum->different += part->different;
+	sum->passes = u64_max(sum->passes, part->passes);
+	sum->torn += part->torn;
+	sum->remaining += part->remaining;
+	sum->rate += part->rate;
+	sum->eta = UINT64_MAX;
+	if (done)
+		sum->eta = 0;
+	else if (sum->rate)
+		sum->eta = u64_div_up(sum->remaining, sum->rate);
+}
+
 void progress_tick(struct progress *p, struct progress_meter *m, uint64_t now_ms)
 {
 	uint64_t handled = load(&p->handled);

@@ -70,6 +70,19 @@ struct progress_view {
 void progress_read(struct progress *p, struct progress_view *ret);
 
 /**
+ * progress_sum() - add what one part shows to what the whole shows: the disks of a
+ * VM, the runs of a job
+ * @sum: PROGRESS_SUM_INIT before the first part
+ *
+ * The whole's share never falls if that of no part does and parts are not taken
+ * away; callers that add parts later keep the highest share themselves.
+ */
+void progress_sum(struct progress_view *sum, const struct progress_view *part);
+
+/** What progress_sum() begins with. */
+#define PROGRESS_SUM_INIT ((struct progress_view){ .permille = 1000, .eta = 0 })
+
+/**
  * struct progress_meter - measures the rate; used by the run's thread alone
  */
 struct progress_meter {

@@ -54,7 +54,7 @@
 
 struct run {
 	const struct run_config *config;
-	int cancel_fd;
+	struct run_control *control;
 	struct progress *progress;
 	struct run_report *report;
 	struct reason *reason;
@@ -69,7 +69,7 @@ struct run {
 
 static bool run_cancelled(const struct run *r)
 {
-	struct pollfd fd = { .fd = r->cancel_fd, .events = POLLIN };
+	struct pollfd fd = { .fd = r->control->cancel_fd, .events = POLLIN };
 
 	return poll(&fd, 1, 0) > 0;
 }
@@ -464,12 +464,12 @@ static void run_close_disks(struct run *r)
 	free(r->sources);
 }
 
-int run_execute(const struct run_config *config, int cancel_fd, struct progress *progress,
-		struct run_report *report, struct reason *reason)
+int run_execute(const struct run_config *config, struct run_control *control,
+		struct progress *progress, struct run_report *report, struct reason *reason)
 {
 	struct run r = {
 		.config = config,
-		.cancel_fd = cancel_fd,
+		.control = control,
 		.progress = progress,
 		.report = report,
 		.reason = reason,
@@ -478,7 +478,7 @@ int run_execute(const struct run_config *config, int cancel_fd, struct progress 
 		.host = config->host,
 		.port = config->port,
 		.timeout_ms = config->timeout_ms,
-		.cancel_fd = cancel_fd,
+		.cancel_fd = control->cancel_fd,
 	};
 	uint32_t granule;
 	int err;

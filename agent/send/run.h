@@ -12,6 +12,7 @@
 #include "base/name.h"
 #include "base/reason.h"
 #include "send/progress.h"
+#include "send/throttle.h"
 #include "wire/frame.h"
 
 /** enum run_kind - what a run is for */
@@ -25,9 +26,12 @@ enum run_kind {
  * @vm: name of its VM
  * @name: its own
  * @device: path of the device or file
- * @tracked: the kernel tracks it; if it does not, the run fails. Otherwise:
+ * @tracked: the kernel tracks it; if it does not, the disk fails. Otherwise:
  *	nobody writes to it during the run
  * @granule: bytes, for disks that are not tracked
+ * @left_out: this run is not about it (its VM is suspended, its replica is
+ *	elsewhere): it is not touched, its report stays empty. So that all runs of
+ *	a collection may share the order of its disks
  */
 struct run_disk {
 	const char *vm;
@@ -35,17 +39,47 @@ struct run_disk {
 	const char *device;
 	bool tracked;
 	uint32_t granule;
+	bool left_out;
 };
+
+/**
+ * struct run_vm - how a VM is made to hold still at a seal
+ * @name: as in run_disk.vm
+ * @hook: path of a command, run with "freeze" before the first seal and "thaw"
+ *	after it, or NULL
+ * @guest_agent: path of the socket of its QEMU guest agent, or NULL
+ * @freeze_ms: for freezing; over this, the seal is made without
+ *
+ * A VM without hook and guest agent needs no entry.
+ */
+struct run_vm {
+	const char *name;
+	const char *hook;
+	const char *guest_agent;
+	uint32_t freeze_ms;
+};
+
+/** Rate limits that one run obeys: its job's, its collection's, the agent's. */
+#define RUN_THROTTLES 3
 
 /**
  * struct run_config - what to do; borrowed while the run lasts
  * @kind: enum run_kind
  * @compare: compare even where the tracker's bits would do
+ * @freeze: the VMs in @vms are frozen around the first seal, to make the point
+ *	application consistent
+ * @final: the last difference before a planned failover: writes have stopped.
+ *	A disk that is written to all the same fails the run; so does any disk that
+ *	cannot be sent: none is dropped. On success nothing is owed or marked
  * @collection: its name
  * @host: of the replica
  * @port: of the replica
  * @disks: @disk_count of them, 1 to FRAME_DISKS_MAX
  * @disk_count: see @disks
+ * @vms: @vm_count of them; may name VMs that have no disk in this run
+ * @vm_count: see @vms
+ * @throttles: limits of bytes a second on the wire; NULL: none. They may be
+ *	shared with other runs and changed at any time
  * @max_passes: seals before a disk that is written too fast is given up
  * @timeout_ms: for answers of the replica host
  * @drain_ms: for writes that were in flight at a seal
@@ -54,15 +88,119 @@ struct run_disk {
 struct run_config {
 	enum run_kind kind;
 	bool compare;
+	bool freeze;
+	bool final;
 	const char *collection;
 	const char *host;
 	const char *port;
 	const struct run_disk *disks;
 	size_t disk_count;
+	const struct run_vm *vms;
+	size_t vm_count;
+	struct throttle *throttles[RUN_THROTTLES];
 	uint32_t max_passes;
 	uint32_t timeout_ms;
 	uint32_t drain_ms;
 	uint32_t commit_ms;
+};
+
+/**
+ * struct run_control - how a run is steered while it lasts; by any thread
+ * @cancel_fd: an eventfd; readable: stop soon, leave everything as it was
+ * @paused: read and send nothing more for now. The connection stays, and what was
+ *	sent stays with the receiver. VMs are not slowed: when the preserve pool
+ *	is full meanwhile, the epoch is torn, and a further pass follows
+ */
+struct run_control {
+	int cancel_fd;
+	_Atomic bool paused;
+};
+
+/**
+ * enum run_trouble - the sort of what made a run or a disk fail
+ * @RUN_TROUBLE_NONE: nothing has
+ * @RUN_TROUBLE_FINAL: trying again will not help by itself
+ * @RUN_TROUBLE_NETWORK: the replica host could not be reached, or was lost
+ * @RUN_TROUBLE_MEMORY: out of memory, here or there
+ * @RUN_TROUBLE_SPACE: the replica's storage is full
+ * @RUN_TROUBLE_BUSY: the collection is in use at the replica host, or it has no
+ *	place for another connection
+ * @RUN_TROUBLE_RATE: the disks are written faster than they can be copied
+ */
+enum run_trouble {
+	RUN_TROUBLE_NONE = 0,
+	RUN_TROUBLE_FINAL,
+	RUN_TROUBLE_NETWORK,
+	RUN_TROUBLE_MEMORY,
+	RUN_TROUBLE_SPACE,
+	RUN_TROUBLE_BUSY,
+	RUN_TROUBLE_RATE,
+};
+
+/** run_recoverable() - is it worth trying again after a while? */
+static inline bool run_recoverable(enum run_trouble trouble)
+{
+	return trouble > RUN_TROUBLE_FINAL;
+}
+
+/**
+ * enum run_outcome - what became of a disk
+ * @RUN_DISK_NONE: not decided, or left out of the run
+ * @RUN_DISK_DONE: it is in the new point, or was verified
+ * @RUN_DISK_FAILED: it was dropped from the run, for a reason of its own
+ * @RUN_DISK_DROPPED: with another disk of its VM that failed
+ *
+ * If the run as a whole fails (the connection is lost, say) the disks that were
+ * still in it stay RUN_DISK_NONE: the run's reason is theirs.
+ */
+enum run_outcome {
+	RUN_DISK_NONE = 0,
+	RUN_DISK_DONE,
+	RUN_DISK_FAILED,
+	RUN_DISK_DROPPED,
+};
+
+/**
+ * struct run_report_disk - what became of a disk
+ * @mode: enum frame_mode, 0: not decided yet; may be read while the run lasts
+ * @why: why it is no incremental run, a constant, or NULL; as @mode
+ * @progress: its counters, may be read while the run lasts. Bytes on the wire are
+ *	those of its chunks; .received and .reads stay 0
+ * @outcome: enum run_outcome; as @mode. @reason stands once it is FAILED or DROPPED
+ * @reason: with RUN_DISK_FAILED and RUN_DISK_DROPPED: code and sentence
+ * @trouble: with RUN_DISK_FAILED and RUN_DISK_DROPPED: its sort
+ * @tracked: by the kernel
+ * @uuid: of its tracker
+ * @epoch: that the new point closes
+ * @size: bytes
+ * @frames: DATA and ZERO frames sent
+ * @bytes: of disk that they carry
+ */
+struct run_report_disk {
+	_Atomic int mode;
+	_Atomic(const char *) why;
+	struct progress progress;
+	_Atomic int outcome;
+	struct reason reason;
+	enum run_trouble trouble;
+	bool tracked;
+	uint8_t uuid[FRAME_UUID_SIZE];
+	uint64_t epoch;
+	uint64_t size;
+	uint64_t frames;
+	uint64_t bytes;
+};
+
+/**
+ * enum run_consistency - how good a point is; numbers are the reference's
+ * @RUN_CONSISTENCY_APPLICATION: every VM of the run was frozen at the seal
+ * @RUN_CONSISTENCY_CRASH: as after a power cut: one disk
+ * @RUN_CONSISTENCY_GROUP: as after one power cut of all disks at one instant
+ */
+enum run_consistency {
+	RUN_CONSISTENCY_APPLICATION = 1,
+	RUN_CONSISTENCY_CRASH = 2,
+	RUN_CONSISTENCY_GROUP = 3,
 };
 
 /** struct run_range - bytes of a disk that differ, found by a verification */
@@ -76,39 +214,27 @@ struct run_range {
 #define RUN_RANGES_MAX 1024
 
 /**
- * struct run_report_disk - what became of a disk
- * @mode: enum frame_mode, 0: not decided yet; may be read while the run lasts
- * @why: why it is no incremental run, a constant, or NULL; as @mode
- * @tracked: by the kernel
- * @uuid: of its tracker
- * @epoch: that the new point closes
- * @size: bytes
- * @frames: DATA and ZERO frames sent
- * @bytes: of disk that they carry
- */
-struct run_report_disk {
-	_Atomic int mode;
-	_Atomic(const char *) why;
-	bool tracked;
-	uint8_t uuid[FRAME_UUID_SIZE];
-	uint64_t epoch;
-	uint64_t size;
-	uint64_t frames;
-	uint64_t bytes;
-};
-
-/**
  * struct run_report - what became of a run
  * @disks: one for each of the configuration; owned by the caller
+ * @failed: disks that were dropped, RUN_DISK_FAILED and RUN_DISK_DROPPED. When the
+ *	run succeeds and this is not 0, the others are in the new point
+ * @trouble: why the run failed, or with which sort of trouble its first disk was
+ *	dropped; RUN_TROUBLE_NONE: neither
+ * @consistency: of the new point, enum run_consistency, 0: there is none
+ * @excluded_ns: for how long the longest of its seals kept writes waiting
  * @point: the replica's newest point now, 0: none, or not known
  * @warning: a sentence; "": none
  * @ranges: verification: the first RUN_RANGES_MAX differing ranges
  * @range_count: of them
  *
- * All but the modes is to be read after the run has ended.
+ * To be read after the run has ended, but for what @disks say otherwise of.
  */
 struct run_report {
 	struct run_report_disk *disks;
+	size_t failed;
+	enum run_trouble trouble;
+	enum run_consistency consistency;
+	uint64_t excluded_ns;
 	uint64_t point;
 	char warning[REASON_TEXT_MAX];
 	struct run_range ranges[RUN_RANGES_MAX];
@@ -117,7 +243,7 @@ struct run_report {
 
 /**
  * run_execute() - do it
- * @cancel_fd: an eventfd; readable: stop soon, leave everything as it was
+ * @control: steers it
  * @progress: zeroed by the caller
  * @report: with @report->disks; zeroed by the caller
  * @reason: filled on failure
@@ -125,9 +251,13 @@ struct run_report {
  * Whatever happens before the replica has said "durable", the kernel's bits are
  * folded: the next run sends them again, and the replica is what it was.
  *
- * Return: 0 or a negative errno; -ECANCELED after @cancel_fd.
+ * A disk that fails takes all disks of its VM out of the run, and nobody else's:
+ * their bits are folded, the receiver drops what it has of them. Only when no disk
+ * is left does the run fail, with the reason of the first one.
+ *
+ * Return: 0 or a negative errno; -ECANCELED after @control->cancel_fd.
  */
-int run_execute(const struct run_config *config, int cancel_fd, struct progress *progress,
-		struct run_report *report, struct reason *reason);
+int run_execute(const struct run_config *config, struct run_control *control,
+		struct progress *progress, struct run_report *report, struct reason *reason);
 
 #endif

@@ -11,7 +11,7 @@
 struct sender {
 	const struct run_config *config;
 	int ended_fd;
-	int cancel_fd;
+	struct run_control control;
 	pthread_t thread;
 	atomic_bool ended;
 	int result;
@@ -24,7 +24,7 @@ static void *sender_main(void *arg)
 {
 	struct sender *s = arg;
 
-	s->result = run_execute(s->config, s->cancel_fd, &s->progress, &s->report, &s->reason);
+	s->result = run_execute(s->config, &s->control, &s->progress, &s->report, &s->reason);
 	/* Everything above is seen by who sees this. */
 	atomic_store_explicit(&s->ended, true, memory_order_release);
 	eventfd_write(s->ended_fd, 1);
@@ -45,7 +45,7 @@ static int sender_spawn(struct sender *s)
 
 static void sender_free(struct sender *s)
 {
-	closep(&s->cancel_fd);
+	closep(&s->control.cancel_fd);
 	free(s->report.disks);
 	free(s);
 }
@@ -59,8 +59,8 @@ int sender_start(struct sender **ret, const struct run_config *config, int ended
 		return -ENOMEM;
 	s->config = config;
 	s->ended_fd = ended_fd;
-	s->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->cancel_fd < 0)
+	s->control.cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->control.cancel_fd < 0)
 		err = -errno;
 	s->report.disks = calloc(config->disk_count, sizeof(*s->report.disks));
 	if (!s->report.disks)
@@ -77,7 +77,12 @@ int sender_start(struct sender **ret, const struct run_config *config, int ended
 
 void sender_cancel(struct sender *s)
 {
-	eventfd_write(s->cancel_fd, 1);
+	eventfd_write(s->control.cancel_fd, 1);
+}
+
+void sender_pause(struct sender *s, bool paused)
+{
+	atomic_store(&s->control.paused, paused);
 }
 
 bool sender_ended(const struct sender *s)
@@ -103,6 +108,11 @@ const struct run_report *sender_report(const struct sender *s)
 void sender_progress(struct sender *s, struct progress_view *ret)
 {
 	progress_read(&s->progress, ret);
+}
+
+void sender_disk_progress(struct sender *s, size_t disk, struct progress_view *ret)
+{
+	progress_read(&s->report.disks[disk].progress, ret);
 }
 
 struct sender *sender_destroy(struct sender *s)

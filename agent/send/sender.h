@@ -21,6 +21,13 @@ int sender_start(struct sender **ret, const struct run_config *config, int ended
 /** sender_cancel() - ask it to end soon; it ends with -ECANCELED, if at all in time */
 void sender_cancel(struct sender *s);
 
+/**
+ * sender_pause() - read and send nothing more, or go on
+ *
+ * A run that has sent everything and waits for the receiver ends all the same.
+ */
+void sender_pause(struct sender *s, bool paused);
+
 /** sender_ended() - has the run ended? From then on result, reason and report stand */
 bool sender_ended(const struct sender *s);
 
@@ -30,6 +37,9 @@ const struct reason *sender_reason(const struct sender *s);
 const struct run_report *sender_report(const struct sender *s);
 /** sender_progress() - at any time */
 void sender_progress(struct sender *s, struct progress_view *ret);
+
+/** sender_disk_progress() - the same for one disk, by its index in the configuration */
+void sender_disk_progress(struct sender *s, size_t disk, struct progress_view *ret);
 
 /** sender_destroy() - cancel, wait for the end, free. NULL is ignored. Return: NULL */
 struct sender *sender_destroy(struct sender *s);

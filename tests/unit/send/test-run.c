@@ -137,6 +137,7 @@ static int teardown(void **state)
 
 static int run(struct world *w)
 {
+	struct run_control control = { .cancel_fd = cancel_fd };
 	int err;
 
 	seal_calls = 0;
@@ -146,7 +147,7 @@ static int run(struct world *w)
 	memset(&w->report, 0, sizeof(w->report));
 	memset(&w->reason, 0, sizeof(w->reason));
 	w->report.disks = w->report_disks;
-	err = run_execute(&w->config, cancel_fd, &w->progress, &w->report, &w->reason);
+	err = run_execute(&w->config, &control, &w->progress, &w->report, &w->reason);
 	/* Whatever happened: nothing is left open or sealed. */
 	for (size_t i = 0; i < 2; i++) {
 		assert_false(fakes[i].open);
