@@ -20,33 +20,6 @@ struct jobs {
 	int fd;
 };
 
-const char *job_state_name(enum job_state state)
-{
-	switch (state) {
-	case JOB_NEW:
-		return "New";
-	case JOB_STARTING:
-		return "Starting";
-	case JOB_RUNNING:
-		return "Running";
-	case JOB_SUSPENDED:
-		return "Suspended";
-	case JOB_SHUTTING_DOWN:
-		return "ShuttingDown";
-	case JOB_COMPLETED:
-		return "Completed";
-	case JOB_TERMINATED:
-		return "Terminated";
-	case JOB_KILLED:
-		return "Killed";
-	case JOB_EXCEPTION:
-		return "Exception";
-	case JOB_WARNINGS:
-		return "CompletedWithWarnings";
-	}
-	return "Unknown";
-}
-
 bool job_ended(const struct job *job)
 {
 	return job->ended != 0;

@@ -12,24 +12,8 @@
 
 #include "config/config.h"
 #include "job/history.h"
+#include "model/state.h"
 #include "send/sender.h"
-
-/** enum job_state - of the management model; numbers are the reference's */
-enum job_state {
-	JOB_NEW = 2,
-	JOB_STARTING = 3,
-	JOB_RUNNING = 4,
-	JOB_SUSPENDED = 5,
-	JOB_SHUTTING_DOWN = 6,
-	JOB_COMPLETED = 7,
-	JOB_TERMINATED = 8,
-	JOB_KILLED = 9,
-	JOB_EXCEPTION = 10,
-	JOB_WARNINGS = 32768,
-};
-
-/** job_state_name() - "Running", "CompletedWithWarnings", ... */
-const char *job_state_name(enum job_state state);
 
 #define JOB_REMOVAL_S 300
 

@@ -29,8 +29,11 @@ layer agent/point        base ring state
 layer agent/receive      base ring wire point state
 layer agent/send         base ring wire plan libtidemark
 layer agent/config       base point receive send
-layer agent/job          base config send state
-layer agent/bus          base config job receive send state
+layer agent/model        base
+layer agent/job          base config model send state
+layer agent/service      base config job model point receive send state
+layer agent/failover     base config model point receive send service state wire
+layer agent/bus          base config job model receive send service state
 
 # The command and the library know nothing of the agent's insides.
 layer tools/libtidemark

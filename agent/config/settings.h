@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Settings of a relationship: those of the management model and ours. One table
+ * names each for the file ("replica"), and for programs ("RecoveryConnectionPoint"),
+ * says what it must look like, and turns it from text and to text; the
+ * configuration, the API and what is stored all go through it.
+ */
+#ifndef TIDEMARK_CONFIG_SETTINGS_H
+#define TIDEMARK_CONFIG_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/reason.h"
+
+/** enum settings_authentication - of the reference: 1 Kerberos is not to be had */
+enum settings_authentication {
+	AUTHENTICATION_NONE = 0, /* (ours) loopback, tests, or plain=yes */
+	AUTHENTICATION_CERTIFICATE = 2,
+};
+
+/**
+ * struct settings - how a collection is replicated
+ * @host: of RecoveryConnectionPoint; owned. NULL: not said
+ * @port: its port; owned
+ * @authentication: enum settings_authentication
+ * @plain: another host may be spoken to without TLS
+ * @compression: compress where it pays
+ * @interval_s: ReplicationInterval, seconds between recurring runs; 0: only on request
+ * @history: RecoveryHistory, further points that the replica keeps, 0 to 24
+ * @consistent_s: ApplicationConsistentSnapshotInterval, seconds; 0: never
+ * @freeze: command that makes the VMs' file systems consistent; owned. NULL: none
+ * @auto_resync: AutoResynchronizeEnabled
+ * @window_start_s: AutoResynchronizeIntervalStart, seconds after local midnight
+ * @window_end_s: AutoResynchronizeIntervalEnd; before @window_start_s: after midnight;
+ *	the same: all day
+ * @write_order: EnableWriteOrderPreservationAcrossDisks, one seal for all disks
+ * @allow_compare: where no bitmap can be trusted, both sides may be read and compared
+ * @rate_limit: bytes a second on the wire; 0: none
+ * @max_concurrent: runs of this collection at once, if its VMs have several
+ *	replica addresses; 0: as many as the agent allows
+ * @streams: connections of a run
+ * @max_passes: seals before a disk that is written too fast is given up
+ * @timeout_s: for answers of the replica host
+ * @drain_timeout_s: for writes that were in flight at a seal
+ * @commit_timeout_s: for the replica to make a point durable
+ */
+struct settings {
+	char *host;
+	char *port;
+	uint32_t authentication;
+	bool plain;
+	bool compression;
+	uint32_t interval_s;
+	uint32_t history;
+	uint32_t consistent_s;
+	char *freeze;
+	bool auto_resync;
+	uint32_t window_start_s;
+	uint32_t window_end_s;
+	bool write_order;
+	bool allow_compare;
+	uint64_t rate_limit;
+	uint32_t max_concurrent;
+	uint32_t streams;
+	uint32_t max_passes;
+	uint32_t timeout_s;
+	uint32_t drain_timeout_s;
+	uint32_t commit_timeout_s;
+};
+
+/**
+ * struct setting - a row of the table
+ * @key: in a file: "replica"
+ * @name: for programs: "RecoveryConnectionPoint"
+ * @type: of the value in D-Bus's letters: 's', 'b', 'u', 't'
+ * @expected: what is allowed, for people: "HOST:PORT"
+ * @set: from text. Return: 0, -EINVAL, -ENOMEM
+ * @get: to text, in @size bytes
+ */
+struct setting {
+	const char *key;
+	const char *name;
+	char type;
+	const char *expected;
+	int (*set)(struct settings *s, const char *text);
+	void (*get)(const struct settings *s, char *text, size_t size);
+};
+
+#define SETTING_TEXT_MAX 1024
+
+/** settings_table() - all of them; *@ret_count rows */
+const struct setting *settings_table(size_t *ret_count);
+/** settings_find() - by .key or .name; NULL: there is none */
+const struct setting *settings_find(const char *name);
+
+/** settings_defaults() - fill with what holds when nothing is said; nothing is allocated */
+void settings_defaults(struct settings *s);
+/** settings_copy() - a copy with strings of its own. Return: 0 or -ENOMEM */
+int settings_copy(struct settings *to, const struct settings *from);
+/** settings_clear() - free the strings; @s itself is the caller's */
+void settings_clear(struct settings *s);
+
+/**
+ * settings_apply() - set one by name
+ *
+ * Return: 0; -ENOENT: no such setting; -EINVAL: @reason says what was expected;
+ * -ENOMEM. @s is unchanged then.
+ */
+int settings_apply(struct settings *s, const char *name, const char *text, struct reason *reason);
+
+/** settings_check() - what no single value can be blamed for. Return: 0 or -EINVAL */
+int settings_check(const struct settings *s, struct reason *reason);
+
+#endif
