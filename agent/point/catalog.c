@@ -346,7 +346,7 @@ int catalog_next_point(struct catalog *c, const char *collection, uint64_t *ret)
 }
 
 static int catalog_insert_point(struct catalog *c, int64_t collection, uint64_t number,
-				size_t disks)
+				uint32_t consistency)
 {
 	_cleanup_query_ struct state_query *q = NULL;
 	int err = state_prepare(c->state,
@@ -358,7 +358,7 @@ static int catalog_insert_point(struct catalog *c, int64_t collection, uint64_t 
 	state_bind_int(q, 1, collection);
 	state_bind_int(q, 2, number);
 	state_bind_int(q, 3, time(NULL));
-	state_bind_int(q, 4, disks > 1 ? 3 : 2);
+	state_bind_int(q, 4, consistency);
 	return state_run(q);
 }
 
@@ -397,7 +397,7 @@ static int catalog_insert_entry(struct catalog *c, int64_t point, const struct c
 }
 
 int catalog_commit(struct catalog *c, const char *collection, uint64_t number,
-		   const struct catalog_entry *entries, size_t count)
+		   uint32_t consistency, const struct catalog_entry *entries, size_t count)
 {
 	int64_t id, point = 0;
 	int err = catalog_start(c);
@@ -406,7 +406,7 @@ int catalog_commit(struct catalog *c, const char *collection, uint64_t number,
 		return err;
 	err = catalog_collection(c, collection, &id);
 	if (!err)
-		err = catalog_insert_point(c, id, number, count);
+		err = catalog_insert_point(c, id, number, consistency);
 	if (!err)
 		point = state_last_id(c->state);
 	for (size_t i = 0; i < count && !err; i++)

@@ -99,12 +99,13 @@ int catalog_next_point(struct catalog *c, const char *collection, uint64_t *ret)
 /**
  * catalog_commit() - the collection has a new point: one transaction
  * @number: from catalog_next_point()
+ * @consistency: 1 application, 2 crash, 3 group crash
  *
  * Return: 0: durable. Anything else: the outcome of the transaction may be
  * unknown, and catalog_poisoned() says whether it is.
  */
 int catalog_commit(struct catalog *c, const char *collection, uint64_t number,
-		   const struct catalog_entry *entries, size_t count);
+		   uint32_t consistency, const struct catalog_entry *entries, size_t count);
 
 /**
  * catalog_poisoned() - did a transaction end with an unknown outcome?

@@ -15,6 +15,7 @@ enum disk_phase {
 	DISK_OPENED,
 	DISK_BEGUN,
 	DISK_ENDED,
+	DISK_DROPPED,
 };
 
 /*

@@ -31,18 +31,25 @@ int stage_create(struct store *store, const char *collection, struct stage **ret
 	return 0;
 }
 
-static void stage_disk_free(struct stage_disk *d, bool drop)
+static void stage_disk_clear(struct stage_disk *d, bool drop)
 {
 	raw_close(&d->raw);
 	raw_close(&d->file);
-	overlay_destroy(d->overlay);
-	cover_destroy(d->cover);
+	d->overlay = overlay_destroy(d->overlay);
+	d->cover = cover_destroy(d->cover);
 	if (drop && d->made) {
 		/* What cannot be removed now is removed at the next start. */
 		file_unlink(d->partial);
 		file_unlink(d->final);
+		d->made = false;
 	}
-	free(d);
+}
+
+void stage_drop(struct stage *s, uint32_t index)
+{
+	stage_disk_clear(s->disks[index], true);
+	s->disks[index]->phase = DISK_DROPPED;
+	crash_at("disk-dropped");
 }
 
 struct stage *stage_destroy(struct stage *s)
@@ -53,8 +60,10 @@ struct stage *stage_destroy(struct stage *s)
 		return NULL;
 	/* The database may say that these files are the point: only a restart knows. */
 	drop = !s->committed && !catalog_poisoned(store_catalog(s->store));
-	for (uint32_t i = 0; i < s->count; i++)
-		stage_disk_free(s->disks[i], drop);
+	for (uint32_t i = 0; i < s->count; i++) {
+		stage_disk_clear(s->disks[i], drop);
+		free(s->disks[i]);
+	}
 	free(s->disks);
 	free(s);
 	return NULL;
@@ -385,7 +394,7 @@ static void stage_entry(const struct stage_disk *d, struct catalog_entry *ret)
 	memcpy(ret->tracker, d->spec.tracker, sizeof(ret->tracker));
 }
 
-static int stage_record(struct stage *s, struct reason *reason)
+static int stage_record(struct stage *s, const struct stage_label *label, struct reason *reason)
 {
 	_cleanup_free_ struct catalog_entry *entries = calloc(s->count, sizeof(*entries));
 	size_t count = 0;
@@ -396,7 +405,8 @@ static int stage_record(struct stage *s, struct reason *reason)
 	for (uint32_t i = 0; i < s->count; i++)
 		if (s->disks[i]->phase == DISK_ENDED)
 			stage_entry(s->disks[i], &entries[count++]);
-	err = catalog_commit(store_catalog(s->store), s->collection, s->point, entries, count);
+	err = catalog_commit(store_catalog(s->store), s->collection, s->point,
+			     label->consistency, entries, count);
 	return err ? reason_set(reason, err, REASON_FAILED,
 				"the state file did not take the commit: %s", strerror(-err)) : 0;
 }
@@ -412,7 +422,8 @@ static int stage_record(struct stage *s, struct reason *reason)
  * 3. one transaction says for all disks that this is the newest point. SQLite
  *    makes it happen or not: the old point or the new one, for all disks.
  */
-int stage_commit(struct stage *s, uint64_t *ret, struct reason *reason)
+int stage_commit(struct stage *s, const struct stage_label *label, uint64_t *ret,
+		 struct reason *reason)
 {
 	int err = 0;
 
@@ -425,7 +436,7 @@ int stage_commit(struct stage *s, uint64_t *ret, struct reason *reason)
 	if (err)
 		return err;
 	crash_at("folders-synced");
-	err = stage_record(s, reason);
+	err = stage_record(s, label, reason);
 	if (err)
 		return err;
 	s->committed = true;

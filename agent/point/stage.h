@@ -63,6 +63,14 @@ struct stage_held {
 };
 
 /**
+ * struct stage_label - what is said of the point as a whole
+ * @consistency: 1 application, 2 crash, 3 group crash
+ */
+struct stage_label {
+	uint32_t consistency;
+};
+
+/**
  * stage_create() - a stage without disks
  * @collection: claimed by the caller, until after stage_destroy()
  */
@@ -124,12 +132,20 @@ int stage_end(struct stage *s, uint32_t index, uint64_t epoch, const struct merg
 	      struct reason *reason);
 
 /**
+ * stage_drop() - give up one disk: nothing of it stays, the others go on
+ *
+ * No write to it is under way. Nothing else may be done with it then.
+ */
+void stage_drop(struct stage *s, uint32_t index);
+
+/**
  * stage_commit() - make the disks that were ended the collection's newest point
  * @ret: its number
  *
  * Return: 0: it is, durably. Otherwise the older point stands, as far as can
  * be known: see catalog_poisoned().
  */
-int stage_commit(struct stage *s, uint64_t *ret, struct reason *reason);
+int stage_commit(struct stage *s, const struct stage_label *label, uint64_t *ret,
+		 struct reason *reason);
 
 #endif

@@ -41,7 +41,8 @@ static bool connection_may_end(const struct connection *c)
 	if (c->session.phase == SESSION_COMMITTED)
 		return true;
 	for (uint32_t i = 0; i < c->session.disk_count; i++)
-		if (c->session.disks[i].phase != SESSION_DISK_OPENED &&
+		if ((c->session.disks[i].phase == SESSION_DISK_BEGUN ||
+		     c->session.disks[i].phase == SESSION_DISK_ENDED) &&
 		    c->session.disks[i].mode != FRAME_MODE_VERIFY)
 			return false;
 	return true;

@@ -2,10 +2,12 @@
 #include "receive/steps.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/crash.h"
 #include "base/log.h"
+#include "point/catalog.h"
 
 /* The peer is shown that we live this often, while it waits for us. */
 #define STEPS_ALIVE_MS 5000
@@ -56,7 +58,8 @@ static int steps_stopping(void *arg)
 
 static int step_hello(struct connection *c)
 {
-	struct frame_welcome welcome = { .version = c->session.version };
+	struct frame_welcome welcome = { .version = c->session.version,
+					 .features = c->session.features };
 	uint8_t buf[FRAME_CONTROL_MAX];
 	int err;
 
@@ -75,6 +78,45 @@ static int step_hello(struct connection *c)
 	return steps_send(c, FRAME_WELCOME, 0, buf, frame_welcome_encode(&welcome, buf));
 }
 
+/*
+ * A disk cannot be taken. With a peer that knows DROP the others go on without
+ * it; else, and where it is not the disk that is out of order, the run ends.
+ */
+static int steps_drop(struct connection *c, uint32_t index, int err)
+{
+	const struct frame_open *open = &c->session.disks[index].open;
+	struct frame_error why = { .code = c->reason.code };
+	uint8_t buf[FRAME_CONTROL_MAX];
+
+	if (!(c->session.features & FRAME_FEATURE_DROP) || err == -ENOMEM || !c->reason.code ||
+	    catalog_poisoned(store_catalog(c->config->store)))
+		return err;
+	log_warning("%s: %s/%s is dropped from the run: %s", steps_collection(c), open->vm,
+		    open->name, c->reason.text);
+	snprintf(why.text, sizeof(why.text), "%s", c->reason.text);
+	c->reason = (struct reason){ 0 };
+	stage_drop(c->stage, index);
+	session_drop(&c->session, index);
+	return steps_send(c, FRAME_DROP, index, buf, frame_error_encode(&why, buf));
+}
+
+/* The sender gives up a disk. What it had here goes, at once. */
+static int step_drop(struct connection *c, const struct frame *f)
+{
+	const struct frame_open *open = &c->session.disks[f->disk].open;
+	struct frame_error why;
+	int err = c->intake.area ? intake_settle(&c->intake, f->disk, 0, INT64_MAX) : 0;
+
+	if (err)
+		return steps_write_failed(c, err);
+	if (frame_error_decode(c->payload, f->length, &why))
+		return -EPROTO; /* the session has looked at it before */
+	log_warning("%s: the sender drops %s/%s from the run: %s", steps_collection(c), open->vm,
+		    open->name, why.text);
+	stage_drop(c->stage, f->disk);
+	return 0;
+}
+
 static int step_open(struct connection *c, uint32_t index)
 {
 	const struct frame_open *open = &c->session.disks[index].open;
@@ -91,9 +133,10 @@ static int step_open(struct connection *c, uint32_t index)
 	memcpy(spec.vm, open->vm, sizeof(spec.vm));
 	memcpy(spec.disk, open->name, sizeof(spec.disk));
 	memcpy(spec.tracker, open->uuid, sizeof(spec.tracker));
+	held[index] = (struct stage_held){ 0 };
 	err = stage_open(c->stage, index, &spec, &held[index], &c->reason);
 	if (err)
-		return err;
+		return steps_drop(c, index, err);
 	if (held[index].lost)
 		log_warning("the replica of %s/%s/%s is gone from the store: it begins anew",
 			    steps_collection(c), open->vm, open->name);
@@ -152,13 +195,16 @@ static int step_begin(struct connection *c, uint32_t index)
 		[FRAME_MODE_VERIFY] = STAGE_READ,
 	};
 	const struct session_disk *d = &c->session.disks[index];
-	int err = steps_judge_mode(c, index);
+	int err = steps_merge_old(c);
 
-	if (!err)
-		err = steps_merge_old(c);
+	if (err)
+		return err;
+	err = steps_judge_mode(c, index);
 	if (!err)
 		err = stage_begin(c->stage, index, modes[d->mode], d->force, &c->reason);
-	if (!err && d->mode != FRAME_MODE_VERIFY && !c->intake.area &&
+	if (err)
+		return steps_drop(c, index, err);
+	if (d->mode != FRAME_MODE_VERIFY && !c->intake.area &&
 	    intake_open(&c->intake, c->ring, c->stage))
 		err = reason_set(&c->reason, -ENOMEM, 0, "no memory for a connection");
 	return err ? err : steps_send(c, FRAME_BEGUN, index, NULL, 0);
@@ -278,12 +324,13 @@ void steps_release(struct connection *c)
 
 static int step_commit(struct connection *c)
 {
+	struct stage_label label = { .consistency = c->session.commit.consistency };
 	struct frame_durable durable;
 	uint8_t buf[FRAME_CONTROL_MAX];
 	int err = step_drain(c);
 
 	if (!err)
-		err = stage_commit(c->stage, &durable.point, &c->reason);
+		err = stage_commit(c->stage, &label, &durable.point, &c->reason);
 	if (err)
 		return err;
 	steps_log_point(c, durable.point);
@@ -316,8 +363,9 @@ static int step_abort(struct connection *c)
 	bool verified = c->session.disk_count > 0;
 
 	for (uint32_t i = 0; i < c->session.disk_count; i++)
-		verified &= c->session.disks[i].phase != SESSION_DISK_OPENED &&
-			    c->session.disks[i].mode == FRAME_MODE_VERIFY;
+		verified &= c->session.disks[i].phase == SESSION_DISK_DROPPED ||
+			    (c->session.disks[i].phase != SESSION_DISK_OPENED &&
+			     c->session.disks[i].mode == FRAME_MODE_VERIFY);
 	if (verified)
 		log_info("%s: the verification by %s has ended", steps_collection(c), c->peer);
 	else
@@ -338,6 +386,8 @@ int steps_take(struct connection *c, const struct frame *f)
 		return step_zero(c, f);
 	case FRAME_HASH:
 		return step_hash(c, f);
+	case FRAME_DROP:
+		return step_drop(c, f);
 	case FRAME_PASS:
 		return step_drain(c);
 	case FRAME_END:

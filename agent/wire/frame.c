@@ -24,8 +24,10 @@ struct frame_rule {
 #define OPENED_SIZE (4 + 4 + FRAME_UUID_SIZE + 8 + 8 + 8)
 #define BEGIN_SIZE (4 + 4)
 #define END_SIZE (8 + 8 + 8)
+#define COMMIT_SIZE (4 + 4 + 4 + 4)
 #define DURABLE_SIZE 8
 #define ERROR_SIZE_MIN 4
+#define RANGE_SIZE (8 + 8)
 
 static const struct frame_rule frame_rules[FRAME_TYPE_MAX + 1] = {
 	[FRAME_HELLO] = { "HELLO", HELLO_SIZE, HELLO_SIZE, false, false, false },
@@ -40,13 +42,16 @@ static const struct frame_rule frame_rules[FRAME_TYPE_MAX + 1] = {
 	[FRAME_HASHES] = { "HASHES", FRAME_HASH_SIZE, FRAME_PAYLOAD_MAX, true, true, false },
 	[FRAME_PASS] = { "PASS", 0, 0, false, false, false },
 	[FRAME_END] = { "END", END_SIZE, END_SIZE, true, false, true },
-	[FRAME_COMMIT] = { "COMMIT", 0, 0, false, false, false },
+	[FRAME_COMMIT] = { "COMMIT", 0, COMMIT_SIZE, false, false, false },
 	[FRAME_DURABLE] = { "DURABLE", DURABLE_SIZE, DURABLE_SIZE, false, false, false },
 	[FRAME_ABORT] = { "ABORT", 0, 0, false, false, false },
 	[FRAME_ERROR] = { "ERROR", ERROR_SIZE_MIN, ERROR_SIZE_MIN + FRAME_TEXT_MAX - 1,
 			  false, false, false },
 	[FRAME_PING] = { "PING", 0, 0, false, false, false },
 	[FRAME_PONG] = { "PONG", 0, 0, false, false, false },
+	[FRAME_DROP] = { "DROP", ERROR_SIZE_MIN, ERROR_SIZE_MIN + FRAME_TEXT_MAX - 1,
+			 true, false, false },
+	[FRAME_NEED] = { "NEED", RANGE_SIZE, FRAME_NEED_MAX * RANGE_SIZE, true, false, false },
 };
 
 static const char *const frame_faults[FRAME_FAULT_MAX + 1] = {

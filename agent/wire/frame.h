@@ -21,6 +21,11 @@
  *   COMMIT                     ------->
  *          <------- DURABLE    the point is committed, all disks in one step
  *
+ * With FRAME_FEATURE_DROP either side may give up one disk while the others go
+ * on: the sender at any time before COMMIT, the receiver as the answer to OPEN
+ * or BEGIN. With FRAME_FEATURE_NEED the receiver may send NEED frames before
+ * OPENED: regions that differ besides what the sender's tracker knows.
+ *
  * Either side may send ERROR (and close), PING (answered by PONG) at any time;
  * the sender may ABORT a run. Unknown types are refused unless they carry
  * FRAME_SKIPPABLE.
@@ -64,7 +69,22 @@ enum frame_type {
 	FRAME_ERROR = 16,
 	FRAME_PING = 17,
 	FRAME_PONG = 18,
-	FRAME_TYPE_MAX = FRAME_PONG,
+	FRAME_DROP = 19,
+	FRAME_NEED = 20,
+	FRAME_TYPE_MAX = FRAME_NEED,
+};
+
+/**
+ * enum frame_feature - what version 1 has grown
+ *
+ * HELLO says what the sender knows, WELCOME which of these both know. What was
+ * not agreed is not sent.
+ */
+enum frame_feature {
+	FRAME_FEATURE_DROP = 1 << 0,  /* DROP */
+	FRAME_FEATURE_POINT = 1 << 1, /* COMMIT has a payload */
+	FRAME_FEATURE_NEED = 1 << 2,  /* NEED */
+	FRAME_FEATURES = FRAME_FEATURE_DROP | FRAME_FEATURE_POINT | FRAME_FEATURE_NEED,
 };
 
 enum frame_flag {
@@ -166,7 +186,7 @@ const char *frame_type_name(unsigned int type);
  * struct frame_hello - HELLO
  * @min_version: oldest version that the sender speaks
  * @max_version: newest one
- * @features: 0 in version 1
+ * @features: enum frame_feature; bits that are not known mean nothing
  * @node: name of the sending host, for logs
  * @collection: what is to be brought up to date
  */
@@ -234,6 +254,40 @@ struct frame_end {
 	uint64_t digest;
 };
 
+/** enum frame_consistency - of a point; the numbers are the management model's */
+enum frame_consistency {
+	FRAME_CONSISTENCY_APPLICATION = 1, /* the VMs were made quiet for the seal */
+	FRAME_CONSISTENCY_CRASH = 2,	   /* each disk as after a power loss */
+	FRAME_CONSISTENCY_GROUP = 3,	   /* all disks as after one power loss */
+};
+
+/* RecoveryHistory: so many further points at most; and: the sender says nothing of it. */
+#define FRAME_HISTORY_MAX 24
+#define FRAME_HISTORY_UNSAID UINT32_MAX
+
+/**
+ * struct frame_commit - COMMIT, with FRAME_FEATURE_POINT
+ * @consistency: enum frame_consistency
+ * @history: further points that the sender wants kept, 0 to FRAME_HISTORY_MAX, or
+ *	FRAME_HISTORY_UNSAID. The receiver has the last word.
+ * @final: nobody writes to the disks any more since the seal: the point of a
+ *	planned failover, with which nothing is lost
+ */
+struct frame_commit {
+	uint32_t consistency;
+	uint32_t history;
+	bool final;
+};
+
+/** struct frame_range - bytes of a disk; in whole sectors, not empty */
+struct frame_range {
+	uint64_t offset;
+	uint64_t span;
+};
+
+/* Ranges in one NEED frame: 64 KiB of payload. */
+#define FRAME_NEED_MAX 4096
+
 /**
  * struct frame_durable - DURABLE
  * @point: number of the new point, counted per collection from 1
@@ -243,7 +297,7 @@ struct frame_durable {
 };
 
 /**
- * struct frame_error - ERROR: why the connection ends
+ * struct frame_error - ERROR: why the connection ends; DROP: why the disk is given up
  * @code: of the management model, 32768 (Failed) to 32779
  * @text: the sentence for people, printable
  */
@@ -272,10 +326,25 @@ uint32_t frame_begin_encode(const struct frame_begin *v, void *buf);
 int frame_begin_decode(const void *buf, uint32_t length, struct frame_begin *ret);
 uint32_t frame_end_encode(const struct frame_end *v, void *buf);
 int frame_end_decode(const void *buf, uint32_t length, struct frame_end *ret);
+uint32_t frame_commit_encode(const struct frame_commit *v, void *buf);
+int frame_commit_decode(const void *buf, uint32_t length, struct frame_commit *ret);
 uint32_t frame_durable_encode(const struct frame_durable *v, void *buf);
 int frame_durable_decode(const void *buf, uint32_t length, struct frame_durable *ret);
 uint32_t frame_error_encode(const struct frame_error *v, void *buf);
 int frame_error_decode(const void *buf, uint32_t length, struct frame_error *ret);
+
+/**
+ * frame_need_encode() - NEED's payload: @count ranges, 1 to FRAME_NEED_MAX
+ * @buf: 16 bytes for each
+ */
+uint32_t frame_need_encode(const struct frame_range *ranges, uint32_t count, void *buf);
+
+/**
+ * frame_need_decode() - ranges that do not overflow, are in whole sectors and ascend
+ * @ret: room for @length / 16 of them
+ */
+int frame_need_decode(const void *buf, uint32_t length, struct frame_range *ret,
+		      uint32_t *ret_count);
 
 /* -- hashes ----------------------------------------------------------------- */
 

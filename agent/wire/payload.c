@@ -283,6 +283,76 @@ int frame_end_decode(const void *buf, uint32_t length, struct frame_end *ret)
 	return FRAME_OK;
 }
 
+#define COMMIT_FINAL 1u
+
+uint32_t frame_commit_encode(const struct frame_commit *v, void *buf)
+{
+	struct cursor c = cursor_write(buf);
+
+	put_u32(&c, v->consistency);
+	put_u32(&c, v->history);
+	put_u32(&c, v->final ? COMMIT_FINAL : 0);
+	put_u32(&c, 0);
+	return cursor_written(&c, buf);
+}
+
+int frame_commit_decode(const void *buf, uint32_t length, struct frame_commit *ret)
+{
+	struct cursor c = cursor_read(buf, length);
+	struct frame_commit v = { 0 };
+	uint32_t flags, reserved;
+
+	v.consistency = get_u32(&c);
+	v.history = get_u32(&c);
+	flags = get_u32(&c);
+	reserved = get_u32(&c);
+	v.final = flags & COMMIT_FINAL;
+	if (!cursor_good(&c) || reserved || flags & ~COMMIT_FINAL)
+		return FRAME_FAULT_PAYLOAD;
+	if (v.consistency < FRAME_CONSISTENCY_APPLICATION ||
+	    v.consistency > FRAME_CONSISTENCY_GROUP)
+		return FRAME_FAULT_PAYLOAD;
+	if (v.history > FRAME_HISTORY_MAX && v.history != FRAME_HISTORY_UNSAID)
+		return FRAME_FAULT_PAYLOAD;
+	*ret = v;
+	return FRAME_OK;
+}
+
+uint32_t frame_need_encode(const struct frame_range *ranges, uint32_t count, void *buf)
+{
+	struct cursor c = cursor_write(buf);
+
+	for (uint32_t i = 0; i < count; i++) {
+		put_u64(&c, ranges[i].offset);
+		put_u64(&c, ranges[i].span);
+	}
+	return cursor_written(&c, buf);
+}
+
+int frame_need_decode(const void *buf, uint32_t length, struct frame_range *ret,
+		      uint32_t *ret_count)
+{
+	struct cursor c = cursor_read(buf, length);
+	uint64_t end = 0;
+	uint32_t count = 0;
+
+	while (!c.bad && c.at < c.end) {
+		struct frame_range r = { 0 };
+
+		r.offset = get_u64(&c);
+		r.span = get_u64(&c);
+		if (c.bad || r.offset < end || !size_valid(r.span) || r.offset % SECTOR_SIZE ||
+		    r.offset > INT64_MAX - r.span)
+			return FRAME_FAULT_PAYLOAD;
+		end = r.offset + r.span;
+		ret[count++] = r;
+	}
+	if (c.bad || !count)
+		return FRAME_FAULT_PAYLOAD;
+	*ret_count = count;
+	return FRAME_OK;
+}
+
 uint32_t frame_durable_encode(const struct frame_durable *v, void *buf)
 {
 	struct cursor c = cursor_write(buf);

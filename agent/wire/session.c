@@ -74,10 +74,15 @@ static int check_end(struct session *s, const struct session_disk *d, const stru
 	return FRAME_OK;
 }
 
-static int check_commit(struct session *s)
+static int check_commit(struct session *s, const struct frame *f)
 {
+	bool payload = s->features & FRAME_FEATURE_POINT;
 	uint32_t ended = 0;
 
+	if (payload != (f->length != 0))
+		return session_fault(s, FRAME_FAULT_LENGTH,
+				     payload ? "COMMIT says nothing of the point"
+					     : "COMMIT has a payload that was not agreed on");
 	for (uint32_t i = 0; i < s->disk_count; i++) {
 		const struct session_disk *d = &s->disks[i];
 
@@ -97,7 +102,12 @@ static int check_disk_frame(struct session *s, const struct frame *f)
 	if (f->disk >= s->disk_count)
 		return session_fault(s, FRAME_FAULT_DISK, "the disk was not opened");
 	d = &s->disks[f->disk];
+	if (d->phase == SESSION_DISK_DROPPED)
+		return session_fault(s, FRAME_FAULT_ORDER, "the disk was dropped");
 	switch (f->type) {
+	case FRAME_DROP:
+		return s->features & FRAME_FEATURE_DROP ? FRAME_OK :
+			session_fault(s, FRAME_FAULT_ORDER, "dropping a disk was not agreed on");
 	case FRAME_BEGIN:
 		if (d->phase != SESSION_DISK_OPENED)
 			return session_fault(s, FRAME_FAULT_ORDER, "the disk was begun twice");
@@ -135,12 +145,13 @@ int session_check(struct session *s, const struct frame *f)
 	case FRAME_ZERO:
 	case FRAME_HASH:
 	case FRAME_END:
+	case FRAME_DROP:
 		return check_disk_frame(s, f);
 	case FRAME_PASS:
 	case FRAME_ABORT:
 		return FRAME_OK;
 	case FRAME_COMMIT:
-		return check_commit(s);
+		return check_commit(s, f);
 	default:
 		return session_fault(s, FRAME_FAULT_ORDER, "only a receiver sends this frame");
 	}
@@ -158,6 +169,7 @@ static int take_hello(struct session *s, const struct frame *f, const void *payl
 		return session_fault(s, FRAME_FAULT_VERSION,
 				     "the peer speaks no version that is spoken here");
 	s->version = FRAME_VERSION;
+	s->features = s->hello.features & FRAME_FEATURES;
 	s->phase = SESSION_OPEN;
 	return FRAME_OK;
 }
@@ -240,6 +252,40 @@ static int take_end(struct session *s, const struct frame *f, const void *payloa
 	return FRAME_OK;
 }
 
+static int take_drop(struct session *s, const struct frame *f, const void *payload)
+{
+	struct frame_error why;
+	int fault = frame_error_decode(payload, f->length, &why);
+
+	if (!fault)
+		session_drop(s, f->disk);
+	return fault;
+}
+
+/* All disks of a run are sealed at one instant, so more than one are a group. */
+static int take_commit(struct session *s, const struct frame *f, const void *payload)
+{
+	uint32_t ended = 0;
+	int fault = FRAME_OK;
+
+	for (uint32_t i = 0; i < s->disk_count; i++)
+		ended += s->disks[i].phase == SESSION_DISK_ENDED;
+	s->commit = (struct frame_commit){
+		.consistency = ended > 1 ? FRAME_CONSISTENCY_GROUP : FRAME_CONSISTENCY_CRASH,
+		.history = FRAME_HISTORY_UNSAID,
+	};
+	if (f->length)
+		fault = frame_commit_decode(payload, f->length, &s->commit);
+	if (!fault)
+		s->phase = SESSION_COMMITTED;
+	return fault;
+}
+
+void session_drop(struct session *s, uint32_t disk)
+{
+	s->disks[disk].phase = SESSION_DISK_DROPPED;
+}
+
 int session_take(struct session *s, const struct frame *f, const void *payload)
 {
 	s->why = NULL;
@@ -255,9 +301,10 @@ int session_take(struct session *s, const struct frame *f, const void *payload)
 		return take_chunk(s, f);
 	case FRAME_END:
 		return take_end(s, f, payload);
+	case FRAME_DROP:
+		return take_drop(s, f, payload);
 	case FRAME_COMMIT:
-		s->phase = SESSION_COMMITTED;
-		return FRAME_OK;
+		return take_commit(s, f, payload);
 	default:
 		return FRAME_OK;
 	}

@@ -29,6 +29,7 @@ enum session_disk_phase {
 	SESSION_DISK_OPENED,
 	SESSION_DISK_BEGUN,
 	SESSION_DISK_ENDED,
+	SESSION_DISK_DROPPED, /* by either side: nothing more about it */
 };
 
 /**
@@ -57,6 +58,8 @@ struct session_disk {
  * struct session - the receiver's view of a connection
  * @phase: enum session_phase
  * @version: agreed on
+ * @features: agreed on, enum frame_feature
+ * @commit: what COMMIT said; without FRAME_FEATURE_POINT: what may be assumed
  * @hello: what HELLO said
  * @disks: by their handles
  * @disk_count: of them
@@ -66,6 +69,8 @@ struct session_disk {
 struct session {
 	enum session_phase phase;
 	uint16_t version;
+	uint32_t features;
+	struct frame_commit commit;
 	struct frame_hello hello;
 	struct session_disk *disks;
 	uint32_t disk_count;
@@ -97,6 +102,9 @@ int session_check(struct session *s, const struct frame *f);
  * Return: FRAME_OK; a positive enum frame_fault, then @s->why is set; -ENOMEM.
  */
 int session_take(struct session *s, const struct frame *f, const void *payload);
+
+/** session_drop() - the receiver gives up a disk, with FRAME_FEATURE_DROP */
+void session_drop(struct session *s, uint32_t disk);
 
 /** session_hashes() - granules that a HASH frame asks for */
 uint32_t session_hashes(const struct session *s, const struct frame *f);

@@ -18,10 +18,13 @@ for d in 0 1; do
     change_image "$dir/a$d" "$dir/b$d" $granule $((d + 10))
 done
 
-script() { # EPOCH MODE OLD NEW: both disks
-    echo "hello web"
-    for d in 0 1; do echo "open $d vm$d vda $tracker $size $granule"; done
+script() { # EPOCH MODE OLD NEW: both disks; a third one is dropped on the way
+    echo "hello web 1 1 1"
+    for d in 0 1 2; do echo "open $d vm$d vda $tracker $size $granule"; done
     for d in 0 1; do echo "begin $d $2 $1"; done
+    echo "begin 2 full $1"
+    echo "data 2 $dir/a0 0 $granule $1"
+    echo "drop 2 it_is_gone"
     for d in 0 1; do
         if [ "$2" = full ]; then echo "full $d $dir/$4$d $1"
         else echo "diff $d $dir/$3$d $dir/$4$d $1"; fi

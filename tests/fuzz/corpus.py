@@ -7,8 +7,8 @@ import os
 import struct
 import sys
 
-HELLO, OPEN, BEGIN, DATA, ZERO, HASH, PASS, END, COMMIT, ABORT, ERROR, PING = \
-    1, 3, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17
+HELLO, OPEN, BEGIN, DATA, ZERO, HASH, PASS, END, COMMIT, ABORT, ERROR, PING, DROP = \
+    1, 3, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 19
 
 
 def name(text):
@@ -20,8 +20,8 @@ def frame(kind, payload=b"", disk=0, offset=0, span=0, epoch=0, flags=0):
                        offset, span, epoch, 0) + payload
 
 
-def hello():
-    return frame(HELLO, struct.pack("<HHI", 1, 1, 0) + name("node") + name("web"))
+def hello(features=0):
+    return frame(HELLO, struct.pack("<HHI", 1, 1, features) + name("node") + name("web"))
 
 
 def open_disk(disk, size, granule):
@@ -47,6 +47,10 @@ RUNS = {
     frame(HASH, span=1 << 30) + frame(ZERO, span=1 << 20, epoch=1) + frame(ABORT),
     "disks": hello() + b"".join(open_disk(i, 4096 << i, 4096) for i in range(8)) +
     b"".join(begin(i, 1 + i % 4) for i in range(8)) + b"".join(end(i) for i in range(3)),
+    "dropped": hello(7) + b"".join(open_disk(i, 1 << 20, 65536) for i in range(3)) +
+    b"".join(begin(i, 2) for i in range(3)) + frame(ZERO, span=65536, epoch=1) +
+    frame(DROP, struct.pack("<I", 32768) + b"gone", disk=0) + end(1) + end(2) +
+    frame(COMMIT, struct.pack("<IIII", 1, 24, 1, 0)),
     "skipped": hello() + frame(200, bytes(700), flags=1) +
     frame(ERROR, struct.pack("<I", 32768) + b"enough"),
 }

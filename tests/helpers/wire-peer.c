@@ -7,7 +7,8 @@
  *
  * A script is a line for each step:
  *
- *   hello COLLECTION [MIN MAX]        prints "welcome VERSION"
+ *   hello COLLECTION [MIN MAX [FEATURES]]
+ *                                     prints "welcome VERSION FEATURES"
  *   open DISK VM NAME UUID SIZE GRANULE
  *                                     prints "opened PRESENT EPOCH SIZE POINT UUID"
  *   begin DISK MODE EPOCH [force]     MODE full, incremental, compare, verify; prints "begun"
@@ -19,7 +20,9 @@
  *   verify DISK FILE                  hashes; prints "differ N"
  *   pass
  *   end DISK EPOCH [wrong]            "wrong" spoils the digest
- *   commit                            prints "durable POINT"
+ *   commit [LEVEL [HISTORY [final]]]  prints "durable POINT"
+ *   drop DISK TEXT                    the others go on; a disk that the receiver drops,
+ *                                     after open or begin, prints "dropped DISK CODE TEXT"
  *   abort, ping (prints "pong")
  *   spoil WHAT                        the next frame: magic, version, type, flags,
  *                                     checksum, payload, short (cut off), huge (length)
@@ -179,6 +182,23 @@ static struct frame expect(uint8_t type)
 	return f;
 }
 
+/* The answer to OPEN or BEGIN; false: the disk was dropped instead. */
+static bool answer(uint8_t type, struct frame *ret)
+{
+	struct frame_error why;
+
+	*ret = get_frame();
+	if (ret->type != FRAME_DROP) {
+		if (ret->type != type)
+			fail("an unexpected frame came");
+		return true;
+	}
+	if (frame_error_decode(payload_in, ret->length, &why))
+		fail("malformed DROP");
+	printf("dropped %u %u %s\n", ret->disk, why.code, why.text);
+	return false;
+}
+
 static void broken(void)
 {
 	for (;;)
@@ -216,11 +236,12 @@ static void do_hello(char **w)
 		h.min_version = number(w[2]);
 		h.max_version = number(w[3]);
 	}
+	h.features = number(w[2] ? w[4] : NULL);
 	put_control(FRAME_HELLO, 0, 0, buf, frame_hello_encode(&h, buf));
 	f = expect(FRAME_WELCOME);
 	if (frame_welcome_decode(payload_in, f.length, &welcome))
 		fail("malformed WELCOME");
-	printf("welcome %u\n", welcome.version);
+	printf("welcome %u %u\n", welcome.version, welcome.features);
 }
 
 static void parse_uuid(const char *hex, uint8_t uuid[FRAME_UUID_SIZE])
@@ -247,7 +268,8 @@ static void do_open(char **w)
 	parse_uuid(w[4], o.uuid);
 	*d = (struct disk){ .size = o.size, .granule = o.granule };
 	put_control(FRAME_OPEN, number(w[1]), 0, buf, frame_open_encode(&o, buf));
-	f = expect(FRAME_OPENED);
+	if (!answer(FRAME_OPENED, &f))
+		return;
 	if (frame_opened_decode(payload_in, f.length, &opened))
 		fail("malformed OPENED");
 	printf("opened %u %" PRIu64 " %" PRIu64 " %" PRIu64 " ", opened.present, opened.epoch,
@@ -262,13 +284,14 @@ static void do_begin(char **w)
 	static const char *const modes[] = { "", "full", "incremental", "compare", "verify" };
 	struct frame_begin b = { .force = w[4] != NULL };
 	uint8_t buf[FRAME_CONTROL_MAX];
+	struct frame f;
 
 	for (uint32_t i = 1; i < ARRAY_SIZE(modes); i++)
 		if (!strcmp(w[2], modes[i]))
 			b.mode = i;
 	put_control(FRAME_BEGIN, number(w[1]), number(w[3]), buf, frame_begin_encode(&b, buf));
-	expect(FRAME_BEGUN);
-	printf("begun\n");
+	if (answer(FRAME_BEGUN, &f))
+		printf("begun\n");
 }
 
 static void read_at(int fd, void *buf, size_t size, uint64_t offset)
@@ -414,10 +437,16 @@ static void do_end(char **w)
 
 static void do_commit(char **w)
 {
+	struct frame_commit commit = { .consistency = number(w[1]),
+				       .history = FRAME_HISTORY_UNSAID };
 	struct frame_durable durable;
+	uint8_t buf[FRAME_CONTROL_MAX];
 	struct frame f;
 
-	put_control(FRAME_COMMIT, 0, 0, NULL, 0);
+	if (w[1] && w[2])
+		commit.history = number(w[2]);
+	commit.final = w[1] && w[2] && w[3];
+	put_control(FRAME_COMMIT, 0, 0, buf, w[1] ? frame_commit_encode(&commit, buf) : 0);
 	f = expect(FRAME_DURABLE);
 	if (frame_durable_decode(payload_in, f.length, &durable))
 		fail("malformed DURABLE");
@@ -456,6 +485,15 @@ static void do_frames(char **w)
 {
 	for (uint64_t i = 0; i < number(w[2]); i++)
 		put_frame((struct frame){ .type = number(w[1]) }, NULL);
+}
+
+static void do_drop(char **w)
+{
+	struct frame_error why = { .code = 32768 };
+	uint8_t buf[FRAME_CONTROL_MAX];
+
+	snprintf(why.text, sizeof(why.text), "%s", w[2]);
+	put_control(FRAME_DROP, number(w[1]), 0, buf, frame_error_encode(&why, buf));
 }
 
 static bool do_small(char **w)
@@ -505,6 +543,8 @@ static void do_line(char **w)
 		do_end(w);
 	else if (!strcmp(w[0], "commit"))
 		do_commit(w);
+	else if (!strcmp(w[0], "drop"))
+		do_drop(w);
 	else if (!strcmp(w[0], "raw"))
 		do_raw(w);
 	else if (!strcmp(w[0], "noise"))

@@ -55,7 +55,7 @@ static void commit(struct catalog *c, uint64_t number, int64_t disk, const char 
 	struct catalog_entry e = { .disk = disk, .file = file, .size = MIB(2), .granule = 4096,
 				   .tracker = "0123456789abcde", .epoch = epoch };
 
-	assert_int_equal(catalog_commit(c, "web", number, &e, 1), 0);
+	assert_int_equal(catalog_commit(c, "web", number, 2, &e, 1), 0);
 }
 
 static void catalog__a_seed_has_no_point(void **state)
@@ -114,7 +114,7 @@ static void catalog__all_disks_or_none(void **state)
 	};
 	uint64_t next;
 
-	assert_true(catalog_commit(c, "web", 1, e, 2) < 0);
+	assert_true(catalog_commit(c, "web", 1, 3, e, 2) < 0);
 	assert_false(catalog_poisoned(c));
 	assert_int_equal(row(c, "vda").state, CATALOG_SEEDING);
 	assert_int_equal(catalog_next_point(c, "web", &next), 0);
@@ -129,7 +129,7 @@ static void catalog__a_number_is_given_once(void **state)
 	struct catalog_entry e = { .disk = id, .size = 512, .granule = 4096, .epoch = 9 };
 
 	commit(c, 1, id, NULL, 1);
-	assert_true(catalog_commit(c, "web", 1, &e, 1) < 0);
+	assert_true(catalog_commit(c, "web", 1, 2, &e, 1) < 0);
 	assert_int_equal(row(c, "vda").epoch, 1);
 	catalog_close(c);
 }

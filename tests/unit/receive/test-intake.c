@@ -75,7 +75,7 @@ static void intake__what_came_last_stays(void **state)
 	intake_close(&t);
 	intake_close(&t);
 	assert_int_equal(stage_end(s, 0, 1, NULL, NULL), 0);
-	assert_int_equal(stage_commit(s, &point, NULL), 0);
+	assert_int_equal(stage_commit(s, &(struct stage_label){ .consistency = 2 }, &point, NULL), 0);
 	stage_destroy(s);
 	store_release(store, "order");
 	assert_int_equal(store_open_path(store, "order", "vm", "vda", path), 0);

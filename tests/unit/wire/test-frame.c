@@ -232,6 +232,54 @@ static void bytes_are_zero__finds_every_byte(void **state)
 	}
 }
 
+static void commit__bounds(void **state)
+{
+	struct frame_commit v = { FRAME_CONSISTENCY_APPLICATION, 24, true }, w;
+	uint8_t buf[FRAME_CONTROL_MAX];
+	uint32_t n = frame_commit_encode(&v, buf);
+
+	assert_int_equal(frame_commit_decode(buf, n, &w), FRAME_OK);
+	assert_int_equal(w.consistency, 1);
+	assert_int_equal(w.history, 24);
+	assert_true(w.final);
+	assert_int_equal(frame_commit_decode(buf, n - 1, &w), FRAME_FAULT_PAYLOAD);
+	v.history = FRAME_HISTORY_UNSAID;
+	assert_int_equal(frame_commit_decode(buf, frame_commit_encode(&v, buf), &w), FRAME_OK);
+	v.history = 25;
+	assert_int_equal(frame_commit_decode(buf, frame_commit_encode(&v, buf), &w),
+			 FRAME_FAULT_PAYLOAD);
+	v.history = 0;
+	for (v.consistency = 0; v.consistency < 5; v.consistency++)
+		assert_int_equal(frame_commit_decode(buf, frame_commit_encode(&v, buf), &w),
+				 v.consistency % 4 ? FRAME_OK : FRAME_FAULT_PAYLOAD);
+	v.consistency = 2;
+	frame_commit_encode(&v, buf);
+	buf[8] |= 2;
+	assert_int_equal(frame_commit_decode(buf, n, &w), FRAME_FAULT_PAYLOAD);
+}
+
+static void need__ranges_ascend(void **state)
+{
+	struct frame_range v[3] = { { 0, 512 }, { 512, 65536 }, { 1 << 20, 512 } }, w[3];
+	uint8_t buf[3 * 16];
+	uint32_t n = frame_need_encode(v, 3, buf), count = 0;
+
+	assert_int_equal(frame_need_decode(buf, n, w, &count), FRAME_OK);
+	assert_int_equal(count, 3);
+	assert_memory_equal(v, w, sizeof(v));
+	assert_int_equal(frame_need_decode(buf, n - 8, w, &count), FRAME_FAULT_PAYLOAD);
+	assert_int_equal(frame_need_decode(buf, 0, w, &count), FRAME_FAULT_PAYLOAD);
+	v[1].offset = 0;
+	frame_need_encode(v, 3, buf);
+	assert_int_equal(frame_need_decode(buf, n, w, &count), FRAME_FAULT_PAYLOAD);
+	v[1] = (struct frame_range){ 512, 100 };
+	frame_need_encode(v, 3, buf);
+	assert_int_equal(frame_need_decode(buf, n, w, &count), FRAME_FAULT_PAYLOAD);
+	v[1] = (struct frame_range){ INT64_MAX - 511, 1024 };
+	frame_need_encode(v, 2, buf);
+	assert_int_equal(frame_need_decode(buf, 32, w, &count), FRAME_FAULT_PAYLOAD);
+}
+
 static void frame_digest__tells_frames_apart(void **state)
 {
 	struct frame a = { .type = FRAME_ZERO, .offset = 0, .span = 512, .checksum = 1 };
@@ -254,6 +302,8 @@ int main(void)
 		cmocka_unit_test(payload__round_trips),
 		cmocka_unit_test(payload__refuses),
 		cmocka_unit_test(bytes_are_zero__finds_every_byte),
+		cmocka_unit_test(commit__bounds),
+		cmocka_unit_test(need__ranges_ascend),
 		cmocka_unit_test(frame_digest__tells_frames_apart),
 	};
 

@@ -296,6 +296,90 @@ static void session__what_may_be_skipped(void **state)
 	session_done(&s);
 }
 
+static struct session grown(uint32_t features, uint32_t disks)
+{
+	struct frame_hello v = { 1, 1, features, "n", "c" };
+	char name[8];
+	struct session s;
+
+	session_init(&s, 8);
+	assert_int_equal(pass(&s, (struct frame){ .type = FRAME_HELLO,
+						  .length = frame_hello_encode(&v, payload) }),
+			 FRAME_OK);
+	for (uint32_t i = 0; i < disks; i++) {
+		snprintf(name, sizeof(name), "vd%u", i);
+		assert_int_equal(open_disk(&s, i, name, 65536), FRAME_OK);
+		assert_int_equal(begin(&s, i, FRAME_MODE_INCREMENTAL, 0), FRAME_OK);
+	}
+	return s;
+}
+
+static int drop(struct session *s, uint32_t disk)
+{
+	struct frame_error v = { 32768, "its device is gone" };
+
+	return pass(s, (struct frame){ .type = FRAME_DROP, .disk = disk,
+				       .length = frame_error_encode(&v, payload) });
+}
+
+static int commit(struct session *s, uint32_t consistency, uint32_t history)
+{
+	struct frame_commit v = { .consistency = consistency, .history = history };
+
+	return pass(s, (struct frame){ .type = FRAME_COMMIT,
+				       .length = frame_commit_encode(&v, payload) });
+}
+
+static void session__features_are_what_both_know(void **state)
+{
+	struct session s = grown(0xf0000000u | FRAME_FEATURE_POINT, 0);
+
+	assert_int_equal(s.features, FRAME_FEATURE_POINT);
+	session_done(&s);
+}
+
+static void session__a_dropped_disk_is_over(void **state)
+{
+	struct session s = grown(FRAME_FEATURES, 3);
+
+	assert_int_equal(drop(&s, 1), FRAME_OK);
+	refused(&s, chunk(&s, FRAME_ZERO, 1, 0, 65536), FRAME_FAULT_ORDER);
+	refused(&s, drop(&s, 1), FRAME_FAULT_ORDER);
+	refused(&s, end(&s, 1, 1, (struct frame_end){ 0 }), FRAME_FAULT_ORDER);
+	refused(&s, drop(&s, 3), FRAME_FAULT_DISK);
+	assert_int_equal(end(&s, 0, 1, (struct frame_end){ 0 }), FRAME_OK);
+	refused(&s, commit(&s, 2, 0), FRAME_FAULT_ORDER);
+	assert_int_equal(end(&s, 2, 1, (struct frame_end){ 0 }), FRAME_OK);
+	/* Also one that has ended. */
+	assert_int_equal(drop(&s, 0), FRAME_OK);
+	assert_int_equal(commit(&s, 1, 24), FRAME_OK);
+	assert_int_equal(s.commit.consistency, 1);
+	assert_int_equal(s.commit.history, 24);
+	session_done(&s);
+	s = grown(FRAME_FEATURES, 1);
+	assert_int_equal(drop(&s, 0), FRAME_OK);
+	refused(&s, commit(&s, 2, 0), FRAME_FAULT_ORDER);
+	session_done(&s);
+}
+
+static void session__what_was_not_agreed_on(void **state)
+{
+	struct session s = grown(0, 2);
+
+	refused(&s, drop(&s, 0), FRAME_FAULT_ORDER);
+	assert_int_equal(end(&s, 0, 1, (struct frame_end){ 0 }), FRAME_OK);
+	assert_int_equal(end(&s, 1, 1, (struct frame_end){ 0 }), FRAME_OK);
+	refused(&s, commit(&s, 2, 0), FRAME_FAULT_LENGTH);
+	assert_int_equal(simple(&s, FRAME_COMMIT), FRAME_OK);
+	assert_int_equal(s.commit.consistency, FRAME_CONSISTENCY_GROUP);
+	assert_int_equal(s.commit.history, FRAME_HISTORY_UNSAID);
+	session_done(&s);
+	s = grown(FRAME_FEATURE_POINT, 1);
+	assert_int_equal(end(&s, 0, 1, (struct frame_end){ 0 }), FRAME_OK);
+	refused(&s, simple(&s, FRAME_COMMIT), FRAME_FAULT_LENGTH);
+	session_done(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +397,9 @@ int main(void)
 		cmocka_unit_test(session__commit_wants_all_ends),
 		cmocka_unit_test(session__what_only_receivers_send),
 		cmocka_unit_test(session__what_may_be_skipped),
+		cmocka_unit_test(session__features_are_what_both_know),
+		cmocka_unit_test(session__a_dropped_disk_is_over),
+		cmocka_unit_test(session__what_was_not_agreed_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
