@@ -147,7 +147,8 @@ static int start_receiver(struct agent *a, struct reason *reason)
 	if (err)
 		return err;
 	if (!config_loopback(c->listen_host))
-		log_warning("listening on %s without encryption, as plain=yes says", c->listen_host);
+		log_about(LOG_WARNING, &(struct log_fields){ .event = LOG_EVENT_UNENCRYPTED },
+			  "listening on %s without encryption, as plain=yes says", c->listen_host);
 	log_info("listening on %s, port %u", c->listen_host, receiver_port(a->receiver));
 	return 0;
 }
@@ -248,8 +249,9 @@ int main(int argc, char **argv)
 	if (err < 0) {
 		log_error("%s", reason.text);
 	} else {
-		log_info("tidemarkd " TIDEMARK_VERSION " is ready, %zu collections",
-			 agent.config->collection_count);
+		log_about(LOG_INFO, &(struct log_fields){ .event = LOG_EVENT_READY },
+			  "tidemarkd " TIDEMARK_VERSION " is ready, %zu collections",
+			  agent.config->collection_count);
 		sd_notify(0, "READY=1\nSTATUS=0 jobs running");
 		err = sd_event_loop(agent.event);
 		sd_notify(0, "STOPPING=1");

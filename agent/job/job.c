@@ -132,10 +132,19 @@ static void job_record(struct jobs *j, struct job *job, bool committed)
 
 static void job_log(const struct job *job)
 {
+	const struct log_fields fields = {
+		.event = job->state == JOB_COMPLETED ? LOG_EVENT_JOB_COMPLETED :
+			 job->state == JOB_WARNINGS ? LOG_EVENT_JOB_WARNINGS :
+			 job->state == JOB_TERMINATED ? LOG_EVENT_JOB_CANCELLED :
+			 LOG_EVENT_JOB_FAILED,
+		.collection = job->run.collection,
+		.job = job->id,
+		.code = job->error,
+	};
 	struct progress_view p;
 
 	sender_progress(job->sender, &p);
-	log_write(job->state == JOB_COMPLETED ? LOG_INFO : LOG_WARNING,
+	log_about(job->state == JOB_COMPLETED ? LOG_INFO : LOG_WARNING, &fields,
 		  "job %llu: %s of %s: %s%s%s (%llu of %llu bytes sent, %u passes, %llu ms)",
 		  (unsigned long long)job->id,
 		  job->run.kind == RUN_VERIFY ? "verification" : "resynchronization",
@@ -297,6 +306,10 @@ int jobs_start(struct jobs *j, const char *collection, enum run_kind kind, bool 
 	}
 	job->next = j->first;
 	j->first = job;
+	log_about(LOG_INFO, &(struct log_fields){ .event = LOG_EVENT_JOB_STARTED,
+						  .collection = collection, .job = job->id },
+		  "job %llu: %s of %s has started", (unsigned long long)job->id,
+		  kind == RUN_VERIFY ? "verification" : "resynchronization", collection);
 	if (j->listener.added)
 		j->listener.added(j->listener.owner, job);
 	*ret = job;

@@ -136,12 +136,17 @@ static int connection_frame(struct connection *c)
 static void connection_end(struct connection *c)
 {
 	bool told = !c->silent && c->reason.code;
+	const struct log_fields fields = {
+		.event = told ? LOG_EVENT_SENDER_REFUSED : LOG_EVENT_NONE,
+		.collection = steps_collection(c)[0] ? steps_collection(c) : NULL,
+		.code = c->reason.code,
+	};
 
 	steps_shrink(c);
 	channel_close(&c->channel);
 	if (c->reason.code)
-		log_warning("%s%s%s: %s", steps_collection(c),
-			    steps_collection(c)[0] ? ": " : "", c->peer, c->reason.text);
+		log_about(LOG_WARNING, &fields, "%s%s%s: %s", steps_collection(c),
+			  steps_collection(c)[0] ? ": " : "", c->peer, c->reason.text);
 	stage_destroy(c->stage);
 	steps_release(c);
 	if (told) {

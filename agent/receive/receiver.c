@@ -225,7 +225,9 @@ static void receiver_accept(struct receiver *r)
 		reason_set(&reason, -ENOMEM, REASON_NO_MEMORY, "no memory for a connection");
 	if (!reason.code)
 		return;
-	log_warning("%s: refused: %s", peer, reason.text);
+	log_about(LOG_WARNING, &(struct log_fields){ .event = LOG_EVENT_SENDER_REFUSED,
+						     .code = reason.code },
+		  "%s: refused: %s", peer, reason.text);
 	refuse_send(fd, &reason);
 	close(fd);
 }

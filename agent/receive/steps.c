@@ -281,6 +281,8 @@ static int step_end(struct connection *c, uint32_t index)
 
 static void steps_log_point(const struct connection *c, uint64_t point)
 {
+	const struct log_fields fields = { .event = LOG_EVENT_POINT,
+					   .collection = steps_collection(c) };
 	uint64_t bytes = 0;
 	uint32_t disks = 0;
 
@@ -288,7 +290,7 @@ static void steps_log_point(const struct connection *c, uint64_t point)
 		bytes += c->session.disks[i].sum.bytes;
 		disks += c->session.disks[i].phase == SESSION_DISK_ENDED;
 	}
-	log_notice("%s: point %" PRIu64 " is committed: %" PRIu32 " disk(s), %" PRIu64
+	log_about(LOG_NOTICE, &fields, "%s: point %" PRIu64 " is committed: %" PRIu32 " disk(s), %" PRIu64
 		   " bytes in chunks, %" PRIu64 " from the wire", steps_collection(c), point,
 		   disks, bytes, c->channel.received);
 }
