@@ -169,16 +169,23 @@ static int start_bus(struct agent *a, const char *address, const char *engine,
 	return bus_create(&a->bus, address, a->event, &shown, reason);
 }
 
-/* Whether io_uring is to be had, asked before anything depends on it. */
+/* How data will be moved, asked before anything depends on it. */
 static int probe_ring(const char **ret_engine, struct reason *reason)
 {
 	struct ring *ring;
 	int err = ring_create(&ring, 1);
 
+	if (err == -EINVAL)
+		return reason_set(reason, err, REASON_INVALID_PARAMETER, "%s=%s, expected auto, "
+				  "io_uring or plain", RING_ENGINE_VARIABLE,
+				  getenv(RING_ENGINE_VARIABLE));
 	if (err)
 		return reason_set(reason, err, REASON_NOT_SUPPORTED, "io_uring is not to be had: %s",
 				  strerrordesc_np(-err));
 	*ret_engine = ring_engine(ring);
+	if (ring_is_plain(ring))
+		log_about(LOG_WARNING, &(struct log_fields){ .event = LOG_EVENT_ENGINE_PLAIN },
+			  "data is moved without io_uring: %s", ring_engine(ring));
 	ring_destroy(ring);
 	return 0;
 }

@@ -169,7 +169,7 @@ void connection_run(const struct connection_config *config, int fd, const char *
 	c->peer = peer;
 	err = ring_create(&c->ring, CONNECTION_RING_DEPTH);
 	if (err) {
-		log_error("%s: no io_uring for a connection: %s", peer, strerror(-err));
+		log_error("%s: no ring for a connection: %s", peer, strerror(-err));
 		free(c);
 		return;
 	}

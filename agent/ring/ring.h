@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The ring: all data I/O of the agent, by io_uring.
+ * The ring: all data I/O of the agent, by io_uring; where that is disabled
+ * (kernel.io_uring_disabled, a seccomp profile, an old kernel), by pread, pwrite
+ * and poll in a few threads. Nobody above sees a difference but the speed.
  *
  * One ring belongs to one thread. An operation is a struct ring_op inside the
  * caller's own object; it is submitted, and its @done is called from
  * ring_run() exactly once. Transfers are whole: a short read or write is
  * continued inside, @done sees all bytes, fewer only at end of file (reads,
- * receives), or a negative errno. Only this folder knows liburing.
+ * receives), or a negative errno.
  */
 #ifndef TIDEMARK_RING_RING_H
 #define TIDEMARK_RING_RING_H
@@ -43,6 +45,10 @@ struct ring_op {
 	uint32_t iov_count;
 	uint32_t iov_first;
 	struct iovec iov[RING_IOV_MAX];
+	/* of the engine without io_uring */
+	struct ring_op *next;
+	uint8_t place;
+	int64_t result;
 	union {
 		struct {
 			int64_t sec;
@@ -52,17 +58,29 @@ struct ring_op {
 	} u;
 };
 
+/*
+ * In the environment: "io_uring" or "plain" takes that engine or none; "auto", or
+ * nothing, takes io_uring and does without it where it is refused.
+ */
+#define RING_ENGINE_VARIABLE "TIDEMARK_ENGINE"
+
 /**
  * ring_create() - a ring for at most @depth operations at a time
  *
- * Return: 0; -EPERM, -ENOSYS: io_uring is not to be had; or another errno.
+ * Return: 0; -EINVAL: the variable says something else; -EPERM, -ENOSYS: io_uring
+ * was asked for and is not to be had; or another errno.
  */
 int ring_create(struct ring **ret, unsigned int depth);
 /** ring_destroy() - end it; operations must have ended. NULL is ignored. Return: NULL */
 struct ring *ring_destroy(struct ring *r);
 
-/** ring_engine() - what is in use, for status lines: "io_uring", "io_uring (deferred)" */
+/**
+ * ring_engine() - what is in use, for status lines: "io_uring", "io_uring
+ * (deferred)", or "pread/pwrite" and why. It outlives the ring.
+ */
 const char *ring_engine(const struct ring *r);
+/** ring_is_plain() - is io_uring not in use? */
+bool ring_is_plain(const struct ring *r);
 
 /** ring_busy() - operations that have not ended */
 unsigned int ring_busy(const struct ring *r);

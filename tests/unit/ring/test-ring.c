@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <dirent.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -34,6 +43,16 @@ static int setup(void **state)
 		return -1;
 	*state = r;
 	return 0;
+}
+
+static int setup_plain(void **state)
+{
+	int err;
+
+	setenv(RING_ENGINE_VARIABLE, "plain", 1);
+	err = setup(state);
+	unsetenv(RING_ENGINE_VARIABLE);
+	return err || !ring_is_plain(*state) ? -1 : 0;
 }
 
 static int teardown(void **state)
@@ -147,14 +166,155 @@ static void ring__timeout_and_errors(void **state)
 	assert_int_equal(w.result, -EBADF);
 }
 
+static unsigned int threads(void)
+{
+	unsigned int count = 0;
+	DIR *d = opendir("/proc/self/task");
+
+	assert_non_null(d);
+	for (struct dirent *e = readdir(d); e; e = readdir(d))
+		count += e->d_name[0] != '.';
+	closedir(d);
+	return count;
+}
+
+/* Sockets and timeouts take their turn while files end all the time. */
+static void ring__files_do_not_starve_the_rest(void **state)
+{
+	_cleanup_close_ int fd = memfd_create("ring", 0);
+	struct call w = { .op.done = call_done }, r = w, t = w;
+	char byte = 0, in = 1;
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ring_recv(*state, &r.op, fds[1], &in, 1);
+	ring_timeout(*state, &t.op, 30);
+	assert_int_equal(write(fds[0], &byte, 1), 1);
+	while (!r.count || !t.count) {
+		if (!w.op.busy)
+			ring_write(*state, &w.op, fd, &byte, 1, 0);
+		assert_int_equal(ring_run(*state), 0);
+	}
+	run_all(*state);
+	assert_int_equal(in, 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void ring__polls_and_refuses(void **state)
+{
+	struct call p = { .op.done = call_done }, r = p;
+	char in;
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ring_poll(*state, &p.op, fds[1]);
+	assert_int_equal(write(fds[0], "x", 1), 1);
+	ring_recv(*state, &r.op, -1, &in, 1);
+	run_all(*state);
+	assert_int_equal(p.result, POLLIN);
+	assert_int_equal(r.result, -EBADF);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* Many at a time, few threads; the last of them goes with the ring. */
+static void ring__threads_are_bounded(void **state)
+{
+	_cleanup_close_ int fd = memfd_create("ring", 0);
+	static struct call calls[200];
+	unsigned int before = threads(), most = 0;
+	static char data[200][4096];
+	struct ring *r;
+
+	setenv(RING_ENGINE_VARIABLE, "plain", 1);
+	assert_int_equal(ring_create(&r, 64), 0);
+	unsetenv(RING_ENGINE_VARIABLE);
+	for (int i = 0; i < 200; i++) {
+		calls[i] = (struct call){ .op.done = call_done };
+		ring_write(r, &calls[i].op, fd, data[i], 4096, i * 4096);
+		if (threads() > most)
+			most = threads();
+	}
+	run_all(r);
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(calls[i].result, 4096);
+	assert_true(most > before);
+	assert_true(most <= before + 4);
+	ring_destroy(r);
+	assert_int_equal(threads(), before);
+}
+
+/* In a child: io_uring_setup() fails with @error, as under a container's profile. */
+static void deny_io_uring(int error)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { ARRAY_SIZE(code), code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		_exit(2);
+}
+
+static int refused_child(int error, const char *asked, const char *wanted, int wanted_error)
+{
+	struct ring *r;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int err;
+
+		deny_io_uring(error);
+		if (asked)
+			setenv(RING_ENGINE_VARIABLE, asked, 1);
+		err = ring_create(&r, 8);
+		if (err)
+			_exit(err == wanted_error ? 0 : 3);
+		_exit(!wanted_error && strcmp(ring_engine(r), wanted) == 0 ? 0 : 4);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void ring__does_without_io_uring(void **state)
+{
+	struct ring *r;
+
+	assert_int_equal(refused_child(EPERM, NULL, "pread/pwrite (io_uring is not permitted)", 0),
+			 0);
+	assert_int_equal(refused_child(ENOSYS, "auto",
+				       "pread/pwrite (this kernel has no io_uring)", 0), 0);
+	/* Who asks for it by name wants to know. */
+	assert_int_equal(refused_child(EPERM, "io_uring", NULL, -EPERM), 0);
+	/* No reason to be slow for ever. */
+	assert_int_equal(refused_child(ENFILE, NULL, NULL, -ENFILE), 0);
+	setenv(RING_ENGINE_VARIABLE, "fast", 1);
+	assert_int_equal(ring_create(&r, 8), -EINVAL);
+	unsetenv(RING_ENGINE_VARIABLE);
+}
+
+#define BOTH_ENGINES(test) \
+	{ #test " [io_uring]", test, setup, teardown, NULL }, \
+	{ #test " [plain]", test, setup_plain, teardown, NULL }
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(ring__write_then_read, setup, teardown),
-		cmocka_unit_test_setup_teardown(ring__more_than_its_depth, setup, teardown),
-		cmocka_unit_test_setup_teardown(ring__send_is_whole, setup, teardown),
-		cmocka_unit_test_setup_teardown(ring__cancel_ends_a_wait, setup, teardown),
-		cmocka_unit_test_setup_teardown(ring__timeout_and_errors, setup, teardown),
+		BOTH_ENGINES(ring__write_then_read),
+		BOTH_ENGINES(ring__more_than_its_depth),
+		BOTH_ENGINES(ring__send_is_whole),
+		BOTH_ENGINES(ring__cancel_ends_a_wait),
+		BOTH_ENGINES(ring__timeout_and_errors),
+		BOTH_ENGINES(ring__files_do_not_starve_the_rest),
+		BOTH_ENGINES(ring__polls_and_refuses),
+		cmocka_unit_test(ring__threads_are_bounded),
+		cmocka_unit_test(ring__does_without_io_uring),
 	};
 
 	return cmocka_run_group_tests_name("ring/ring", tests, NULL, NULL);

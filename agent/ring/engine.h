@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Inside of the ring folder: what an engine does for a ring. An engine takes
+ * operations and moves what it can; ring.c puts short transfers together.
+ */
+#ifndef TIDEMARK_RING_ENGINE_H
+#define TIDEMARK_RING_ENGINE_H
+
+#include "ring/ring.h"
+
+struct engine;
+
+enum ring_kind {
+	RING_READ,
+	RING_WRITE,
+	RING_FSYNC,
+	RING_SEND,
+	RING_RECV,
+	RING_TIMEOUT,
+	RING_POLL,
+};
+
+/**
+ * struct engine_ops - a way to do I/O
+ * @create: an engine for @ring; @ret_name is static
+ * @destroy: it has no operations
+ * @queue: begin an operation, or what is left of it; never fails
+ * @cancel: end a busy operation soon, with -ECANCELED unless it is too late
+ * @run: wait for at least one end; ring_complete() for each
+ */
+struct engine_ops {
+	int (*create)(struct engine **ret, struct ring *ring, unsigned int depth,
+		      const char **ret_name);
+	void (*destroy)(struct engine *e);
+	void (*queue)(struct engine *e, struct ring_op *op);
+	void (*cancel)(struct engine *e, struct ring_op *op);
+	int (*run)(struct engine *e);
+};
+
+extern const struct engine_ops engine_uring;
+extern const struct engine_ops engine_plain;
+
+/**
+ * ring_complete() - an engine has done a part of an operation, or all
+ * @res: bytes moved, poll events, 0, or a negative errno. -EAGAIN and -EINTR of
+ *	a transfer: once more
+ */
+void ring_complete(struct ring *r, struct ring_op *op, int64_t res);
+
+#endif
