@@ -60,7 +60,8 @@ static int event_fill(struct sk_buff *skb, struct tidemark_disk *disk,
 	    nla_put_u64_64bit(skb, TIDEMARK_ATTR_EPOCH, epoch,
 			      TIDEMARK_ATTR_PAD) ||
 	    nla_put_u64_64bit(skb, TIDEMARK_ATTR_GRANULES, granules,
-			      TIDEMARK_ATTR_PAD))
+			      TIDEMARK_ATTR_PAD) ||
+	    nla_put_u32(skb, TIDEMARK_ATTR_REASON, disk->reason))
 		return -EMSGSIZE;
 	genlmsg_end(skb, head);
 	return 0;

@@ -64,6 +64,8 @@ static int kernel_info(struct source *s, struct source_info *ret)
 		.sealed = info.sealed,
 		.owed = info.owed,
 		.torn = info.state & TIDEMARK_STATE_TORN,
+		.reason = info.reason,
+		.unreliable = tidemark_unreliable_text(info.reason),
 		.writes = info.writes,
 		.written = info.write_sectors * SECTOR_SIZE,
 		.discarded = info.discard_sectors * SECTOR_SIZE,

@@ -19,6 +19,8 @@ int mode_choose(const struct mode_here *here, const struct frame_opened *there,
 		*ret_reason = "the replica is newer than the tracker's current epoch";
 	else if (there->size > here->size)
 		*ret_reason = "the disk has shrunk";
+	else if (here->unreliable)
+		*ret_reason = here->unreliable;
 	return *ret_reason ? FRAME_MODE_COMPARE : FRAME_MODE_INCREMENTAL;
 }
 

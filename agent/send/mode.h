@@ -17,6 +17,8 @@
  * @epoch: the current one
  * @committed_epoch: the newest committed one, 0: none
  * @size: bytes
+ * @unreliable: why the tracker's bits cannot be trusted, a constant sentence, or
+ *	NULL: they can
  */
 struct mode_here {
 	bool tracked;
@@ -24,6 +26,7 @@ struct mode_here {
 	uint64_t epoch;
 	uint64_t committed_epoch;
 	uint64_t size;
+	const char *unreliable;
 };
 
 /**
@@ -45,6 +48,9 @@ struct mode_here {
  *            back, or restored from elsewhere. Only a comparison finds them.
  *   R >= the current epoch    this tracker has not been there yet: it was rolled
  *            back itself (a snapshot of the host, restored metadata). Compare.
+ *
+ * A tracker that knows that writes went round it says so (@here->unreliable),
+ * has marked everything, and takes it back with the commit of that.
  *
  * A disk that has grown is marked whole by the tracker, so it passes; one that
  * has shrunk is compared, to be sure of its end.

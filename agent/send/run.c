@@ -162,6 +162,7 @@ static void run_choose(struct run *r, struct session_disk *d)
 		.epoch = d->before.epoch,
 		.committed_epoch = d->before.committed_epoch,
 		.size = d->before.size,
+		.unreliable = d->before.unreliable,
 	};
 	const char *why;
 

@@ -35,6 +35,9 @@ struct source;
  * @sealed: granules in the sealed bitmap
  * @owed: granules sealed last and not released
  * @torn: an owed granule was overwritten before its release
+ * @reason: enum tidemark_reason of the kernel
+ * @unreliable: why the bits alone cannot be trusted, a constant sentence; NULL:
+ *	they can
  * @writes: writes passed down since attach
  * @written: bytes of them
  * @discarded: bytes discarded
@@ -52,6 +55,8 @@ struct source_info {
 	uint64_t sealed;
 	uint64_t owed;
 	bool torn;
+	uint32_t reason;
+	const char *unreliable;
 	uint64_t writes;
 	uint64_t written;
 	uint64_t discarded;

@@ -44,6 +44,7 @@ static struct nla_policy event_policy[TIDEMARK_ATTR_MAX + 1] = {
 	[TIDEMARK_ATTR_NAME] = { .type = NLA_NUL_STRING, .maxlen = TIDEMARK_NAME_SIZE },
 	[TIDEMARK_ATTR_EPOCH] = { .type = NLA_U64 },
 	[TIDEMARK_ATTR_GRANULES] = { .type = NLA_U64 },
+	[TIDEMARK_ATTR_REASON] = { .type = NLA_U32 },
 };
 
 static int event_errno(int nle)
@@ -148,6 +149,8 @@ static int event_parse(const struct tidemark_events *e, struct nlmsghdr *header,
 		data.epoch = nla_get_u64(attr[TIDEMARK_ATTR_EPOCH]);
 	if (attr[TIDEMARK_ATTR_GRANULES])
 		data.granules = nla_get_u64(attr[TIDEMARK_ATTR_GRANULES]);
+	if (attr[TIDEMARK_ATTR_REASON])
+		data.reason = nla_get_u32(attr[TIDEMARK_ATTR_REASON]);
 	*ret = data;
 	return 0;
 }
@@ -250,6 +253,8 @@ const char *tidemark_event_name(uint32_t event)
 		[TIDEMARK_EVENT_FOLDED] = "folded",
 		[TIDEMARK_EVENT_THRESHOLD] = "threshold",
 		[TIDEMARK_EVENT_RESIZED] = "resized",
+		[TIDEMARK_EVENT_UNRELIABLE] = "unreliable",
+		[TIDEMARK_EVENT_RELIABLE] = "reliable",
 	};
 
 	if (event >= sizeof(names) / sizeof(names[0]) || !names[event])

@@ -231,6 +231,7 @@ int tidemark_detach(const char *device);
  * @name: of the tracked device
  * @epoch: what the event is about
  * @granules: what the event is about
+ * @reason: enum tidemark_reason
  */
 struct tidemark_event_data {
 	uint32_t event;
@@ -240,6 +241,7 @@ struct tidemark_event_data {
 	char name[TIDEMARK_NAME_SIZE];
 	uint64_t epoch;
 	uint64_t granules;
+	uint32_t reason;
 };
 
 /** struct tidemark_events - a subscription */
@@ -268,6 +270,21 @@ int tidemark_events_next(struct tidemark_events *e, struct tidemark_event_data *
 
 /** tidemark_event_name() - "sealed", "torn", ...; "unknown" for others */
 const char *tidemark_event_name(uint32_t event);
+
+/* -- reasons ---------------------------------------------------------------- */
+
+/**
+ * tidemark_reason_name() - "gap", "bypassed", ...; "unknown" for others
+ * @reason: one of enum tidemark_reason
+ */
+const char *tidemark_reason_name(uint32_t reason);
+/**
+ * tidemark_unreliable_text() - why a tracker's bits alone cannot be trusted
+ * @reason: tidemark_info.reason
+ *
+ * Return: a constant sentence without a full stop; NULL: they can be trusted.
+ */
+const char *tidemark_unreliable_text(uint32_t reason);
 
 #ifdef __cplusplus
 }

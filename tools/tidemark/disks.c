@@ -126,8 +126,10 @@ static uint64_t disks_bytes(const struct tidemark_info *info, uint64_t granules)
 
 static void disks_row(struct output *o, const struct tidemark_info *info)
 {
-	static const char *const states[] = { "sealed", "draining", "torn", "suspended" };
-	static const char *const reasons[] = { "resized", "replaced" };
+	static const char *const states[] = { "sealed", "draining", "torn", "suspended",
+					      "metadata", "blind" };
+	static const char *const reasons[] = { "resized", "replaced", "gap", "swapped", "bypassed",
+					       "meta-lost", "meta-part", "meta-error", "unclean" };
 	char path[PATH_MAX], words[128], uuid[37];
 
 	output_row(o);
@@ -157,6 +159,8 @@ static void disks_row(struct output *o, const struct tidemark_info *info)
 	disks_words(info->reason, reasons, sizeof(reasons) / sizeof(reasons[0]), words,
 		    sizeof(words));
 	output_text(o, DISKS_REASON, words);
+	if (info->reason & (TIDEMARK_REASON_UNRELIABLE | TIDEMARK_REASON_META_ERROR))
+		output_colour(o, DISKS_REASON, "red");
 	output_number(o, DISKS_WRITES, info->writes);
 	output_number(o, DISKS_WRITTEN, info->write_sectors * 512);
 	output_number(o, DISKS_DISCARDED, info->discard_sectors * 512);

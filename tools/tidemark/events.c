@@ -73,6 +73,7 @@ static int event_print(struct json_object *object)
 static int event_print_data(const struct tidemark_event_data *data)
 {
 	struct json_object *object = event_object(tidemark_event_name(data->event));
+	struct json_object *reasons = NULL;
 	char uuid[37];
 
 	json_object_object_add(object, "seq", json_object_new_uint64(data->seq));
@@ -82,6 +83,15 @@ static int event_print_data(const struct tidemark_event_data *data)
 			       json_object_new_string(output_uuid(data->uuid, uuid)));
 	json_object_object_add(object, "epoch", json_object_new_uint64(data->epoch));
 	json_object_object_add(object, "granules", json_object_new_uint64(data->granules));
+	for (uint32_t bit = 1; bit; bit <<= 1) {
+		if (!(data->reason & bit))
+			continue;
+		if (!reasons)
+			reasons = json_object_new_array();
+		json_object_array_add(reasons, json_object_new_string(tidemark_reason_name(bit)));
+	}
+	if (reasons)
+		json_object_object_add(object, "reasons", reasons);
 	return event_print(object);
 }
 

@@ -63,6 +63,13 @@
  *   What a read has returned is the moment of the seal of the epoch that INFO
  *   shows before and after it, torn or not.
  *
+ *   METADATA
+ *
+ *   With a metadata device (see <linux/tidemark-meta.h>, named by the table) a
+ *   tracker outlives a detach and a crash: its UUID, its epochs, and at least
+ *   all that has changed since the last commit. Without one it is a new one with
+ *   each attach.
+ *
  *   SETTLE clears granules from the sealed bitmap alone: they are stored
  *   durably although the epoch is not committed. The caller must remember
  *   where; a granule written since is marked in the current epoch.
@@ -109,7 +116,7 @@
 #define TIDEMARK_CONTROL_PATH	"/dev/" TIDEMARK_CONTROL_NAME
 
 #define TIDEMARK_ABI_MAJOR	1	/* changes when a caller may break */
-#define TIDEMARK_ABI_MINOR	1	/* changes when something is added */
+#define TIDEMARK_ABI_MINOR	2	/* changes when something is added */
 
 #define TIDEMARK_UUID_SIZE	16
 #define TIDEMARK_NAME_SIZE	128	/* a device-mapper name, with its NUL */
@@ -124,6 +131,8 @@
 #define TIDEMARK_RUNS_MAX	65536	/* runs in one request */
 #define TIDEMARK_TIMEOUT_MAX	600000	/* milliseconds */
 
+#define TIDEMARK_IDENTITY_MAX	63	/* characters */
+
 #define TIDEMARK_POOL_MAX	(1ULL << 30)	/* bytes */
 #define TIDEMARK_POOL_DEFAULT	(8ULL << 20)	/* bytes */
 
@@ -135,12 +144,16 @@
  * @TIDEMARK_FEATURE_SETTLE: SETTLE exists
  * @TIDEMARK_FEATURE_THRESHOLD: THRESHOLD exists
  * @TIDEMARK_FEATURE_VIEW: there are views, and POOL
+ * @TIDEMARK_FEATURE_META: a table may name a metadata device
+ * @TIDEMARK_FEATURE_WITNESS: writes that pass the tracker by are noticed
  */
 enum tidemark_feature {
 	TIDEMARK_FEATURE_SEAL_EXTEND	= 1 << 0,
 	TIDEMARK_FEATURE_SETTLE		= 1 << 1,
 	TIDEMARK_FEATURE_THRESHOLD	= 1 << 2,
 	TIDEMARK_FEATURE_VIEW		= 1 << 3,
+	TIDEMARK_FEATURE_META		= 1 << 4,
+	TIDEMARK_FEATURE_WITNESS	= 1 << 5,
 };
 
 /**
@@ -187,25 +200,65 @@ struct tidemark_list {
  * @TIDEMARK_STATE_DRAINING: writes from before the newest seal are in flight
  * @TIDEMARK_STATE_TORN: an owed granule was overwritten before its release
  * @TIDEMARK_STATE_SUSPENDED: the device is suspended
+ * @TIDEMARK_STATE_META: there is a metadata device, and it works
+ * @TIDEMARK_STATE_BLIND: the data device does not count what it writes (its
+ *	queue/iostats is off): a write that passes the tracker by goes unseen
  */
 enum tidemark_state {
 	TIDEMARK_STATE_SEALED		= 1 << 0,
 	TIDEMARK_STATE_DRAINING		= 1 << 1,
 	TIDEMARK_STATE_TORN		= 1 << 2,
 	TIDEMARK_STATE_SUSPENDED	= 1 << 3,
+	TIDEMARK_STATE_META		= 1 << 4,
+	TIDEMARK_STATE_BLIND		= 1 << 5,
 };
 
 /**
- * enum tidemark_reason - why more was marked than was written, bits of
- *	tidemark_info.reason
+ * enum tidemark_reason - why more was marked than was written, or what is
+ *	wrong with a tracker: bits of tidemark_info.reason
  * @TIDEMARK_REASON_RESIZED: the disk has changed its size or its granule: what
- *	was added is marked, what was marked is in whole granules of the new size
- * @TIDEMARK_REASON_REPLACED: the data device was exchanged: all is marked
+ *	was added is marked, what was marked is in whole granules of the new
+ *	size; if that was found out by its metadata, all is marked
+ * @TIDEMARK_REASON_REPLACED: the data device was exchanged by another table
+ * @TIDEMARK_REASON_GAP: the disk was, or may have been, written to between two
+ *	attaches
+ * @TIDEMARK_REASON_SWAPPED: the metadata belongs to another disk of this size
+ * @TIDEMARK_REASON_BYPASSED: the data device has counted more writes than the
+ *	tracker has passed to it: somebody writes to it directly
+ * @TIDEMARK_REASON_META_LOST: the metadata did not verify: all is marked, and
+ *	the tracker has a new UUID
+ * @TIDEMARK_REASON_META_PART: a part of the metadata did not verify: what it
+ *	stands for is marked
+ * @TIDEMARK_REASON_META_ERROR: metadata cannot be written: tracking goes on in
+ *	memory and would not survive; the tracker has a new UUID. Gone when the
+ *	metadata device works again
+ * @TIDEMARK_REASON_UNCLEAN: the disk was not detached the last time: all that
+ *	may have been written shortly before is marked
+ * @TIDEMARK_REASON_DROPPED: only with TIDEMARK_EVENT_DETACHED: the device goes
+ *	on without its tracker, and nobody has announced that
  */
 enum tidemark_reason {
 	TIDEMARK_REASON_RESIZED		= 1 << 0,
 	TIDEMARK_REASON_REPLACED	= 1 << 1,
+	TIDEMARK_REASON_GAP		= 1 << 2,
+	TIDEMARK_REASON_SWAPPED		= 1 << 3,
+	TIDEMARK_REASON_BYPASSED	= 1 << 4,
+	TIDEMARK_REASON_META_LOST	= 1 << 5,
+	TIDEMARK_REASON_META_PART	= 1 << 6,
+	TIDEMARK_REASON_META_ERROR	= 1 << 7,
+	TIDEMARK_REASON_UNCLEAN		= 1 << 8,
+	TIDEMARK_REASON_DROPPED		= 1 << 9,
 };
+
+/*
+ * Reasons with which the bits alone could not be trusted: something was, or may
+ * have been, written that nobody has marked. When one of them arises everything
+ * is marked, and tidemark_info.unreliable_epoch is set to the epoch in which it
+ * was. The kernel takes them back when that epoch, or one sealed after it, is
+ * committed: the replica then has everything. There is no other way. Whoever
+ * brings the replica up to date may, and should, compare instead of send.
+ */
+#define TIDEMARK_REASON_UNRELIABLE	0x1e
 
 /**
  * struct tidemark_info - INFO (r): everything about a disk
@@ -222,7 +275,8 @@ enum tidemark_reason {
  * @granules: out: size of the disk in granules, the last one may be short
  * @granule_sectors: out: sectors in a granule
  * @state: out: enum tidemark_state
- * @reason: out: enum tidemark_reason, since attach
+ * @reason: out: enum tidemark_reason, since attach; those of
+ *	TIDEMARK_REASON_UNRELIABLE until they are taken back
  * @reserved: 0
  * @epoch: out: the current epoch
  * @sealed_epoch: out: the newest sealed epoch, 0: none
@@ -243,6 +297,17 @@ enum tidemark_reason {
  * @pool_used: out: bytes of it that are in use
  * @pool_peak: out: the highest of @pool_used since attach
  * @preserved: out: granules in it
+ * @unreliable_epoch: out: see TIDEMARK_REASON_UNRELIABLE; 0: reliable
+ * @bypassed_sectors: out: counted by the data device and not passed to it by
+ *	the tracker, as far as it was noticed, since attach
+ * @meta_major: out: of the metadata device, 0 with @meta_minor 0: none
+ * @meta_minor: out: of the metadata device
+ * @meta_intents: out: extents of 4 MiB whose intent is on the metadata device
+ * @meta_held: out: writes that had to wait for it, since attach
+ * @meta_writes: out: writes to the metadata device, since attach
+ * @meta_flushes: out: flushes of it, those that are part of a write too
+ * @meta_checkpoints: out: checkpoints that have cleared intent, since attach
+ * @meta_errors: out: requests to the metadata device that failed, since attach
  */
 struct tidemark_info {
 	__u32 size;
@@ -278,6 +343,16 @@ struct tidemark_info {
 	__aligned_u64 pool_used;
 	__aligned_u64 pool_peak;
 	__aligned_u64 preserved;
+	__aligned_u64 unreliable_epoch;
+	__aligned_u64 bypassed_sectors;
+	__u32 meta_major;
+	__u32 meta_minor;
+	__aligned_u64 meta_intents;
+	__aligned_u64 meta_held;
+	__aligned_u64 meta_writes;
+	__aligned_u64 meta_flushes;
+	__aligned_u64 meta_checkpoints;
+	__aligned_u64 meta_errors;
 };
 
 #define TIDEMARK_IOC_INFO	_IO(TIDEMARK_IOC_TYPE, 2)
@@ -491,7 +566,8 @@ struct tidemark_ranges {
  *
  * COMMIT: the replica has it durably. FOLD: its granules are changed ones
  * again. A commit of an epoch that has not drained is refused with EAGAIN; a
- * fold is always safe.
+ * fold is always safe. A commit of tidemark_info.unreliable_epoch or later ends
+ * the reasons of TIDEMARK_REASON_UNRELIABLE, if no new one has arisen since.
  */
 struct tidemark_end {
 	__u32 size;
@@ -559,6 +635,9 @@ struct tidemark_pool_size {
  * @TIDEMARK_EVENT_FOLDED: the sealed epoch was folded
  * @TIDEMARK_EVENT_THRESHOLD: the current bitmap has reached the threshold
  * @TIDEMARK_EVENT_RESIZED: the disk has another size or granule
+ * @TIDEMARK_EVENT_UNRELIABLE: a reason of TIDEMARK_REASON_UNRELIABLE, or
+ *	TIDEMARK_REASON_META_ERROR, has arisen
+ * @TIDEMARK_EVENT_RELIABLE: the last of these is gone
  */
 enum tidemark_event {
 	TIDEMARK_EVENT_UNSPEC,
@@ -570,6 +649,8 @@ enum tidemark_event {
 	TIDEMARK_EVENT_FOLDED,
 	TIDEMARK_EVENT_THRESHOLD,
 	TIDEMARK_EVENT_RESIZED,
+	TIDEMARK_EVENT_UNRELIABLE,
+	TIDEMARK_EVENT_RELIABLE,
 };
 
 /**
@@ -582,6 +663,7 @@ enum tidemark_event {
  * @TIDEMARK_ATTR_NAME: NUL-terminated string
  * @TIDEMARK_ATTR_EPOCH: u64, the epoch that the event is about
  * @TIDEMARK_ATTR_GRANULES: u64, granules that the event is about
+ * @TIDEMARK_ATTR_REASON: u32, enum tidemark_reason, all that are there
  */
 enum tidemark_attr {
 	TIDEMARK_ATTR_UNSPEC,
@@ -592,6 +674,7 @@ enum tidemark_attr {
 	TIDEMARK_ATTR_NAME,
 	TIDEMARK_ATTR_EPOCH,
 	TIDEMARK_ATTR_GRANULES,
+	TIDEMARK_ATTR_REASON,
 	/* private: */
 	__TIDEMARK_ATTR_MAX,
 };

@@ -48,6 +48,21 @@ static void mode__same_tracker_is_incremental(void **state)
 	assert_int_equal(choose(&here, &there), FRAME_MODE_INCREMENTAL);
 }
 
+static void mode__unreliable_tracker_is_compared(void **state)
+{
+	struct frame_opened t = there;
+	struct mode_here h = here;
+	const char *why;
+
+	h.unreliable = "somebody wrote past the tracker";
+	assert_int_equal(choose(&h, &there), FRAME_MODE_COMPARE);
+	assert_int_equal(mode_choose(&h, &there, &why), FRAME_MODE_COMPARE);
+	assert_string_equal(why, h.unreliable);
+	/* There is nothing to compare with. */
+	t.present = 0;
+	assert_int_equal(choose(&h, &t), FRAME_MODE_FULL);
+}
+
 static void mode__never_committed_but_sealed(void **state)
 {
 	struct mode_here h = here;
@@ -113,6 +128,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mode__empty_replica_is_full),
 		cmocka_unit_test(mode__same_tracker_is_incremental),
+		cmocka_unit_test(mode__unreliable_tracker_is_compared),
 		cmocka_unit_test(mode__never_committed_but_sealed),
 		cmocka_unit_test(mode__epochs_at_the_edges),
 		cmocka_unit_test(mode__other_tracker_is_compared),
