@@ -167,8 +167,9 @@ int history_end(struct history *h, const struct history_entry *e,
 		return err;
 	err = history_write_job(h, e);
 	for (size_t i = 0; report && i < config->disk_count && !err; i++)
-		err = history_write_disk(h, e, config->collection, &config->disks[i],
-					 &report->disks[i]);
+		if (report->disks[i].outcome == RUN_DISK_DONE)
+			err = history_write_disk(h, e, config->collection, &config->disks[i],
+						 &report->disks[i]);
 	if (!err)
 		err = state_commit(h->state);
 	if (err)

@@ -153,6 +153,21 @@ static void job_log(const struct job *job)
 		  (unsigned long long)(job->ended_ms - job->started_ms));
 }
 
+/* The point was made without some disks: name the first that is to blame. */
+static void job_say_failed(struct job *job, const struct run_report *report)
+{
+	for (size_t i = 0; i < job->run.disk_count; i++) {
+		const struct run_report_disk *d = &report->disks[i];
+
+		if (d->outcome != RUN_DISK_FAILED)
+			continue;
+		job->error = d->reason.code;
+		snprintf(job->text, sizeof(job->text), "%zu disks were left behind: %.400s",
+			 report->failed, d->reason.text);
+		return;
+	}
+}
+
 static void job_finish(struct jobs *j, struct job *job)
 {
 	const struct run_report *report = sender_report(job->sender);
@@ -167,6 +182,9 @@ static void job_finish(struct jobs *j, struct job *job)
 		job->error = reason->code ? reason->code : REASON_FAILED;
 		snprintf(job->text, sizeof(job->text), "%s",
 			 reason->code ? reason->text : strerrordesc_np(-result));
+	} else if (report->failed) {
+		state = JOB_WARNINGS;
+		job_say_failed(job, report);
 	} else if (report->warning[0]) {
 		state = JOB_WARNINGS;
 		snprintf(job->text, sizeof(job->text), "%s", report->warning);

@@ -56,8 +56,14 @@ struct conn {
 	bool arrived;
 	struct frame arrived_frame;
 	uint8_t arrived_payload[FRAME_CONTROL_MAX];
-	conn_hashes on_hashes;
-	void *on_hashes_owner;
+	uint32_t asked_disk; /* that an awaited answer is about */
+	uint8_t on_type;
+	conn_handler on_frame;
+	void *on_owner;
+
+	struct throttle *throttles[CONN_THROTTLES];
+	struct ring_op throttle_op;
+	bool throttling; /* a send waits for a limit */
 
 	struct ring_op tick_op;
 	struct ring_op cancel_op;
@@ -83,10 +89,11 @@ const void *conn_payload(const struct conn *c)
 	return c->arrived_payload;
 }
 
-void conn_on_hashes(struct conn *c, conn_hashes handler, void *owner)
+void conn_on(struct conn *c, uint8_t type, conn_handler handler, void *owner)
 {
-	c->on_hashes = handler;
-	c->on_hashes_owner = owner;
+	c->on_type = type;
+	c->on_frame = handler;
+	c->on_owner = owner;
 }
 
 int conn_fail(struct conn *c, int error)
@@ -98,20 +105,54 @@ int conn_fail(struct conn *c, int error)
 
 /* -- out -------------------------------------------------------------------- */
 
+static void conn_pump(struct conn *c);
+
+static uint64_t conn_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Must a send wait for a limit? Then it is tried again when the wait is over. */
+static bool conn_throttled(struct conn *c)
+{
+	uint64_t wait;
+
+	if (c->throttling)
+		return true;
+	wait = throttles_wait(c->throttles, CONN_THROTTLES, conn_now_ns());
+	if (!wait)
+		return false;
+	c->throttling = true;
+	ring_timeout(c->ring, &c->throttle_op, u64_div_up(wait, 1000000));
+	return true;
+}
+
+static void conn_throttle_over(struct ring_op *op, int64_t result)
+{
+	struct conn *c = container_of(op, struct conn, throttle_op);
+
+	c->throttling = false;
+	conn_pump(c);
+}
+
 static void conn_pump(struct conn *c)
 {
+	size_t batch = throttles_piece(c->throttles, CONN_THROTTLES, CONN_BATCH_BYTES);
 	struct iovec iov[RING_IOV_MAX];
 	struct conn_item **end = &c->sending;
 	unsigned int count = 0;
 	size_t bytes = 0;
 
-	if (c->sending || !c->first || c->error || c->broken || c->closing)
+	if (c->sending || !c->first || c->error || c->broken || c->closing || conn_throttled(c))
 		return;
 	for (unsigned int n = 0; c->first && n < CONN_BATCH_ITEMS; n++) {
 		struct conn_item *item = c->first;
 		size_t size = FRAME_HEADER_SIZE + item->frame.length;
 
-		if (n && bytes + size > CONN_BATCH_BYTES)
+		if (n && bytes + size > batch)
 			break;
 		iov[count++] = (struct iovec){ &item->wire, FRAME_HEADER_SIZE };
 		if (item->frame.length)
@@ -124,6 +165,7 @@ static void conn_pump(struct conn *c)
 	}
 	if (!c->first)
 		c->last = &c->first;
+	throttles_take(c->throttles, CONN_THROTTLES, conn_now_ns(), bytes);
 	c->send_since = conn_now();
 	c->greeted = true;
 	ring_send(c->ring, &c->send_op, c->fd, iov, count);
@@ -206,6 +248,9 @@ static int conn_dispatch(struct conn *c)
 {
 	struct frame_error e;
 
+	if (c->on_type && c->in.type == c->on_type &&
+	    c->on_frame(c->on_owner, &c->in, c->payload) == 0)
+		return 0;
 	switch (c->in.type) {
 	case FRAME_PONG:
 		return 0;
@@ -225,10 +270,6 @@ static int conn_dispatch(struct conn *c)
 			return conn_fault(c, FRAME_FAULT_PAYLOAD);
 		return reason_set(c->reason, -EREMOTEIO, e.code, "the replica host %s says: %s",
 				  c->peer, e.text);
-	case FRAME_HASHES:
-		if (c->on_hashes && c->on_hashes(c->on_hashes_owner, &c->in, c->payload) == 0)
-			return 0;
-		break;
 	}
 	if (c->in.flags & FRAME_SKIPPABLE)
 		return 0;
@@ -237,13 +278,21 @@ static int conn_dispatch(struct conn *c)
 			  frame_type_name(c->in.type));
 }
 
+static bool conn_awaits(const struct conn *c)
+{
+	if (!c->awaited)
+		return false;
+	return c->in.type == c->awaited ||
+	       (c->in.type == FRAME_DROP && c->in.disk == c->asked_disk);
+}
+
 static int conn_take_frame(struct conn *c)
 {
 	int fault = frame_verify(&c->in_wire, c->payload);
 
 	if (fault)
 		return conn_fault(c, fault);
-	if (c->awaited && c->in.type == c->awaited) {
+	if (conn_awaits(c)) {
 		if (c->in.length > sizeof(c->arrived_payload))
 			return conn_fault(c, FRAME_FAULT_LENGTH);
 		memcpy(c->arrived_payload, c->payload, c->in.length);
@@ -326,7 +375,10 @@ static void conn_tick(struct ring_op *op, int64_t result)
 		conn_fail(c, reason_set(c->reason, -ETIMEDOUT, REASON_TIMEOUT,
 					"the replica host %s took nothing for %u s", c->peer,
 					c->timeout_ms / 1000));
-	if (c->on_hashes && now - c->heard > c->timeout_ms)
+	/* While our own limit holds back what we ask, no answer can be expected. */
+	if (c->throttling)
+		c->heard = now;
+	if (c->on_type == FRAME_HASHES && now - c->heard > c->timeout_ms)
 		conn_fail(c, reason_set(c->reason, -ETIMEDOUT, REASON_TIMEOUT,
 					"the replica host %s said nothing for %u s", c->peer,
 					c->timeout_ms / 1000));
@@ -368,6 +420,9 @@ int conn_open(struct conn **ret, const struct conn_config *config, struct ring *
 	snprintf(c->peer, sizeof(c->peer), "%s:%s", config->host, config->port);
 	c->send_op.done = conn_sent;
 	c->recv_op.done = conn_received;
+	c->throttle_op.done = conn_throttle_over;
+	for (size_t i = 0; i < CONN_THROTTLES && config->throttles; i++)
+		c->throttles[i] = config->throttles[i];
 	c->tick_op.done = conn_tick;
 	c->cancel_op.done = conn_cancelled;
 	c->heard = c->send_since = conn_now();
@@ -386,6 +441,7 @@ struct conn *conn_close(struct conn *c)
 	/* Ends a send and a receive under way, also those of a silent peer. */
 	shutdown(c->fd, SHUT_RDWR);
 	ring_cancel(c->ring, &c->tick_op);
+	ring_cancel(c->ring, &c->throttle_op);
 	ring_cancel(c->ring, &c->cancel_op);
 	while (ring_busy(c->ring) && ring_run(c->ring) != -EBADF)
 		;
@@ -471,6 +527,7 @@ int conn_ask(struct conn *c, struct frame *frame, const void *payload, uint8_t t
 	/* First: the answer may be here as soon as the question is on its way. */
 	c->arrived = false;
 	c->awaited = type;
+	c->asked_disk = frame->disk;
 	err = conn_send(c, frame, payload);
 	return err ? err : conn_await(c, timeout_ms, what, ret);
 }
@@ -488,6 +545,8 @@ void conn_abort(struct conn *c)
 	/* Completions come until the ring is empty, after this function too. */
 	c->reason = &c->unheard;
 	c->timeout_ms = CONN_LAST_WORDS_MS;
+	memset(c->throttles, 0, sizeof(c->throttles));
+	c->throttling = false;
 	while (c->sending && !conn_run(c))
 		;
 	conn_send(c, &frame, NULL);

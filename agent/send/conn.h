@@ -14,6 +14,7 @@
 #include "base/reason.h"
 #include "ring/ring.h"
 #include "send/progress.h"
+#include "send/throttle.h"
 #include "wire/frame.h"
 
 struct conn;
@@ -35,13 +36,13 @@ struct conn_item {
 };
 
 /**
- * typedef conn_hashes - a HASHES frame has come
- * @owner: as given to conn_on_hashes()
- * @f: its header; @hashes are f->length bytes, gone after the call
+ * typedef conn_handler - a frame has come of the type that was asked for
+ * @owner: as given to conn_on()
+ * @f: its header; @payload is f->length bytes, gone after the call
  *
  * Return: 0, or a negative errno: nobody has asked for this.
  */
-typedef int (*conn_hashes)(void *owner, const struct frame *f, const void *hashes);
+typedef int (*conn_handler)(void *owner, const struct frame *f, const void *payload);
 
 /**
  * struct conn_config - how to connect
@@ -50,12 +51,14 @@ typedef int (*conn_hashes)(void *owner, const struct frame *f, const void *hashe
  * @timeout_ms: for connecting, and for how long the other end may be silent
  *	when something is awaited from it
  * @cancel_fd: an eventfd; when it becomes readable, all ends with -ECANCELED
+ * @throttles: CONN_THROTTLES limits of what is sent, each may be NULL
  */
 struct conn_config {
 	const char *host;
 	const char *port;
 	uint32_t timeout_ms;
 	int cancel_fd;
+	struct throttle *const *throttles;
 };
 
 /** The largest payload that is taken from a receiver. */
@@ -63,7 +66,7 @@ struct conn_config {
 
 /**
  * conn_open() - connect
- * @ring: of this thread, with room for four operations more than the caller's
+ * @ring: of this thread, with room for five operations more than the caller's
  * @progress: counts bytes on the wire
  * @reason: where the first failure is kept
  */
@@ -82,8 +85,12 @@ const char *conn_peer(const struct conn *c);
 /** conn_queue() - send a frame after all that were queued before; cannot fail here */
 void conn_queue(struct conn *c, struct conn_item *item);
 
-/** conn_on_hashes() - who wants HASHES frames; NULL: nobody, they are an error */
-void conn_on_hashes(struct conn *c, conn_hashes handler, void *owner);
+/**
+ * conn_on() - who wants frames of a type that nobody awaits; one type at a time
+ * @type: enum frame_type; 0: none, they are an error. With FRAME_HASHES the other end
+ *	may not be silent for longer than the time limit
+ */
+void conn_on(struct conn *c, uint8_t type, conn_handler handler, void *owner);
 
 /**
  * conn_run() - let the ring go on until something has happened
@@ -107,7 +114,7 @@ int conn_send(struct conn *c, struct frame *frame, const void *payload);
 /**
  * conn_ask() - send a frame, wait for the frame that answers it
  * @frame: as for conn_send()
- * @type: of the answer
+ * @type: of the answer; a DROP of the disk that was asked about is one, too
  * @timeout_ms: for the answer, from when the question is on its way
  * @what: for the sentence: "the replica did not ... within N s"
  * @ret: the answer's header; its payload is at conn_payload() until the next call
@@ -123,6 +130,9 @@ const void *conn_payload(const struct conn *c);
  * may follow.
  */
 void conn_abort(struct conn *c);
+
+/** How many limits a connection obeys at once. */
+#define CONN_THROTTLES 3
 
 /** conn_now() - milliseconds of the monotonic clock */
 uint64_t conn_now(void);

@@ -66,6 +66,7 @@ static int kernel_info(struct source *s, struct source_info *ret)
 		.torn = info.state & TIDEMARK_STATE_TORN,
 		.reason = info.reason,
 		.unreliable = tidemark_unreliable_text(info.reason),
+		.draining = info.state & TIDEMARK_STATE_DRAINING,
 		.writes = info.writes,
 		.written = info.write_sectors * SECTOR_SIZE,
 		.discarded = info.discard_sectors * SECTOR_SIZE,
@@ -76,14 +77,6 @@ static int kernel_info(struct source *s, struct source_info *ret)
 	return 0;
 }
 
-static int kernel_mark_all(struct source *s)
-{
-	struct kernel *k = kernel_of(s);
-	struct tidemark_run all = { .first = 0, .count = source_granules(s) };
-
-	return tidemark_mark(k->control, k->disk, &all, 1);
-}
-
 /* A view that cannot be had is done without: then writes may tear the epoch. */
 static void kernel_view(struct kernel *k)
 {
@@ -92,7 +85,8 @@ static void kernel_view(struct kernel *k)
 	k->source.fd = tidemark_view_fd(k->view);
 }
 
-static int kernel_seal(struct source **group, size_t count, bool extend, uint32_t timeout_ms)
+static int kernel_seal(struct source **group, size_t count, bool extend, uint32_t timeout_ms,
+		       uint64_t *ret_excluded_ns)
 {
 	_cleanup_free_ struct tidemark_seal_disk *disks = calloc(count, sizeof(*disks));
 	int err;
@@ -106,7 +100,7 @@ static int kernel_seal(struct source **group, size_t count, bool extend, uint32_
 	}
 	/* All trackers are in one module, so any control descriptor will do. */
 	err = tidemark_seal(kernel_of(group[0])->control, disks, count,
-			    extend ? TIDEMARK_SEAL_EXTEND : 0, timeout_ms, NULL);
+			    extend ? TIDEMARK_SEAL_EXTEND : 0, timeout_ms, ret_excluded_ns);
 	if (err)
 		return err;
 	for (size_t i = 0; i < count; i++) {
@@ -143,9 +137,10 @@ static int kernel_runs(struct source *s, uint64_t first, struct plan_run *runs, 
 	return 0;
 }
 
-static int kernel_release(struct source *s, const struct plan_run *runs, size_t count)
+/* A request over runs, in pages. */
+static int kernel_pages(struct kernel *k, const struct plan_run *runs, size_t count,
+			int (*request)(struct kernel *k, const struct tidemark_run *page, size_t n))
 {
-	struct kernel *k = kernel_of(s);
 	struct tidemark_run page[KERNEL_RUNS];
 	int err = 0;
 
@@ -154,11 +149,31 @@ static int kernel_release(struct source *s, const struct plan_run *runs, size_t 
 
 		for (size_t i = 0; i < n; i++)
 			page[i] = (struct tidemark_run){ runs[i].first, runs[i].count };
-		err = tidemark_release(k->control, k->disk, s->epoch, page, n);
+		err = request(k, page, n);
 		runs += n;
 		count -= n;
 	}
 	return err;
+}
+
+static int kernel_mark_page(struct kernel *k, const struct tidemark_run *page, size_t n)
+{
+	return tidemark_mark(k->control, k->disk, page, n);
+}
+
+static int kernel_mark(struct source *s, const struct plan_run *runs, size_t count)
+{
+	return kernel_pages(kernel_of(s), runs, count, kernel_mark_page);
+}
+
+static int kernel_release_page(struct kernel *k, const struct tidemark_run *page, size_t n)
+{
+	return tidemark_release(k->control, k->disk, k->source.epoch, page, n);
+}
+
+static int kernel_release(struct source *s, const struct plan_run *runs, size_t count)
+{
+	return kernel_pages(kernel_of(s), runs, count, kernel_release_page);
 }
 
 static int kernel_commit(struct source *s)
@@ -229,7 +244,7 @@ static void kernel_close(struct source *s)
 static const struct source_ops kernel_ops = {
 	.name = "kernel",
 	.info = kernel_info,
-	.mark_all = kernel_mark_all,
+	.mark = kernel_mark,
 	.seal = kernel_seal,
 	.wait = kernel_wait,
 	.runs = kernel_runs,

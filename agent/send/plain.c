@@ -32,7 +32,8 @@ static int plain_nothing(struct source *s)
 	return 0;
 }
 
-static int plain_seal(struct source **group, size_t count, bool extend, uint32_t timeout_ms)
+static int plain_seal(struct source **group, size_t count, bool extend, uint32_t timeout_ms,
+		      uint64_t *ret_excluded_ns)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct plain *p = container_of(group[i], struct plain, source);
@@ -63,7 +64,7 @@ static int plain_runs(struct source *s, uint64_t first, struct plan_run *runs, s
 	return 0;
 }
 
-static int plain_release(struct source *s, const struct plan_run *runs, size_t count)
+static int plain_runs_nothing(struct source *s, const struct plan_run *runs, size_t count)
 {
 	return 0;
 }
@@ -85,11 +86,11 @@ static void plain_close(struct source *s)
 static const struct source_ops plain_ops = {
 	.name = "plain",
 	.info = plain_info,
-	.mark_all = plain_nothing,
+	.mark = plain_runs_nothing,
 	.seal = plain_seal,
 	.wait = plain_wait,
 	.runs = plain_runs,
-	.release = plain_release,
+	.release = plain_runs_nothing,
 	.commit = plain_nothing,
 	.fold = plain_nothing,
 	.changed = plain_changed,

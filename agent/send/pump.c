@@ -12,6 +12,7 @@
 /* As many frames as a region has granules, the zeroes that came before, or large granules' parts. */
 #define SLOT_ITEMS (GRANULES_MAX + 1)
 #define PUMP_RUNS 256
+#define PUMP_TICK_MS 500
 
 struct slot;
 
@@ -57,7 +58,7 @@ struct slot {
 struct pump {
 	struct ring *ring;
 	struct progress *progress;
-	struct reason *reason;
+	const _Atomic bool *paused;
 	pump_differ differ;
 	void *differ_owner;
 	unsigned int depth;
@@ -71,10 +72,13 @@ struct pump {
 	struct conn *conn;
 	struct pump_disk *disk;
 	bool torn;	  /* no more of this disk in this pass */
+	bool failed;	  /* no more of this disk at all */
 	uint64_t handled_bytes; /* of this disk in this pass */
 	struct plan plan;
 	struct plan_run page[PUMP_RUNS];
 	uint64_t next;
+	struct progress_meter meter;
+	uint64_t metered_ms;
 	uint64_t zero_offset;
 	uint64_t zero_span;
 	struct plan_run done[PUMP_DEPTH_MAX]; /* read, not yet released */
@@ -98,6 +102,22 @@ uint64_t pump_memory(uint32_t granule)
 	return pump_depth(granule) * (slot_size(granule) + sizeof(struct slot));
 }
 
+/* Count for the disk and for the run. */
+#define PUMP_COUNT(p, counter, n)                                 \
+	do {                                                      \
+		progress_add(&(p)->progress->counter, n);         \
+		progress_add(&(p)->disk->progress->counter, n);   \
+	} while (0)
+
+/* The disk has failed: what is under way ends, nothing more is begun. */
+static int pump_fail_disk(struct pump *p, int err)
+{
+	p->failed = true;
+	if (!p->disk->error)
+		p->disk->error = err;
+	return err;
+}
+
 static struct slot *pump_slot(struct pump *p, uint64_t n)
 {
 	return &p->slots[n % p->depth];
@@ -107,7 +127,10 @@ static struct slot *pump_slot(struct pump *p, uint64_t n)
 
 static void slot_item_sent(struct conn_item *item)
 {
-	container_of(item, struct slot_item, item)->slot->queued--;
+	struct slot *s = container_of(item, struct slot_item, item)->slot;
+
+	s->queued--;
+	progress_add(&s->pump->disk->progress->wire, FRAME_HEADER_SIZE + item->frame.length);
 }
 
 static void slot_queue(struct slot *s, struct slot_item *i, const struct frame *f,
@@ -145,7 +168,10 @@ static void slot_send(struct slot *s, uint8_t type, uint64_t offset, uint64_t sp
 
 	slot_queue(s, i, &f, payload);
 	disk_count(d, &i->item.frame);
-	progress_add(payload ? &s->pump->progress->sent : &s->pump->progress->zero, span);
+	if (payload)
+		PUMP_COUNT(s->pump, sent, span);
+	else
+		PUMP_COUNT(s->pump, zero, span);
 }
 
 static void slot_flush_zero(struct slot *s)
@@ -212,9 +238,8 @@ static int slot_handle(struct slot *s)
 	uint64_t data_from = s->region.offset;
 	uint64_t data = 0;
 
-	if (s->lost)
+	if (s->lost || s->pump->failed)
 		return 0;
-
 	for (uint64_t i = 0; i < s->region.count; i++) {
 		uint64_t offset = s->region.offset + i * granule;
 		uint64_t length = u64_min(granule, end - offset);
@@ -237,7 +262,7 @@ static int slot_handle(struct slot *s)
 	}
 	if (data)
 		slot_data(s, data_from, data);
-	progress_add(&s->pump->progress->handled, s->region.length);
+	PUMP_COUNT(s->pump, handled, s->region.length);
 	s->pump->handled_bytes += s->region.length;
 	return 0;
 }
@@ -290,14 +315,16 @@ static void slot_read_done(struct ring_op *op, int64_t result)
 	if (result != (int64_t)s->region.length) {
 		if (result >= 0)
 			result = -ENODATA;
-		conn_fail(p->conn, reason_set(p->reason, result, REASON_FAILED,
-					      "reading %" PRIu64 " bytes at %" PRIu64
-					      " of the disk failed: %s",
-					      s->region.length, s->region.offset,
-					      strerrordesc_np(-result)));
+		s->lost = true;
+		pump_fail_disk(p, reason_set(p->disk->reason, result, REASON_FAILED,
+					     "reading %" PRIu64 " bytes at %" PRIu64
+					     " of the disk failed: %s",
+					     s->region.length, s->region.offset,
+					     strerrordesc_np(-result)));
 		return;
 	}
 	progress_add(&p->progress->reads, 1);
+	progress_add(&p->disk->progress->reads, 1);
 	if (p->disk->task != PUMP_VERIFY)
 		p->done[p->done_count++] = (struct plan_run){ s->region.first, s->region.count };
 }
@@ -352,12 +379,14 @@ static int pump_feed(struct pump *p)
 	return plan_feed(&p->plan, p->page, filled);
 }
 
-/* Start reads while there are regions and slots. Return: 1: more to come, 0: all started. */
-static int pump_fill(struct pump *p)
+/* Start reads while there are regions and slots. Return: is there more to come? */
+static bool pump_fill(struct pump *p)
 {
 	struct plan_region region;
 
-	while (!p->torn && p->filled < p->freed + p->depth) {
+	if (atomic_load_explicit(p->paused, memory_order_relaxed))
+		return true;
+	while (!p->torn && !p->failed && p->filled < p->freed + p->depth) {
 		int answer = plan_next(&p->plan, &region);
 		int err;
 
@@ -367,14 +396,14 @@ static int pump_fill(struct pump *p)
 		case PLAN_MORE:
 			err = pump_feed(p);
 			if (err)
-				return err;
+				pump_fail_disk(p, err);
 			break;
 		case PLAN_REGION:
 			slot_start(pump_slot(p, p->filled++), &region);
 			break;
 		}
 	}
-	return !p->torn;
+	return !p->torn && !p->failed;
 }
 
 /*
@@ -382,16 +411,20 @@ static int pump_fill(struct pump *p)
  * then a write to one of these granules tears the epoch, although it can do no
  * harm any more: the sooner the better.
  */
-static int pump_release(struct pump *p)
+static void pump_release(struct pump *p)
 {
 	struct source *s = p->disk->source;
 	size_t count = p->done_count;
+	int err = 0;
 
 	p->done_count = 0;
-	return count ? s->ops->release(s, p->done, count) : 0;
+	if (count && !p->failed)
+		err = s->ops->release(s, p->done, count);
+	if (err)
+		pump_fail_disk(p, err);
 }
 
-static int pump_handle(struct pump *p)
+static void pump_handle(struct pump *p)
 {
 	while (p->handled < p->filled) {
 		struct slot *s = pump_slot(p, p->handled);
@@ -401,12 +434,11 @@ static int pump_handle(struct pump *p)
 			break;
 		err = slot_handle(s);
 		if (err)
-			return err;
+			pump_fail_disk(p, err);
 		p->handled++;
 	}
 	while (p->freed < p->handled && pump_slot(p, p->freed)->queued == 0)
 		p->freed++;
-	return 0;
 }
 
 /* Zeroes at the end of the disk: no slot is left to carry them. */
@@ -428,37 +460,36 @@ static int pump_last_zero(struct pump *p)
 	if (err)
 		return err;
 	disk_count(p->disk, &f);
-	progress_add(&p->progress->zero, f.span);
+	PUMP_COUNT(p, zero, f.span);
+	progress_add(&p->disk->progress->wire, FRAME_HEADER_SIZE);
 	return 0;
+}
+
+/* The rate of the disk; that of the run is the connection's to measure. */
+static void pump_measure(struct pump *p)
+{
+	uint64_t now = conn_now();
+
+	if (now - p->metered_ms < PUMP_TICK_MS)
+		return;
+	p->metered_ms = now;
+	progress_tick(p->disk->progress, &p->meter, now);
 }
 
 static int pump_loop(struct pump *p)
 {
-	int more, err;
+	int err;
 
-	for (;;) {
-		more = pump_fill(p);
-		if (more < 0)
-			return more;
-		if (!more && p->handled == p->filled)
-			break;
-		err = conn_run(p->conn);
-		if (!err)
-			err = pump_release(p);
-		if (!err)
-			err = pump_handle(p);
-		if (err)
-			return err;
-	}
 	/* The next disk's slots count their frames for that disk: have none left. */
-	while (p->freed < p->filled) {
+	while (pump_fill(p) || p->freed < p->filled) {
 		err = conn_run(p->conn);
-		if (!err)
-			err = pump_handle(p);
 		if (err)
 			return err;
+		pump_release(p);
+		pump_handle(p);
+		pump_measure(p);
 	}
-	return pump_last_zero(p);
+	return p->failed ? PUMP_DISK_FAILED : pump_last_zero(p);
 }
 
 /* What is left of a torn pass is owed again by the next seal: count it once. */
@@ -467,8 +498,10 @@ static void pump_disown(struct pump *p)
 	struct source *s = p->disk->source;
 	uint64_t owed = u64_min(s->owed * s->granule, s->size);
 
-	if (owed > p->handled_bytes)
-		atomic_fetch_sub(&p->progress->owed, owed - p->handled_bytes);
+	if (owed <= p->handled_bytes)
+		return;
+	atomic_fetch_sub(&p->progress->owed, owed - p->handled_bytes);
+	atomic_fetch_sub(&p->disk->progress->owed, owed - p->handled_bytes);
 }
 
 int pump_disk_run(struct pump *p, struct conn *conn, struct pump_disk *disk)
@@ -481,13 +514,16 @@ int pump_disk_run(struct pump *p, struct conn *conn, struct pump_disk *disk)
 	p->zero_span = 0;
 	p->done_count = 0;
 	p->torn = false;
+	p->failed = false;
 	p->handled_bytes = 0;
 	plan_init(&p->plan, disk->source->size, disk->source->granule, PUMP_REGION);
-	conn_on_hashes(conn, disk->task == PUMP_SEND ? NULL : pump_hashes, p);
+	conn_on(conn, disk->task == PUMP_SEND ? 0 : FRAME_HASHES, pump_hashes, p);
+	p->meter = (struct progress_meter){ 0 };
 	err = pump_loop(p);
+	atomic_store(&disk->progress->rate, 0);
 	if (p->torn)
 		pump_disown(p);
-	conn_on_hashes(conn, NULL, NULL);
+	conn_on(conn, 0, NULL, NULL);
 	return err;
 }
 
@@ -498,7 +534,7 @@ void pump_on_differ(struct pump *p, pump_differ differ, void *owner)
 }
 
 int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,
-		struct progress *progress, struct reason *reason)
+		struct progress *progress, const _Atomic bool *paused)
 {
 	struct pump *p = calloc(1, sizeof(*p));
 	uint64_t size = slot_size(granule);
@@ -507,7 +543,7 @@ int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,
 		return -ENOMEM;
 	p->ring = ring;
 	p->progress = progress;
-	p->reason = reason;
+	p->paused = paused;
 	p->depth = pump_depth(granule);
 	p->slots = calloc(p->depth, sizeof(*p->slots));
 	p->memory = aligned_alloc(IO_ALIGN, p->depth * size);

@@ -41,6 +41,9 @@ enum pump_task {
  * @task: enum pump_task
  * @sent: frames, bytes and digest so far; the pump adds to it
  * @verify_size: PUMP_VERIFY: the granules up to here, the replica has no more
+ * @progress: counters of the disk
+ * @reason: filled when the disk fails
+ * @error: the errno for it
  */
 struct pump_disk {
 	struct source *source;
@@ -48,6 +51,9 @@ struct pump_disk {
 	enum pump_task task;
 	struct frame_end sent;
 	uint64_t verify_size;
+	struct progress *progress;
+	struct reason *reason;
+	int error;
 };
 
 /**
@@ -55,23 +61,31 @@ struct pump_disk {
  * @granule: its number
  * @length: bytes
  *
- * Both hashes were taken before the call. Return: 0 or a negative errno, which
- * ends the pump.
+ * Both hashes were taken before the call. Return: 0 or a negative errno: the disk
+ * has failed, and @disk->reason is filled.
  */
 typedef int (*pump_differ)(void *owner, struct pump_disk *disk, uint64_t granule,
 			   uint64_t length);
 
 /**
  * pump_create() - buffers for disks of granules up to @granule bytes
- * @ring: of this thread, with room for PUMP_DEPTH_MAX + 4 operations
+ * @ring: of this thread, with room for PUMP_DEPTH_MAX operations
+ * @progress: of the run
+ * @paused: while it is set no read is started
  */
 int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,
-		struct progress *progress, struct reason *reason);
+		struct progress *progress, const _Atomic bool *paused);
 /** pump_destroy() - after conn_close(); NULL is ignored. Return: NULL */
 struct pump *pump_destroy(struct pump *p);
 
 /** pump_on_differ() - who is told of differences */
 void pump_on_differ(struct pump *p, pump_differ differ, void *owner);
+
+/** enum pump_answer - how pump_disk_run() ended */
+enum pump_answer {
+	PUMP_DONE = 0,
+	PUMP_DISK_FAILED = 1, /* see pump_disk.error and .reason; the connection is whole */
+};
 
 /**
  * pump_disk_run() - move everything that a disk owes (PUMP_VERIFY: everything)
@@ -81,6 +95,8 @@ void pump_on_differ(struct pump *p, pump_differ differ, void *owner);
  * because the epoch was torn, the rest is left owed: also 0, the caller looks
  * for a tear in any case. What was released before is of the moment of the seal
  * or, without a view, marked again.
+ *
+ * Return: enum pump_answer, or a negative errno of the connection.
  */
 int pump_disk_run(struct pump *p, struct conn *conn, struct pump_disk *disk);
 

@@ -32,6 +32,11 @@
  * mode_choose() says why a replica that is ahead of the tracker's committed
  * epoch is still brought up to date by its bits.
  *
+ * A disk that fails is dropped with its VM, see members.h: what is left was sealed
+ * at one instant all the same, and a group is closed under dependency whichever
+ * disks are looked at. In a final run, see run.h, one more condition closes the
+ * last pass: nothing was written since its seal.
+ *
  * An agent that died left a sealed epoch behind. Nothing is to be done about
  * it at start: the first seal of the next run does not extend, so it folds
  * what is there.
@@ -46,26 +51,13 @@
 
 #include "base/util.h"
 #include "ring/ring.h"
+#include "send/members.h"
 #include "send/mode.h"
-#include "send/session.h"
+#include "send/trouble.h"
+#include "send/verify.h"
 
 #define RUN_RING_DEPTH 64
 #define RUN_WAIT_SLICE_MS 500
-
-struct run {
-	const struct run_config *config;
-	struct run_control *control;
-	struct progress *progress;
-	struct run_report *report;
-	struct reason *reason;
-	struct ring *ring;
-	struct conn *conn;
-	struct pump *pump;
-	struct session_disk *disks;
-	struct source **sources; /* those of @disks, for the group's seal */
-	size_t count;
-	uint64_t point; /* that the replica has already */
-};
 
 static bool run_cancelled(const struct run *r)
 {
@@ -74,88 +66,10 @@ static bool run_cancelled(const struct run *r)
 	return poll(&fd, 1, 0) > 0;
 }
 
-/* "web01/vda", for sentences. */
-#define DISK_FORMAT "disk %s/%s"
-#define DISK_NAMES(d) (d)->config->vm, (d)->config->name
-
-/* -- the disks -------------------------------------------------------------- */
-
-static int run_open_failed(struct run *r, const struct session_disk *d, int err)
-{
-	const char *device = d->config->device;
-
-	switch (err) {
-	case -ENOPKG:
-		return reason_set(r->reason, err, REASON_NOT_AVAILABLE,
-				  "the kernel module dm-tidemark is not loaded");
-	case -ENODEV:
-		return reason_set(r->reason, err, REASON_NOT_SUPPORTED,
-				  DISK_FORMAT ": %s is not tracked; attach it, or say tracking=none "
-				  "if nobody writes to it", DISK_NAMES(d), device);
-	case -ENOENT:
-		return reason_set(r->reason, err, REASON_NOT_FOUND, DISK_FORMAT ": there is no %s",
-				  DISK_NAMES(d), device);
-	case -EINVAL:
-		return reason_set(r->reason, err, REASON_NOT_SUPPORTED,
-				  DISK_FORMAT ": the size of %s is no multiple of 512 bytes",
-				  DISK_NAMES(d), device);
-	}
-	return reason_set(r->reason, err, 0, DISK_FORMAT ": cannot open %s: %s", DISK_NAMES(d),
-			  device, strerrordesc_np(-err));
-}
-
-static int run_open_disk(struct run *r, struct session_disk *d)
-{
-	int err;
-
-	if (d->config->tracked)
-		err = source_kernel_open(&d->source, d->config->device);
-	else
-		err = source_plain_open(&d->source, d->config->device, d->config->granule);
-	if (!err)
-		err = d->source->ops->info(d->source, &d->before);
-	if (err)
-		return run_open_failed(r, d, err);
-	d->report->tracked = d->before.tracked;
-	d->report->size = d->source->size;
-	memcpy(d->report->uuid, d->before.uuid, sizeof(d->report->uuid));
-	d->pump.source = d->source;
-	progress_add(&r->progress->disk, d->source->size);
-	/* A granule may be in both bitmaps, so this may count it twice; not more than all. */
-	progress_add(&r->progress->marked,
-		     u64_min((d->before.marked + d->before.sealed) * d->source->granule,
-			     d->source->size));
-	return 0;
-}
-
-static int run_open_disks(struct run *r, uint32_t *ret_granule)
-{
-	*ret_granule = 0;
-	r->disks = calloc(r->config->disk_count, sizeof(*r->disks));
-	r->sources = calloc(r->config->disk_count, sizeof(*r->sources));
-	if (!r->disks || !r->sources)
-		return reason_set(r->reason, -ENOMEM, 0, "out of memory");
-	for (size_t i = 0; i < r->config->disk_count; i++) {
-		struct session_disk *d = &r->disks[i];
-		int err;
-
-		d->config = &r->config->disks[i];
-		d->report = &r->report->disks[i];
-		d->pump.handle = i;
-		r->count++;
-		err = run_open_disk(r, d);
-		if (err)
-			return err;
-		r->sources[i] = d->source;
-		if (d->source->granule > *ret_granule)
-			*ret_granule = d->source->granule;
-	}
-	return 0;
-}
-
 /* -- the handshake ---------------------------------------------------------- */
 
-static void run_choose(struct run *r, struct session_disk *d)
+/* How is it brought up to date? 0, or it is dropped, or the errno that ends the run. */
+static int run_choose(struct run *r, struct session_disk *d)
 {
 	struct mode_here here = {
 		.tracked = d->before.tracked,
@@ -176,106 +90,56 @@ static void run_choose(struct run *r, struct session_disk *d)
 		d->mode = FRAME_MODE_VERIFY;
 	if (d->opened.point > r->point)
 		r->point = d->opened.point;
+	if (d->mode == FRAME_MODE_VERIFY && !d->opened.present)
+		return members_drop(r, d, -ENOENT, REASON_INVALID_STATE,
+				    DISK_FORMAT ": there is no replica of it yet", DISK_NAMES(d));
+	if (d->mode == FRAME_MODE_COMPARE && r->config->no_compare && !r->config->compare)
+		return members_drop(r, d, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
+				    DISK_FORMAT " would have to be compared with its replica (%s), "
+				    "and comparing is disabled", DISK_NAMES(d), why);
 	atomic_store(&d->report->why, why);
 	atomic_store(&d->report->mode, d->mode);
+	return 0;
+}
+
+/* The receiver's answer to OPEN or BEGIN of a disk. */
+static int run_answered(struct run *r, struct session_disk *d, int answer)
+{
+	if (answer != SESSION_REFUSED)
+		return answer;
+	return members_drop(r, d, -EREMOTEIO, REASON_FAILED, DISK_FORMAT ": refused",
+			    DISK_NAMES(d));
+}
+
+static int run_open_all(struct run *r)
+{
+	uint32_t handle = 0;
+	int err = 0;
+
+	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d)) {
+		d->pump.handle = handle++;
+		err = run_answered(r, d, session_open(r->conn, r->config, d, r->reason));
+	}
+	return err;
 }
 
 static int run_handshake(struct run *r)
 {
-	int err = session_hello(r->conn, r->config, r->reason);
+	int err = session_hello(r->conn, r->config, &r->features, r->reason);
 
-	for (size_t i = 0; i < r->count && !err; i++)
-		err = session_open(r->conn, r->config, &r->disks[i], r->reason);
-	for (size_t i = 0; i < r->count && !err; i++) {
-		struct session_disk *d = &r->disks[i];
-
-		if (r->config->kind == RUN_VERIFY && !d->opened.present)
-			return reason_set(r->reason, -ENOENT, REASON_INVALID_STATE,
-					  DISK_FORMAT ": there is no replica of it yet",
-					  DISK_NAMES(d));
-		run_choose(r, d);
-		err = session_begin(r->conn, r->config, d);
+	if (!err)
+		err = run_open_all(r);
+	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d)) {
+		err = run_choose(r, d);
+		if (!err && !d->dropped)
+			err = run_answered(r, d,
+					   session_begin(r->conn, r->config, d, r->reason));
 	}
 	r->report->point = r->point;
 	return err;
 }
 
-/* -- verification ----------------------------------------------------------- */
-
-/*
- * A difference is no fault if the granule has been written since the replica's
- * point: it is marked then. The mark is asked for after both sides were read.
- * A write that the read here has seen was marked before it was passed down,
- * and only a commit forgets marks, which is this collection's one job's to do.
- */
-static int run_differ(void *owner, struct pump_disk *disk, uint64_t granule, uint64_t length)
-{
-	struct run *r = owner;
-	struct session_disk *d = container_of(disk, struct session_disk, pump);
-	uint64_t offset = granule * d->source->granule;
-	struct run_range *last = NULL;
-	bool changed;
-	int err;
-
-	err = d->source->ops->changed(d->source, granule, 1, &changed);
-	if (err)
-		return reason_set(r->reason, err, 0, DISK_FORMAT ": cannot ask the tracker: %s",
-				  DISK_NAMES(d), strerrordesc_np(-err));
-	if (changed)
-		return 0;
-	progress_add(&r->progress->different, length);
-	if (r->report->range_count)
-		last = &r->report->ranges[r->report->range_count - 1];
-	if (last && last->disk == disk->handle && last->offset + last->length == offset)
-		last->length += length;
-	else if (r->report->range_count < RUN_RANGES_MAX)
-		r->report->ranges[r->report->range_count++] = (struct run_range){
-			.disk = disk->handle,
-			.offset = offset,
-			.length = length,
-		};
-	return 0;
-}
-
-static int run_verify(struct run *r)
-{
-	int err = 0;
-
-	pump_on_differ(r->pump, run_differ, r);
-	for (size_t i = 0; i < r->count; i++)
-		progress_add(&r->progress->owed, r->disks[i].source->size);
-	for (size_t i = 0; i < r->count && !err; i++) {
-		struct session_disk *d = &r->disks[i];
-
-		d->pump.task = PUMP_VERIFY;
-		d->pump.verify_size = u64_min(d->source->size, d->opened.size);
-		err = pump_disk_run(r->pump, r->conn, &d->pump);
-		if (err)
-			return reason_set(r->reason, err, 0, DISK_FORMAT ": %s", DISK_NAMES(d),
-					  strerrordesc_np(-err));
-	}
-	if (!err)
-		conn_abort(r->conn);
-	return err;
-}
-
 /* -- passes ----------------------------------------------------------------- */
-
-static int run_seal(struct run *r, bool extend)
-{
-	int err = source_seal(r->sources, r->count, extend, r->config->drain_ms);
-
-	if (err)
-		return reason_set(r->reason, err, err == -ETIMEDOUT ? REASON_TIMEOUT : 0,
-				  "cannot seal the epoch: %s", strerrordesc_np(-err));
-	for (size_t i = 0; i < r->count; i++) {
-		struct source *s = r->sources[i];
-
-		progress_add(&r->progress->owed, u64_min(s->owed * s->granule, s->size));
-	}
-	atomic_fetch_add(&r->progress->passes, 1);
-	return 0;
-}
 
 static int run_drain(struct run *r, struct session_disk *d)
 {
@@ -290,84 +154,114 @@ static int run_drain(struct run *r, struct session_disk *d)
 		if (err == -ETIMEDOUT && (gone = conn_run(r->conn)))
 			return gone;
 	} while ((err == -ETIMEDOUT || err == -EINTR) && conn_now() < deadline);
-	if (err)
-		return reason_set(r->reason, err, err == -ETIMEDOUT ? REASON_TIMEOUT : 0,
-				  DISK_FORMAT ": writes from before the seal have not ended "
-				  "after %u s: %s", DISK_NAMES(d), r->config->drain_ms / 1000,
-				  strerrordesc_np(-err));
-	return 0;
+	if (!err)
+		return 0;
+	if (err == -ETIMEDOUT)
+		return members_drop(r, d, -ETIME, REASON_TIMEOUT,
+				    DISK_FORMAT ": writes from before the seal have not ended "
+				    "after %u s", DISK_NAMES(d), r->config->drain_ms / 1000);
+	return members_drop(r, d, err, 0, DISK_FORMAT ": cannot wait for its writes: %s",
+			    DISK_NAMES(d), strerrordesc_np(-err));
 }
 
 /*
- * Has the epoch of a disk been torn? And is it still the disk that it was: a
- * resize or another tracker in its place makes what was read worthless.
+ * Does a disk need another pass: was its epoch torn, or, in a final run, was it
+ * written to? And is it still the disk that it was: a resize or another tracker
+ * in its place makes what was read worthless.
  */
-static int run_check_disk(struct run *r, struct session_disk *d, bool *torn)
+static int run_check_disk(struct run *r, struct session_disk *d)
 {
 	struct source_info now;
 	int err = d->source->ops->info(d->source, &now);
 
 	if (err)
-		return reason_set(r->reason, err, REASON_INVALID_STATE,
-				  DISK_FORMAT ": its tracker has gone: %s", DISK_NAMES(d),
-				  strerrordesc_np(-err));
+		return members_drop(r, d, err, REASON_INVALID_STATE,
+				    DISK_FORMAT ": its tracker has gone: %s", DISK_NAMES(d),
+				    strerrordesc_np(-err));
 	if (now.size != d->before.size || now.granule != d->before.granule ||
 	    memcmp(now.uuid, d->before.uuid, sizeof(now.uuid)) != 0)
-		return reason_set(r->reason, -ESTALE, REASON_INVALID_STATE,
-				  DISK_FORMAT " was resized or attached anew during the run",
-				  DISK_NAMES(d));
+		return members_drop(r, d, -ESTALE, REASON_INVALID_STATE,
+				    DISK_FORMAT " was resized or attached anew during the run",
+				    DISK_NAMES(d));
 	if (d->source->epoch && now.sealed_epoch != d->source->epoch)
-		return reason_set(r->reason, -ESTALE, REASON_INVALID_STATE,
-				  DISK_FORMAT ": somebody else has sealed its epoch",
-				  DISK_NAMES(d));
+		return members_drop(r, d, -ESTALE, REASON_INVALID_STATE,
+				    DISK_FORMAT ": somebody else has sealed its epoch",
+				    DISK_NAMES(d));
+	d->torn = now.torn || (r->config->final && now.tracked && now.marked);
 	if (now.torn) {
-		*torn = true;
 		atomic_fetch_add(&r->progress->torn, 1);
+		atomic_fetch_add(&d->report->progress.torn, 1);
 	}
 	return 0;
 }
 
-/* One seal and all that it made owed. */
-static int run_pass(struct run *r, bool first, bool *torn)
+static int run_move(struct run *r, struct session_disk *d, bool first)
 {
-	int err = run_seal(r, !first);
+	int answer;
 
-	for (size_t i = 0; i < r->count && !err; i++)
-		err = run_drain(r, &r->disks[i]);
-	for (size_t i = 0; i < r->count && !err; i++) {
-		struct session_disk *d = &r->disks[i];
+	/*
+	 * Further passes must not be compared. The replica's hashes are
+	 * of its newest point, not of what this run has sent: a granule
+	 * that was sent in an earlier pass and has gone back to its old
+	 * bytes since would seem equal, and the sent bytes would stay.
+	 */
+	d->pump.task = first && d->mode == FRAME_MODE_COMPARE ? PUMP_COMPARE : PUMP_SEND;
+	answer = pump_disk_run(r->pump, r->conn, &d->pump);
+	if (answer != PUMP_DISK_FAILED)
+		return answer;
+	return members_drop(r, d, d->pump.error, 0, DISK_FORMAT ": %s", DISK_NAMES(d),
+			    strerrordesc_np(-d->pump.error));
+}
 
-		/*
-		 * Further passes must not be compared. The replica's hashes are
-		 * of its newest point, not of what this run has sent: a granule
-		 * that was sent in an earlier pass and has gone back to its old
-		 * bytes since would seem equal, and the sent bytes would stay.
-		 */
-		d->pump.task = first && d->mode == FRAME_MODE_COMPARE ? PUMP_COMPARE : PUMP_SEND;
-		err = pump_disk_run(r->pump, r->conn, &d->pump);
-		if (err)
-			reason_set(r->reason, err, 0, DISK_FORMAT ": %s", DISK_NAMES(d),
-				   strerrordesc_np(-err));
-	}
-	*torn = false;
-	for (size_t i = 0; i < r->count && !err; i++)
-		err = run_check_disk(r, &r->disks[i], torn);
+/* One seal and all that it made owed. */
+static int run_pass(struct run *r, bool first)
+{
+	int err = members_seal(r, !first);
+
+	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d))
+		err = run_drain(r, d);
+	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d))
+		err = run_move(r, d, first);
+	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d))
+		err = run_check_disk(r, d);
 	return err;
 }
 
-static int run_too_fast(struct run *r)
+static bool run_torn(struct run *r)
 {
-	char stays[64] = "there is no replica yet";
-	uint64_t owed = 0;
+	for (struct session_disk *d = members_first(r); d; d = members_next(r, d))
+		if (d->torn)
+			return true;
+	return false;
+}
 
-	for (size_t i = 0; i < r->count; i++)
-		owed += r->sources[i]->owed * r->sources[i]->granule;
+static int run_too_fast(struct run *r, struct session_disk *d)
+{
+	uint64_t owed = d->source->owed * d->source->granule;
+	char stays[64] = "there is no replica yet";
+
+	if (r->config->final)
+		return members_drop(r, d, -EAGAIN, REASON_INVALID_STATE,
+				    DISK_FORMAT " is still written to: it has been after each of %u "
+				    "passes", DISK_NAMES(d), r->config->max_passes);
 	if (r->point)
 		snprintf(stays, sizeof(stays), "the replica stays at point %" PRIu64, r->point);
-	return reason_set(r->reason, -EAGAIN, REASON_FAILED,
-			  "the disks are written faster than they can be copied at one moment: "
-			  "after %u passes the last one still owed %" PRIu64 " KiB and was "
-			  "written to meanwhile; %s", r->config->max_passes, owed / 1024, stays);
+	return members_drop(r, d, -EAGAIN, REASON_FAILED,
+			    DISK_FORMAT " is written faster than it can be copied at one moment: "
+			    "after %u passes the last one still owed %" PRIu64 " KiB and was "
+			    "written to meanwhile; %s", DISK_NAMES(d), r->config->max_passes,
+			    owed / 1024, stays);
+}
+
+/* Those that were not torn are at the moment of the last seal: they can go on. */
+static int run_leave_torn(struct run *r)
+{
+	int err = 0;
+
+	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d))
+		if (d->torn)
+			err = run_too_fast(r, d);
+	return err;
 }
 
 /*
@@ -376,37 +270,58 @@ static int run_too_fast(struct run *r)
  */
 static int run_mark(struct run *r)
 {
-	for (size_t i = 0; i < r->count; i++) {
-		struct session_disk *d = &r->disks[i];
+	int gone = 0;
+
+	for (struct session_disk *d = members_first(r); d && !gone; d = members_next(r, d)) {
+		struct plan_run all = { .first = 0, .count = source_granules(d->source) };
 		int err;
 
 		if (d->mode == FRAME_MODE_INCREMENTAL)
 			continue;
-		err = d->source->ops->mark_all(d->source);
+		err = d->source->ops->mark(d->source, &all, 1);
 		if (err)
-			return reason_set(r->reason, err, 0, DISK_FORMAT ": cannot mark it: %s",
-					  DISK_NAMES(d), strerrordesc_np(-err));
+			gone = members_drop(r, d, err, 0, DISK_FORMAT ": cannot mark it: %s",
+					    DISK_NAMES(d), strerrordesc_np(-err));
 	}
-	return 0;
+	return gone;
+}
+
+static int run_send(struct run *r)
+{
+	int err = run_pass(r, true);
+
+	for (uint32_t pass = 1; run_torn(r) && !err; pass++) {
+		if (pass == r->config->max_passes)
+			return run_leave_torn(r);
+		err = session_pass(r->conn);
+		if (!err)
+			err = run_pass(r, false);
+	}
+	return err;
+}
+
+/* More than one disk, sealed at one instant, are a group. */
+static enum run_consistency run_consistency(struct run *r)
+{
+	return members_count(r) > 1 ? RUN_CONSISTENCY_GROUP : RUN_CONSISTENCY_CRASH;
 }
 
 static int run_resync(struct run *r)
 {
-	bool torn = true;
+	enum run_consistency consistency;
 	int err = run_mark(r);
 
-	for (uint32_t pass = 0; torn && !err; pass++) {
-		if (pass == r->config->max_passes)
-			return run_too_fast(r);
-		if (pass)
-			err = session_pass(r->conn);
-		if (!err)
-			err = run_pass(r, pass == 0, &torn);
-	}
-	for (size_t i = 0; i < r->count && !err; i++)
-		err = session_end(r->conn, &r->disks[i]);
 	if (!err)
-		err = session_commit(r->conn, r->config, &r->report->point, r->reason);
+		err = run_send(r);
+	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d))
+		err = session_end(r->conn, d);
+	if (err)
+		return err;
+	consistency = run_consistency(r);
+	err = session_commit(r->conn, r->config, r->features, consistency, &r->report->point,
+			     r->reason);
+	if (!err)
+		r->report->consistency = consistency;
 	return err;
 }
 
@@ -417,8 +332,7 @@ static int run_resync(struct run *r)
  */
 static void run_commit(struct run *r)
 {
-	for (size_t i = 0; i < r->count; i++) {
-		struct session_disk *d = &r->disks[i];
+	for (struct session_disk *d = members_first(r); d; d = members_next(r, d)) {
 		int err;
 
 		d->report->epoch = d->source->epoch;
@@ -430,6 +344,35 @@ static void run_commit(struct run *r)
 	}
 }
 
+/* A final run: was the last difference really the last? */
+static int run_check_final(struct run *r)
+{
+	for (struct session_disk *d = members_first(r); d; d = members_next(r, d)) {
+		struct source_info now;
+		int err = d->source->ops->info(d->source, &now);
+
+		if (err)
+			return reason_set(r->reason, err, REASON_UNKNOWN,
+					  DISK_FORMAT ": the point is durable, but its tracker has "
+					  "gone: %s", DISK_NAMES(d), strerrordesc_np(-err));
+		if (now.tracked && (now.marked || now.sealed))
+			return reason_set(r->reason, -EBUSY, REASON_INVALID_STATE,
+					  DISK_FORMAT ": point %" PRIu64 " is durable, but the disk "
+					  "has been written to since", DISK_NAMES(d),
+					  r->report->point);
+	}
+	return 0;
+}
+
+static void run_done(struct run *r)
+{
+	for (struct session_disk *d = members_first(r); d; d = members_next(r, d)) {
+		atomic_store(&d->report->progress.done, true);
+		atomic_store(&d->report->outcome, RUN_DISK_DONE);
+	}
+	atomic_store(&r->progress->done, true);
+}
+
 /* -- life ------------------------------------------------------------------- */
 
 static int run_talk(struct run *r)
@@ -437,32 +380,38 @@ static int run_talk(struct run *r)
 	int err = run_handshake(r);
 
 	if (!err)
-		err = r->config->kind == RUN_VERIFY ? run_verify(r) : run_resync(r);
+		err = r->config->kind == RUN_VERIFY ? verify_run(r) : run_resync(r);
 	if (!err && r->config->kind == RUN_RESYNC)
 		run_commit(r);
+	if (!err && r->config->final)
+		err = run_check_final(r);
 	if (!err)
-		atomic_store(&r->progress->done, true);
+		run_done(r);
 	return err;
 }
 
-static void run_close_disks(struct run *r)
+static int run_connect(struct run *r)
 {
-	for (size_t i = 0; i < r->count; i++) {
-		struct session_disk *d = &r->disks[i];
-		int err = 0;
+	struct conn_config peer = {
+		.host = r->config->host,
+		.port = r->config->port,
+		.timeout_ms = r->config->timeout_ms,
+		.cancel_fd = r->control->cancel_fd,
+		.throttles = r->config->throttles,
+	};
+	uint32_t granule = 0;
+	int err;
 
-		d->report->frames = d->pump.sent.frames;
-		d->report->bytes = d->pump.sent.bytes;
-		if (d->source)
-			err = d->source->ops->fold(d->source);
-		if (err)
-			snprintf(r->report->warning, sizeof(r->report->warning),
-				 DISK_FORMAT ": its sealed epoch could not be folded, the next "
-				 "run does that: %s", DISK_NAMES(d), strerrordesc_np(-err));
-		source_close(d->source);
-	}
-	free(r->disks);
-	free(r->sources);
+	for (struct session_disk *d = members_first(r); d; d = members_next(r, d))
+		granule = u64_max(granule, d->source->granule);
+	err = ring_create(&r->ring, RUN_RING_DEPTH);
+	if (err)
+		return reason_set(r->reason, err, 0, "cannot set up io_uring: %s",
+				  strerrordesc_np(-err));
+	err = pump_create(&r->pump, r->ring, granule, r->progress, &r->control->paused);
+	if (err)
+		return reason_set(r->reason, err, 0, "out of memory");
+	return conn_open(&r->conn, &peer, r->ring, r->progress, r->reason);
 }
 
 int run_execute(const struct run_config *config, struct run_control *control,
@@ -475,27 +424,11 @@ int run_execute(const struct run_config *config, struct run_control *control,
 		.report = report,
 		.reason = reason,
 	};
-	struct conn_config peer = {
-		.host = config->host,
-		.port = config->port,
-		.timeout_ms = config->timeout_ms,
-		.cancel_fd = control->cancel_fd,
-	};
-	uint32_t granule;
 	int err;
 
-	err = run_open_disks(&r, &granule);
-	if (!err) {
-		err = ring_create(&r.ring, RUN_RING_DEPTH);
-		reason_set(err ? reason : NULL, err, 0, "cannot set up io_uring: %s",
-			   strerrordesc_np(-err));
-	}
-	if (!err) {
-		err = pump_create(&r.pump, r.ring, granule, progress, reason);
-		reason_set(err ? reason : NULL, err, 0, "out of memory");
-	}
+	err = members_open(&r);
 	if (!err)
-		err = conn_open(&r.conn, &peer, r.ring, progress, reason);
+		err = run_connect(&r);
 	if (!err)
 		err = run_talk(&r);
 	if (err && r.conn)
@@ -503,6 +436,8 @@ int run_execute(const struct run_config *config, struct run_control *control,
 	conn_close(r.conn);
 	pump_destroy(r.pump);
 	ring_destroy(r.ring);
-	run_close_disks(&r);
+	if (err)
+		report->trouble = trouble_of(err, reason->code);
+	members_close(&r);
 	return err;
 }

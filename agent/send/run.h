@@ -60,17 +60,20 @@ struct run_vm {
 };
 
 /** Rate limits that one run obeys: its job's, its collection's, the agent's. */
-#define RUN_THROTTLES 3
+#define RUN_THROTTLES 3 /* as CONN_THROTTLES */
 
 /**
  * struct run_config - what to do; borrowed while the run lasts
  * @kind: enum run_kind
  * @compare: compare even where the tracker's bits would do
+ * @no_compare: a disk that would have to be compared fails instead, "not supported"
  * @freeze: the VMs in @vms are frozen around the first seal, to make the point
  *	application consistent
  * @final: the last difference before a planned failover: writes have stopped.
  *	A disk that is written to all the same fails the run; so does any disk that
  *	cannot be sent: none is dropped. On success nothing is owed or marked
+ * @history_given: @history means something; else the receiver decides
+ * @history: further points that the replica is to keep, 0 to FRAME_HISTORY_MAX
  * @collection: its name
  * @host: of the replica
  * @port: of the replica
@@ -88,8 +91,11 @@ struct run_vm {
 struct run_config {
 	enum run_kind kind;
 	bool compare;
+	bool no_compare;
 	bool freeze;
 	bool final;
+	bool history_given;
+	uint32_t history;
 	const char *collection;
 	const char *host;
 	const char *port;
@@ -165,7 +171,7 @@ enum run_outcome {
  * @mode: enum frame_mode, 0: not decided yet; may be read while the run lasts
  * @why: why it is no incremental run, a constant, or NULL; as @mode
  * @progress: its counters, may be read while the run lasts. Bytes on the wire are
- *	those of its chunks; .received and .reads stay 0
+ *	those of its chunks; .received stays 0
  * @outcome: enum run_outcome; as @mode. @reason stands once it is FAILED or DROPPED
  * @reason: with RUN_DISK_FAILED and RUN_DISK_DROPPED: code and sentence
  * @trouble: with RUN_DISK_FAILED and RUN_DISK_DROPPED: its sort

@@ -19,9 +19,14 @@ static int session_malformed(struct conn *c, struct reason *reason, const char *
 				       what));
 }
 
-int session_hello(struct conn *c, const struct run_config *config, struct reason *reason)
+int session_hello(struct conn *c, const struct run_config *config, uint32_t *ret_features,
+		  struct reason *reason)
 {
-	struct frame_hello hello = { .min_version = FRAME_VERSION, .max_version = FRAME_VERSION };
+	struct frame_hello hello = {
+		.min_version = FRAME_VERSION,
+		.max_version = FRAME_VERSION,
+		.features = FRAME_FEATURES,
+	};
 	struct frame f = { .type = FRAME_HELLO };
 	struct frame_welcome welcome;
 	uint8_t payload[FRAME_CONTROL_MAX];
@@ -30,17 +35,63 @@ int session_hello(struct conn *c, const struct run_config *config, struct reason
 	session_node(hello.node);
 	snprintf(hello.collection, sizeof(hello.collection), "%s", config->collection);
 	f.length = frame_hello_encode(&hello, payload);
-	err = conn_ask(c, &f, payload, FRAME_WELCOME, config->timeout_ms, "answer",
-		       &f);
+	err = conn_ask(c, &f, payload, FRAME_WELCOME, config->timeout_ms, "answer", &f);
 	if (err)
 		return err;
 	if (frame_welcome_decode(conn_payload(c), f.length, &welcome) != FRAME_OK)
 		return session_malformed(c, reason, "WELCOME");
-	if (welcome.version != FRAME_VERSION || welcome.features)
+	if (welcome.version != FRAME_VERSION || welcome.features & ~FRAME_FEATURES)
 		return conn_fail(c, reason_set(reason, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
 					       "the replica host %s wants version %u of the wire",
 					       conn_peer(c), welcome.version));
+	*ret_features = welcome.features;
 	return 0;
+}
+
+/* The answer to OPEN or BEGIN is about @d, and is it a DROP? */
+static int session_answer(struct conn *c, struct session_disk *d, const struct frame *f,
+			  struct reason *reason)
+{
+	struct frame_error e;
+
+	if (f->disk != d->pump.handle)
+		return session_malformed(c, reason, frame_type_name(f->type));
+	if (f->type != FRAME_DROP)
+		return 0;
+	if (frame_error_decode(conn_payload(c), f->length, &e) != FRAME_OK)
+		return session_malformed(c, reason, "DROP");
+	/* Both sides have given it up now. */
+	d->opened_there = false;
+	reason_set(&d->report->reason, -EREMOTEIO, e.code, "the replica host %s says: %s",
+		   conn_peer(c), e.text);
+	return SESSION_REFUSED;
+}
+
+/* Ranges that the receiver needs: marked as if they had been written. */
+static int session_need(void *owner, const struct frame *f, const void *payload)
+{
+	struct session_disk *d = owner;
+	_cleanup_free_ struct frame_range *ranges = calloc(FRAME_NEED_MAX, sizeof(*ranges));
+	uint32_t count;
+	int err = 0;
+
+	if (!ranges)
+		return -ENOMEM;
+	if (f->disk != d->pump.handle ||
+	    frame_need_decode(payload, f->length, ranges, &count) != FRAME_OK)
+		return -EPROTO;
+	for (uint32_t i = 0; i < count && !err; i++) {
+		uint32_t granule = d->source->granule;
+		uint64_t end = u64_min(ranges[i].offset + ranges[i].span, d->source->size);
+		struct plan_run run = { .first = ranges[i].offset / granule };
+
+		/* The replica may be larger than the disk: nothing is needed there. */
+		if (ranges[i].offset >= d->source->size)
+			break;
+		run.count = u64_div_up(end, granule) - run.first;
+		err = d->source->ops->mark(d->source, &run, 1);
+	}
+	return err;
 }
 
 int session_open(struct conn *c, const struct run_config *config, struct session_disk *d,
@@ -55,17 +106,21 @@ int session_open(struct conn *c, const struct run_config *config, struct session
 	snprintf(open.name, sizeof(open.name), "%s", d->config->name);
 	memcpy(open.uuid, d->before.uuid, sizeof(open.uuid));
 	f.length = frame_open_encode(&open, payload);
-	err = conn_ask(c, &f, payload, FRAME_OPENED, config->timeout_ms, "say what it holds",
-		       &f);
+	d->opened_there = true;
+	conn_on(c, FRAME_NEED, session_need, d);
+	err = conn_ask(c, &f, payload, FRAME_OPENED, config->timeout_ms, "say what it holds", &f);
+	conn_on(c, 0, NULL, NULL);
+	if (!err)
+		err = session_answer(c, d, &f, reason);
 	if (err)
 		return err;
-	if (f.disk != d->pump.handle ||
-	    frame_opened_decode(conn_payload(c), f.length, &d->opened) != FRAME_OK)
+	if (frame_opened_decode(conn_payload(c), f.length, &d->opened) != FRAME_OK)
 		return session_malformed(c, reason, "OPENED");
 	return 0;
 }
 
-int session_begin(struct conn *c, const struct run_config *config, struct session_disk *d)
+int session_begin(struct conn *c, const struct run_config *config, struct session_disk *d,
+		  struct reason *reason)
 {
 	struct frame_begin begin = { .mode = d->mode };
 	struct frame f = { .type = FRAME_BEGIN, .disk = d->pump.handle };
@@ -73,9 +128,23 @@ int session_begin(struct conn *c, const struct run_config *config, struct sessio
 	int err;
 
 	f.length = frame_begin_encode(&begin, payload);
-	err = conn_ask(c, &f, payload, FRAME_BEGUN, config->timeout_ms, "get ready",
-		       &f);
-	return err;
+	err = conn_ask(c, &f, payload, FRAME_BEGUN, config->timeout_ms, "get ready", &f);
+	return err ? err : session_answer(c, d, &f, reason);
+}
+
+int session_give_up(struct conn *c, uint32_t features, struct session_disk *d,
+		 struct reason *reason)
+{
+	struct frame_error e = { .code = d->report->reason.code };
+	struct frame f = { .type = FRAME_DROP, .disk = d->pump.handle };
+	uint8_t payload[FRAME_CONTROL_MAX];
+
+	if (!(features & FRAME_FEATURE_DROP))
+		return conn_fail(c, reason_set(reason, -EOPNOTSUPP, e.code, "%s",
+					       d->report->reason.text));
+	snprintf(e.text, sizeof(e.text), "%s", d->report->reason.text);
+	f.length = frame_error_encode(&e, payload);
+	return conn_send(c, &f, payload);
 }
 
 int session_pass(struct conn *c)
@@ -98,18 +167,28 @@ int session_end(struct conn *c, struct session_disk *d)
 	return conn_send(c, &f, payload);
 }
 
-int session_commit(struct conn *c, const struct run_config *config, uint64_t *ret_point,
+int session_commit(struct conn *c, const struct run_config *config, uint32_t features,
+		   enum run_consistency consistency, uint64_t *ret_point,
 		   struct reason *reason)
 {
+	struct frame_commit commit = {
+		.consistency = consistency,
+		.history = config->history_given ? config->history : FRAME_HISTORY_UNSAID,
+		.final = config->final,
+	};
 	struct frame f = { .type = FRAME_COMMIT };
+	uint8_t payload[FRAME_CONTROL_MAX];
 	struct frame_durable durable;
 	int err;
 
-	err = conn_ask(c, &f, NULL, FRAME_DURABLE, config->commit_ms, "make the point durable",
+	if (features & FRAME_FEATURE_POINT)
+		f.length = frame_commit_encode(&commit, payload);
+	err = conn_ask(c, &f, payload, FRAME_DURABLE, config->commit_ms, "make the point durable",
 		       &f);
 	if (err)
 		return err;
-	if (frame_durable_decode(conn_payload(c), f.length, &durable) != FRAME_OK)
+	if (f.type != FRAME_DURABLE ||
+	    frame_durable_decode(conn_payload(c), f.length, &durable) != FRAME_OK)
 		return session_malformed(c, reason, "DURABLE");
 	*ret_point = durable.point;
 	return 0;

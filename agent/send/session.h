@@ -14,36 +14,64 @@
 /**
  * struct session_disk - a disk of a run
  * @config: as configured
+ * @index: in the configuration, and in the report
  * @report: what is told of it
  * @source: its bits and bytes
  * @before: what the source said when the run began
  * @opened: what the replica holds
  * @mode: enum frame_mode
  * @pump: its state in the pump
+ * @opened_there: the receiver knows of it
+ * @dropped: it is out of the run
+ * @torn: it needs another pass
  */
 struct session_disk {
 	const struct run_disk *config;
+	size_t index;
 	struct run_report_disk *report;
 	struct source *source;
 	struct source_info before;
 	struct frame_opened opened;
 	int mode;
 	struct pump_disk pump;
+	bool opened_there;
+	bool dropped;
+	bool torn;
 };
 
-/** session_hello() - HELLO, WELCOME */
-int session_hello(struct conn *c, const struct run_config *config, struct reason *reason);
-/** session_open() - OPEN, OPENED; fills @d->opened */
+/** session_hello() - HELLO, WELCOME; *@ret_features: enum frame_feature that both know */
+int session_hello(struct conn *c, const struct run_config *config, uint32_t *ret_features,
+		  struct reason *reason);
+
+/*
+ * The receiver answers OPEN and BEGIN, or it will not have the disk (DROP): then they
+ * return SESSION_REFUSED, and @d->report->reason is what it says.
+ */
+#define SESSION_REFUSED 1
+
+/**
+ * session_open() - OPEN, OPENED; fills @d->opened
+ *
+ * Granules that the receiver needs besides what the tracker knows are marked.
+ */
 int session_open(struct conn *c, const struct run_config *config, struct session_disk *d,
 		 struct reason *reason);
 /** session_begin() - BEGIN, BEGUN, in @d->mode */
-int session_begin(struct conn *c, const struct run_config *config, struct session_disk *d);
+int session_begin(struct conn *c, const struct run_config *config, struct session_disk *d,
+		  struct reason *reason);
+/** session_give_up() - DROP: give up a disk, for @d->report->reason */
+int session_give_up(struct conn *c, uint32_t features, struct session_disk *d,
+		 struct reason *reason);
 /** session_pass() - PASS: what follows may overwrite what was sent */
 int session_pass(struct conn *c);
 /** session_end() - END of a disk */
 int session_end(struct conn *c, struct session_disk *d);
-/** session_commit() - COMMIT, DURABLE; *@ret_point is the new point's number */
-int session_commit(struct conn *c, const struct run_config *config, uint64_t *ret_point,
+/**
+ * session_commit() - COMMIT, DURABLE
+ * @ret_point: the new point's number
+ */
+int session_commit(struct conn *c, const struct run_config *config, uint32_t features,
+		   enum run_consistency consistency, uint64_t *ret_point,
 		   struct reason *reason);
 
 #endif

@@ -23,7 +23,8 @@ int source_look(const char *device, bool tracked, uint32_t granule, struct sourc
 	return err;
 }
 
-int source_seal(struct source **sources, size_t count, bool extend, uint32_t timeout_ms)
+int source_seal(struct source **sources, size_t count, bool extend, uint32_t timeout_ms,
+		uint64_t *ret_excluded_ns)
 {
 	_cleanup_free_ struct source **group = calloc(count, sizeof(*group));
 	_cleanup_free_ bool *taken = calloc(count, sizeof(*taken));
@@ -42,7 +43,8 @@ int source_seal(struct source **sources, size_t count, bool extend, uint32_t tim
 			taken[j] = true;
 			group[members++] = sources[j];
 		}
-		err = sources[i]->ops->seal(group, members, extend, timeout_ms);
+		err = sources[i]->ops->seal(group, members, extend, timeout_ms,
+					    ret_excluded_ns);
 		if (err)
 			return err;
 	}

@@ -38,6 +38,7 @@ struct source;
  * @reason: enum tidemark_reason of the kernel
  * @unreliable: why the bits alone cannot be trusted, a constant sentence; NULL:
  *	they can
+ * @draining: writes from before the newest seal have not landed
  * @writes: writes passed down since attach
  * @written: bytes of them
  * @discarded: bytes discarded
@@ -57,6 +58,7 @@ struct source_info {
 	bool torn;
 	uint32_t reason;
 	const char *unreliable;
+	bool draining;
 	uint64_t writes;
 	uint64_t written;
 	uint64_t discarded;
@@ -67,10 +69,11 @@ struct source_info {
  * struct source_ops - what a source can do; each returns 0 or a negative errno
  * @name: "kernel", "plain": for status
  * @info: as it is now
- * @mark_all: everything has changed
+ * @mark: these granules have changed
  * @seal: end the epoch of all these sources (all with the same ops) at one
  *	instant; .epoch and .owed of each are set. @extend: what was sealed
- *	before stays sealed, only what changed since is owed
+ *	before stays sealed, only what changed since is owed. *@ret_excluded_ns: for
+ *	how long writes were kept waiting; may stay untouched
  * @wait: until what was written before the seal has landed; -ETIMEDOUT
  * @runs: owed granules from @first on, as tidemark_runs() gives them
  * @release: these granules have been read
@@ -82,8 +85,9 @@ struct source_info {
 struct source_ops {
 	const char *name;
 	int (*info)(struct source *s, struct source_info *ret);
-	int (*mark_all)(struct source *s);
-	int (*seal)(struct source **group, size_t count, bool extend, uint32_t timeout_ms);
+	int (*mark)(struct source *s, const struct plan_run *runs, size_t count);
+	int (*seal)(struct source **group, size_t count, bool extend, uint32_t timeout_ms,
+		    uint64_t *ret_excluded_ns);
 	int (*wait)(struct source *s, uint32_t timeout_ms);
 	int (*runs)(struct source *s, uint64_t first, struct plan_run *runs, size_t capacity,
 		    size_t *ret_filled, uint64_t *ret_next);
@@ -153,6 +157,7 @@ struct source *source_close(struct source *s);
  *
  * One sort only, the kernel's, has writers: so there is one instant.
  */
-int source_seal(struct source **sources, size_t count, bool extend, uint32_t timeout_ms);
+int source_seal(struct source **sources, size_t count, bool extend, uint32_t timeout_ms,
+		uint64_t *ret_excluded_ns);
 
 #endif

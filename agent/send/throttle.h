@@ -13,6 +13,7 @@
 #define TIDEMARK_SEND_THROTTLE_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /** The lowest rate that makes sense: a frame of 1 MiB keeps the receiver waiting 16 s. */
@@ -36,18 +37,28 @@ struct throttle {
  */
 void throttle_set(struct throttle *t, uint64_t rate);
 
-/**
- * throttle_wait() - nanoseconds until something may be taken; 0: now
- * @now_ns: of the monotonic clock
+/*
+ * What obeys several limits at once goes through these: @limits has @count of them,
+ * each may be NULL.
  */
-uint64_t throttle_wait(const struct throttle *t, uint64_t now_ns);
 
 /**
- * throttle_take() - count @bytes that are taken now
+ * throttles_wait() - nanoseconds until something may be taken; 0: now
+ * @now_ns: of the monotonic clock
+ *
+ * A second at most, to be asked again then: limits may be others by then.
+ */
+uint64_t throttles_wait(struct throttle *const *limits, size_t count, uint64_t now_ns);
+
+/**
+ * throttles_take() - count @bytes that are taken now
  *
  * What was not used up in the last THROTTLE_BURST_NS may be used now; nothing older.
  */
-void throttle_take(struct throttle *t, uint64_t now_ns, uint64_t bytes);
+void throttles_take(struct throttle *const *limits, size_t count, uint64_t now_ns, uint64_t bytes);
+
+/** throttles_piece() - how much to take at a time, at most @max: an eighth of a second's */
+uint64_t throttles_piece(struct throttle *const *limits, size_t count, uint64_t max);
 
 /** How much of an idle past may be caught up on. */
 #define THROTTLE_BURST_NS 50000000u

@@ -45,7 +45,8 @@ static struct history *open_history(void)
 static void history__a_job_from_begin_to_end(void **state)
 {
 	struct run_report_disk report_disks[2] = {
-		{ .uuid = { 1 }, .epoch = 5 }, { .uuid = { 2 }, .epoch = 6 },
+		{ .uuid = { 1 }, .epoch = 5, .outcome = RUN_DISK_DROPPED },
+		{ .uuid = { 2 }, .epoch = 6, .outcome = RUN_DISK_DONE },
 	};
 	struct run_report report = { .disks = report_disks, .point = 3 };
 	struct history *h = open_history();
@@ -72,6 +73,8 @@ static void history__a_job_from_begin_to_end(void **state)
 	assert_int_equal(d.uuid[0], 2);
 	assert_int_equal(d.epoch, 6);
 	assert_int_equal(d.point, 3);
+	/* Not in the point: it has none. */
+	assert_int_equal(history_disk(h, "c", "v", "d0", &d), -ENOENT);
 	history_close(h);
 }
 
@@ -84,8 +87,8 @@ static void history__a_failed_job_leaves_the_disks(void **state)
 	assert_int_equal(history_begin(h, "c", RUN_RESYNC, 250, &e.id), 0);
 	snprintf(e.text, sizeof(e.text), "it's gone");
 	assert_int_equal(history_end(h, &e, &config, NULL), 0);
-	assert_int_equal(history_disk(h, "c", "v", "d0", &d), 0);
-	assert_int_equal(d.epoch, 5);
+	assert_int_equal(history_disk(h, "c", "v", "d1", &d), 0);
+	assert_int_equal(d.epoch, 6);
 	assert_int_equal(history_last(h, "c", &e), 0);
 	assert_int_equal(e.error, 32772);
 	assert_string_equal(e.text, "it's gone");

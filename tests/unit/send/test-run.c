@@ -7,207 +7,8 @@
  * The linker takes this file's source_kernel_open() instead of the library's.
  */
 #include <limits.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "base/log.h"
-#include "receive/receiver.h"
-#include "send/run.h"
-#include "send/source.h"
-#include "tests/unit/send/tracker.h"
-
-/* -- both ends -------------------------------------------------------------- */
-
-static char folder[] = "/tmp/tidemark-run-XXXXXX";
-static unsigned int collections;
-
-static struct run_disk disks[] = {
-	{ .vm = "v", .name = "d0", .device = "0", .tracked = true },
-	{ .vm = "v", .name = "d1", .device = "1", .tracked = true },
-};
-
-/* What a test works with: both disks fresh, a collection of its own. */
-struct world {
-	struct receiver *receiver;
-	char collection[16];
-	char port[8];
-	struct run_config config;
-	struct progress progress;
-	struct run_report_disk report_disks[2];
-	struct run_report report;
-	struct reason reason;
-};
-
-static void fake_reset(struct fake *f, uint8_t id)
-{
-	int fd = f->source.fd;
-	uint8_t *disk = f->disk;
-
-	memset(f, 0, sizeof(*f));
-	f->source = (struct source){
-		.ops = &fake_ops, .fd = fd, .size = SIZE, .granule = GRANULE,
-	};
-	f->disk = disk;
-	f->epoch = 1;
-	f->uuid[0] = id;
-	f->uuid[1] = ++collections;
-	for (size_t g = 0; g < GRANULES; g++)
-		memset(disk + g * GRANULE, g % 5 ? g : 0, bytes_of(g));
-}
-
-static int receiver_start(struct world *w)
-{
-	struct receiver_config rc = { .plain_allowed = true, .store_dir = folder };
-	struct reason reason = { 0 };
-	int err = receiver_create(&rc, &w->receiver, &reason);
-
-	if (err)
-		fprintf(stderr, "%s\n", reason.text);
-	return err;
-}
-
-static int group_setup(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-
-	log_set_level(LOG_ERR);
-	if (!w || !mkdtemp(folder) || receiver_start(w))
-		return -1;
-	for (size_t i = 0; i < 2; i++) {
-		fakes[i].source.fd = memfd_create("disk", 0);
-		if (ftruncate(fakes[i].source.fd, SIZE))
-			return -1;
-		fakes[i].disk = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-				     fakes[i].source.fd, 0);
-	}
-	*state = w;
-	return 0;
-}
-
-static int group_teardown(void **state)
-{
-	struct world *w = *state;
-	char command[128];
-
-	receiver_destroy(w->receiver);
-	free(w);
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	return system(command);
-}
-
-static int setup(void **state)
-{
-	struct world *w = *state;
-
-	fake_reset(&fakes[0], 10);
-	fake_reset(&fakes[1], 11);
-	cancel_fd = eventfd(0, EFD_NONBLOCK);
-	snprintf(w->collection, sizeof(w->collection), "c%u", collections);
-	snprintf(w->port, sizeof(w->port), "%u", receiver_port(w->receiver));
-	w->config = (struct run_config){
-		.kind = RUN_RESYNC,
-		.collection = w->collection,
-		.host = "127.0.0.1",
-		.port = w->port,
-		.disks = disks,
-		.disk_count = 2,
-		.max_passes = 4,
-		.timeout_ms = 20000,
-		.drain_ms = 5000,
-		.commit_ms = 20000,
-	};
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	close(cancel_fd);
-	return 0;
-}
-
-static int run(struct world *w)
-{
-	struct run_control control = { .cancel_fd = cancel_fd };
-	int err;
-
-	seal_calls = 0;
-	fakes[0].released = fakes[1].released = 0;
-	memset(&w->progress, 0, sizeof(w->progress));
-	memset(w->report_disks, 0, sizeof(w->report_disks));
-	memset(&w->report, 0, sizeof(w->report));
-	memset(&w->reason, 0, sizeof(w->reason));
-	w->report.disks = w->report_disks;
-	err = run_execute(&w->config, &control, &w->progress, &w->report, &w->reason);
-	/* Whatever happened: nothing is left open or sealed. */
-	for (size_t i = 0; i < 2; i++) {
-		assert_false(fakes[i].open);
-		assert_int_equal(fakes[i].sealed_epoch, 0);
-	}
-	return err;
-}
-
-static void run_ok(struct world *w)
-{
-	if (run(w))
-		fail_msg("%u: %s", w->reason.code, w->reason.text);
-}
-
-struct lookup {
-	const char *collection, *disk;
-	char path[STORE_PATH_MAX];
-	enum store_state state;
-};
-
-static int lookup_one(const struct store_replica *r, void *arg)
-{
-	struct lookup *l = arg;
-
-	if (strcmp(r->collection, l->collection) == 0 && strcmp(r->disk, l->disk) == 0) {
-		snprintf(l->path, sizeof(l->path), "%s", r->path);
-		l->state = r->state;
-	}
-	return 0;
-}
-
-/* The raw replica of a disk, when its newest point has been merged into it. */
-static void replica_read(struct world *w, size_t i, uint8_t *ret)
-{
-	struct lookup l = { .collection = w->collection, .disk = disks[i].name };
-	FILE *file;
-
-	for (int n = 0; n < 500; n++) {
-		assert_int_equal(receiver_status(w->receiver, lookup_one, &l), 0);
-		if (l.state == STORE_READY && strstr(l.path, ".raw"))
-			break;
-		usleep(20000);
-	}
-	file = fopen(l.path, "r");
-	assert_non_null(file);
-	assert_int_equal(fread(ret, 1, SIZE, file), SIZE);
-	assert_int_equal(fgetc(file), EOF);
-	fclose(file);
-}
-
-/* Both replicas are the disks as they were at the newest seal, which was one instant. */
-static void replicas_are_at_seal(struct world *w)
-{
-	static uint8_t bytes[SIZE];
-
-	for (size_t i = 0; i < 2; i++) {
-		replica_read(w, i, bytes);
-		assert_memory_equal(bytes, fakes[i].at_seal, SIZE);
-	}
-}
+#include "tests/unit/send/world.h"
 
 /* -- the tests -------------------------------------------------------------- */
 
@@ -300,14 +101,6 @@ static void run__write_beside_waits_for_the_next_run(void **state)
 	replicas_are_at_seal(w);
 }
 
-static void tear_always(struct fake *f, enum moment m)
-{
-	if (m == AT_WAIT)
-		for (size_t g = 0; g < GRANULES; g++)
-			if (f->owed[g])
-				fake_write(f, g, f->seals);
-}
-
 static void run__too_fast_fails_and_folds(void **state)
 {
 	static uint8_t before[SIZE], after[SIZE];
@@ -384,7 +177,7 @@ static void run__drain_that_does_not_end_is_a_timeout(void **state)
 
 	fakes[0].slow_waits = UINT_MAX;
 	w->config.drain_ms = 700;
-	assert_int_equal(run(w), -ETIMEDOUT);
+	assert_int_equal(run(w), -ETIME);
 	assert_int_equal(w->reason.code, REASON_TIMEOUT);
 	assert_int_equal(fakes[0].folds, 1);
 }
@@ -580,7 +373,7 @@ static void run__left_over_epoch_is_folded_by_the_seal(void **state)
 	run_ok(w);
 	/* An agent seals, and dies. */
 	fake_write(&fakes[0], 6, 0x66);
-	fake_seal(group, 1, false, 0);
+	fake_seal(group, 1, false, 0, NULL);
 	fakes[0].source.epoch = 0;
 	run_ok(w);
 	assert_int_equal(w->progress.sent, GRANULE);
@@ -596,8 +389,6 @@ static void run__nobody_listens(void **state)
 	assert_int_equal(w->reason.code, REASON_NOT_AVAILABLE);
 	assert_int_equal(seal_calls, 0);
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

@@ -25,11 +25,14 @@ struct fake {
 	uint8_t at_seal[SIZE]; /* and at the newest seal */
 	unsigned int seals, folds, commits, released;
 	int commit_error;
+	int open_error, info_error; /* what goes wrong, and stays so */
 	unsigned int slow_waits; /* so many end without the drain having ended */
 	void (*hook)(struct fake *f, enum moment m);
 };
 
-static struct fake fakes[2];
+#define FAKES 3
+
+static struct fake fakes[FAKES];
 static unsigned int seal_calls;
 static int cancel_fd;
 
@@ -65,6 +68,8 @@ static int fake_info(struct source *s, struct source_info *ret)
 {
 	struct fake *f = fake_of(s);
 
+	if (f->info_error)
+		return f->info_error;
 	*ret = (struct source_info){
 		.tracked = true,
 		.size = SIZE,
@@ -80,9 +85,12 @@ static int fake_info(struct source *s, struct source_info *ret)
 	return 0;
 }
 
-static int fake_mark_all(struct source *s)
+static int fake_mark(struct source *s, const struct plan_run *runs, size_t count)
 {
-	memset(fake_of(s)->current, true, GRANULES);
+	for (size_t i = 0; i < count; i++) {
+		assert_true(runs[i].first + runs[i].count <= GRANULES);
+		memset(fake_of(s)->current + runs[i].first, true, runs[i].count);
+	}
 	return 0;
 }
 
@@ -103,9 +111,15 @@ static int fake_fold(struct source *s)
 	return 0;
 }
 
-static int fake_seal(struct source **group, size_t count, bool extend, uint32_t timeout_ms)
+static int fake_seal(struct source **group, size_t count, bool extend, uint32_t timeout_ms,
+		     uint64_t *ret_excluded_ns)
 {
+	for (size_t i = 0; i < count; i++)
+		if (fake_of(group[i])->info_error)
+			return fake_of(group[i])->info_error;
 	seal_calls++;
+	if (ret_excluded_ns)
+		*ret_excluded_ns = 1000;
 	for (size_t i = 0; i < count; i++) {
 		struct fake *f = fake_of(group[i]);
 
@@ -214,7 +228,7 @@ static void fake_close(struct source *s)
 static const struct source_ops fake_ops = {
 	.name = "fake",
 	.info = fake_info,
-	.mark_all = fake_mark_all,
+	.mark = fake_mark,
 	.seal = fake_seal,
 	.wait = fake_wait,
 	.runs = fake_runs,
@@ -230,6 +244,8 @@ int source_kernel_open(struct source **ret, const char *device)
 	struct fake *f = &fakes[device[0] - '0'];
 
 	assert_false(f->open);
+	if (f->open_error)
+		return f->open_error;
 	f->open = true;
 	*ret = &f->source;
 	return 0;
