@@ -139,6 +139,8 @@ static int start_receiver(struct agent *a, struct reason *reason)
 		/* config_load() has seen to it that other hosts need plain=yes. */
 		.plain_allowed = true,
 		.store_dir = c->store,
+		.history = c->history,
+		.history_max = c->history_max,
 		.targets = c->targets,
 		.target_count = c->target_count,
 	};

@@ -24,7 +24,13 @@ static const char *const names[] = {
 	"merge-copied",	    /* one piece was copied into the raw replica */
 	"merge-durable",    /* all pieces are, and durable */
 	"merge-recorded",   /* the database says so; the overlay still stands */
+	"merge-rebased",    /* what is above it has the raw replica below it */
 	"merge-unlinked",   /* the overlay is gone */
+	"join-written",	    /* all but the header of what two overlays become */
+	"join-durable",	    /* it is durable under a partial name */
+	"join-renamed",	    /* it has the upper one's name */
+	"join-recorded",    /* the database has forgotten the lower one */
+	"join-unlinked",    /* that is gone */
 	NULL,
 };
 

@@ -72,6 +72,7 @@ static struct config *config_defaults(void)
 	c->state_dir = strdup(STATE_DIR);
 	c->listen_host = strdup("127.0.0.1");
 	c->listen_port = 7450;
+	c->history_max = 24;
 	c->store = strdup(STORE_DIR);
 	c->log_level = LOG_INFO;
 	if (!c->state_dir || !c->listen_host || !c->store)

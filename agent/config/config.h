@@ -42,6 +42,8 @@ struct config_collection {
  * @listen_port: its port
  * @receiver_plain: other hosts may connect without TLS
  * @store: folder of replicas
+ * @history: further points kept of a collection whose sender says nothing of it
+ * @history_max: at most, whatever a sender says
  * @targets: replicas elsewhere
  * @target_count: of them
  * @collections: what this host sends
@@ -56,6 +58,8 @@ struct config {
 	uint16_t listen_port;
 	bool receiver_plain;
 	char *store;
+	uint32_t history;
+	uint32_t history_max;
 	struct store_target *targets;
 	size_t target_count;
 	struct config_collection *collections;

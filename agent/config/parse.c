@@ -98,6 +98,16 @@ static int receiver_plain(void *object, const char *value)
 	return value_bool(value, &((struct config *)object)->receiver_plain);
 }
 
+static int receiver_history(void *object, const char *value)
+{
+	return value_uint(value, 0, 24, &((struct config *)object)->history);
+}
+
+static int receiver_history_max(void *object, const char *value)
+{
+	return value_uint(value, 0, 24, &((struct config *)object)->history_max);
+}
+
 static int collection_replica(void *object, const char *value)
 {
 	struct config_collection *c = object;
@@ -330,6 +340,8 @@ static const struct section sections[] = {
 		{ "listen", "ADDRESS:PORT", receiver_listen },
 		{ "store", A_PATH, receiver_store },
 		{ "plain", YES_NO, receiver_plain },
+		{ "history", "0 to 24", receiver_history },
+		{ "history_max", "0 to 24", receiver_history_max },
 	} },
 	{ "collection", "NAME", section_collection, {
 		{ "replica", "HOST:PORT", collection_replica },

@@ -116,22 +116,17 @@ static int stage_begin_seed(struct stage *s, struct stage_disk *d, bool force,
 
 /* -- begin: over what is there --------------------------------------------------------- */
 
-static int stage_open_source(struct stage_disk *d, struct reason *reason)
+static int stage_open_source(struct stage *s, struct stage_disk *d, struct reason *reason)
 {
 	int err;
 
 	if (!d->row.point)
 		return reason_set(reason, -EINVAL, REASON_INVALID_STATE,
 				  "nothing is held here of %s/%s", d->spec.vm, d->spec.disk);
-	err = raw_open(d->row.path, d->row.size, 0, &d->raw, reason);
-	if (err)
-		return err;
-	if (d->raw.capacity < d->raw.size && d->row.state == CATALOG_READY)
-		return reason_set(reason, -ENODEV, REASON_INVALID_STATE,
-				  "%s is shorter than it was: %" PRIu64 " bytes of %" PRIu64,
-				  d->row.path, d->raw.capacity, d->raw.size);
-	d->raw.size = u64_min(d->raw.size, d->raw.capacity);
-	return 0;
+	err = chain_open(s->store, &d->row, UINT64_MAX, &d->chain, reason);
+	if (!err)
+		memcpy(d->below, chain_layer(d->chain)->file, sizeof(d->below));
+	return err;
 }
 
 /* The cluster in which the disk ended: its old bytes, then zeroes. */
@@ -145,7 +140,7 @@ static int stage_grow_edge(struct stage_disk *d, uint64_t edge, uint32_t cluster
 	if (!buf)
 		return err;
 	memset(buf, 0, cluster);
-	err = raw_pread(&d->raw, buf, d->raw.size - edge, edge);
+	err = chain_pread(d->chain, buf, chain_size(d->chain) - edge, edge, NULL);
 	if (!err)
 		err = overlay_map(d->overlay, edge, span, &offset, &length);
 	return err ? err : file_write(d->file.fd, buf, length, offset);
@@ -159,10 +154,10 @@ static int stage_grow_edge(struct stage_disk *d, uint64_t edge, uint32_t cluster
 static int stage_grow(struct stage_disk *d)
 {
 	uint32_t cluster = overlay_cluster(d->spec.granule);
-	uint64_t at = u64_align(d->raw.size, cluster);
+	uint64_t old = chain_size(d->chain), at = u64_align(old, cluster);
 	int err = 0;
 
-	if (d->raw.size % cluster && d->spec.size > d->raw.size)
+	if (old % cluster && d->spec.size > old)
 		err = stage_grow_edge(d, at - cluster, cluster);
 	if (!err && d->spec.size > at)
 		err = overlay_zero(d->overlay, at, d->spec.size - at);
@@ -199,24 +194,37 @@ static int stage_create_file(struct stage *s, struct stage_disk *d, struct reaso
 	return raw_open(d->partial, 0, RAW_WRITE | RAW_CREATE, &d->file, reason);
 }
 
+/* A point that could never be merged into the raw replica is not begun. */
+static int stage_judge_device(struct stage_disk *d, struct reason *reason)
+{
+	_cleanup_raw_ struct raw raw = RAW_NONE;
+	int err = d->row.device ? raw_open(d->row.path, 0, 0, &raw, reason) : 0;
+
+	if (err || !d->row.device || d->spec.size <= raw.capacity)
+		return err;
+	return reason_set(reason, -ENOSPC, REASON_FAILED,
+			  "%s is too small for the disk's new size: it has %" PRIu64
+			  " bytes, the disk has %" PRIu64, d->row.path, raw.capacity,
+			  d->spec.size);
+}
+
 static int stage_begin_overlay(struct stage *s, struct stage_disk *d, struct reason *reason)
 {
-	int err = stage_open_source(d, reason);
+	int err = stage_open_source(s, d, reason);
 
 	if (err)
 		return err;
-	if (d->raw.device && d->spec.size > d->raw.capacity)
-		return reason_set(reason, -ENOSPC, REASON_FAILED,
-				  "%s is too small for the disk's new size: it has %" PRIu64
-				  " bytes, the disk has %" PRIu64, d->row.path, d->raw.capacity,
-				  d->spec.size);
-	err = stage_create_overlay(s, d, reason);
+	err = stage_judge_device(d, reason);
+	if (!err)
+		err = stage_create_overlay(s, d, reason);
 	if (!err)
 		err = stage_create_file(s, d, reason);
 	if (err)
 		return err;
 	crash_at("begin-created");
 	err = stage_grow(d);
+	/* Most runs read nothing more of it: many disks, many layers, many descriptors. */
+	d->chain = chain_close(d->chain);
 	return err ? reason_set(reason, err, 0, "cannot begin the point %s: %s", d->partial,
 				strerror(-err)) : 0;
 }
@@ -254,7 +262,7 @@ int stage_begin(struct stage *s, uint32_t index, enum stage_mode mode, bool forc
 		err = stage_begin_overlay(s, d, reason);
 		break;
 	default:
-		err = stage_open_source(d, reason);
+		err = stage_open_source(s, d, reason);
 		break;
 	}
 	if (!err)

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "point/catalog.h"
 
-#include <pthread.h>
 #include <string.h>
 #include <time.h>
 
-#include "state/state.h"
+#include "point/catalog-db.h"
 
 /* A released script is never changed; the next version of the tables is the next script. */
 static const char *const catalog_migrations[] = {
@@ -43,6 +42,13 @@ static const char *const catalog_migrations[] = {
 	" tracker BLOB NOT NULL,"
 	" epoch INTEGER NOT NULL,"
 	" PRIMARY KEY (point, disk)) WITHOUT ROWID;",
+	/* Recovery points. */
+	"ALTER TABLE collection ADD COLUMN history INTEGER;" /* that the sender wants */
+	"ALTER TABLE point ADD COLUMN retired INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE point ADD COLUMN final INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE point_disk ADD COLUMN header BLOB;" /* that the file is to have */
+	"ALTER TABLE point_disk ADD COLUMN digest BLOB;"
+	"ALTER TABLE point_disk ADD COLUMN broken INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define CATALOG_SELECT                                                                             \
@@ -51,13 +57,6 @@ static const char *const catalog_migrations[] = {
 	" FROM disk d JOIN collection c ON c.id = d.collection"                                    \
 	" LEFT JOIN point p ON p.id = d.point"                                                     \
 	" LEFT JOIN point_disk e ON e.disk = d.id AND e.point = d.point "
-
-/* @lock: covers all */
-struct catalog {
-	pthread_mutex_t lock;
-	struct state *state;
-	bool poisoned;
-};
 
 int catalog_open(const char *path, struct catalog **ret, struct reason *reason)
 {
@@ -90,7 +89,7 @@ struct catalog *catalog_close(struct catalog *c)
 	return NULL;
 }
 
-static int catalog_lock(struct catalog *c)
+int catalog_lock(struct catalog *c)
 {
 	pthread_mutex_lock(&c->lock);
 	if (!c->poisoned)
@@ -99,8 +98,12 @@ static int catalog_lock(struct catalog *c)
 	return -EIO;
 }
 
-/* End a transaction: commit when @err is 0, else roll back. Unlocks. */
-static int catalog_end(struct catalog *c, int err)
+void catalog_unlock(struct catalog *c)
+{
+	pthread_mutex_unlock(&c->lock);
+}
+
+int catalog_end(struct catalog *c, int err)
 {
 	if (!err) {
 		err = state_commit(c->state);
@@ -113,7 +116,7 @@ static int catalog_end(struct catalog *c, int err)
 	return err;
 }
 
-static int catalog_start(struct catalog *c)
+int catalog_start(struct catalog *c)
 {
 	int err = catalog_lock(c);
 
@@ -135,7 +138,7 @@ bool catalog_poisoned(struct catalog *c)
 	return poisoned;
 }
 
-static void copy_text(struct state_query *q, int column, char *to, size_t size)
+void catalog_text(struct state_query *q, int column, char *to, size_t size)
 {
 	const char *from = state_text(q, column);
 	size_t n = strnlen(from, size - 1);
@@ -157,13 +160,13 @@ static void catalog_row(struct state_query *q, struct catalog_disk *ret)
 		.created = state_int(q, 13),
 	};
 
-	copy_text(q, 1, d.collection, sizeof(d.collection));
-	copy_text(q, 2, d.vm, sizeof(d.vm));
-	copy_text(q, 3, d.name, sizeof(d.name));
-	copy_text(q, 4, d.path, sizeof(d.path));
-	copy_text(q, 6, d.identity, sizeof(d.identity));
+	catalog_text(q, 1, d.collection, sizeof(d.collection));
+	catalog_text(q, 2, d.vm, sizeof(d.vm));
+	catalog_text(q, 3, d.name, sizeof(d.name));
+	catalog_text(q, 4, d.path, sizeof(d.path));
+	catalog_text(q, 6, d.identity, sizeof(d.identity));
 	state_blob(q, 9, d.tracker, sizeof(d.tracker));
-	copy_text(q, 14, d.file, sizeof(d.file));
+	catalog_text(q, 14, d.file, sizeof(d.file));
 	*ret = d;
 }
 
@@ -219,8 +222,7 @@ int catalog_find_path(struct catalog *c, const char *path, const char *identity,
 	return catalog_one(c, q, ret);
 }
 
-/* A statement with one or two integers for parameters. */
-static int catalog_run(struct catalog *c, const char *sql, int64_t a, int64_t b)
+int catalog_run(struct catalog *c, const char *sql, int64_t a, int64_t b)
 {
 	_cleanup_query_ struct state_query *q = NULL;
 	int err = state_prepare(c->state, sql, &q);
@@ -233,7 +235,7 @@ static int catalog_run(struct catalog *c, const char *sql, int64_t a, int64_t b)
 	return state_run(q);
 }
 
-static int catalog_collection(struct catalog *c, const char *name, int64_t *ret)
+int catalog_collection(struct catalog *c, const char *name, int64_t *ret)
 {
 	_cleanup_query_ struct state_query *insert = NULL, *find = NULL;
 	int err;
@@ -256,8 +258,7 @@ static int catalog_collection(struct catalog *c, const char *name, int64_t *ret)
 	return 0;
 }
 
-/* Points that no disk refers to any more. */
-static int catalog_prune(struct catalog *c)
+int catalog_prune(struct catalog *c)
 {
 	return state_exec(c->state,
 			  "DELETE FROM point WHERE id NOT IN (SELECT point FROM point_disk)");
@@ -346,19 +347,20 @@ int catalog_next_point(struct catalog *c, const char *collection, uint64_t *ret)
 }
 
 static int catalog_insert_point(struct catalog *c, int64_t collection, uint64_t number,
-				uint32_t consistency)
+				const struct catalog_label *label)
 {
 	_cleanup_query_ struct state_query *q = NULL;
 	int err = state_prepare(c->state,
-				"INSERT INTO point (collection, number, created, consistency)"
-				" VALUES (?, ?, ?, ?)", &q);
+				"INSERT INTO point (collection, number, created, consistency,"
+				" final) VALUES (?, ?, ?, ?, ?)", &q);
 
 	if (err)
 		return err;
 	state_bind_int(q, 1, collection);
 	state_bind_int(q, 2, number);
 	state_bind_int(q, 3, time(NULL));
-	state_bind_int(q, 4, consistency);
+	state_bind_int(q, 4, label->consistency);
+	state_bind_int(q, 5, label->final);
 	return state_run(q);
 }
 
@@ -397,7 +399,8 @@ static int catalog_insert_entry(struct catalog *c, int64_t point, const struct c
 }
 
 int catalog_commit(struct catalog *c, const char *collection, uint64_t number,
-		   uint32_t consistency, const struct catalog_entry *entries, size_t count)
+		   const struct catalog_label *label, const struct catalog_entry *entries,
+		   size_t count)
 {
 	int64_t id, point = 0;
 	int err = catalog_start(c);
@@ -406,7 +409,7 @@ int catalog_commit(struct catalog *c, const char *collection, uint64_t number,
 		return err;
 	err = catalog_collection(c, collection, &id);
 	if (!err)
-		err = catalog_insert_point(c, id, number, consistency);
+		err = catalog_insert_point(c, id, number, label);
 	if (!err)
 		point = state_last_id(c->state);
 	for (size_t i = 0; i < count && !err; i++)
@@ -414,39 +417,32 @@ int catalog_commit(struct catalog *c, const char *collection, uint64_t number,
 	if (!err)
 		err = catalog_run(c, "UPDATE collection SET next_point = ?2 WHERE id = ?1", id,
 				  number + 1);
+	if (!err && label->history >= 0)
+		err = catalog_run(c, "UPDATE collection SET history = ?2 WHERE id = ?1", id,
+				  label->history);
 	return catalog_end(c, err);
 }
 
-/*
- * What is in the raw replica is the newest point; of the older ones nothing is
- * left, with a history of 0.
- */
-int catalog_merged(struct catalog *c, int64_t disk)
+int catalog_damaged(struct catalog *c, int64_t disk, uint64_t from, bool raw)
 {
 	int err = catalog_start(c);
 
 	if (err)
 		return err;
-	err = catalog_run(c, "UPDATE point_disk SET file = NULL WHERE disk = ?1", disk, 0);
+	err = catalog_run(c,
+			  "DELETE FROM point_disk WHERE disk = ?1 AND point IN"
+			  " (SELECT id FROM point WHERE number >= ?2)", disk, from);
+	if (!err && raw)
+		err = catalog_run(c, "UPDATE point_disk SET broken = 1, digest = NULL"
+				     " WHERE disk = ?1", disk, 0);
 	if (!err)
 		err = catalog_run(c,
-				  "DELETE FROM point_disk WHERE disk = ?1 AND"
-				  " point <> (SELECT point FROM disk WHERE id = ?1)", disk, 0);
+				  "UPDATE disk SET state = 2, tracker = NULL, point = (SELECT p.id"
+				  " FROM point_disk e JOIN point p ON p.id = e.point WHERE"
+				  " e.disk = ?1 ORDER BY p.number DESC LIMIT 1) WHERE id = ?1",
+				  disk, 0);
 	if (!err)
 		err = catalog_prune(c);
-	return catalog_end(c, err);
-}
-
-int catalog_damaged(struct catalog *c, int64_t disk)
-{
-	int err = catalog_start(c);
-
-	if (err)
-		return err;
-	err = catalog_run(c, "UPDATE point_disk SET file = NULL WHERE disk = ?1", disk, 0);
-	if (!err)
-		err = catalog_run(c, "UPDATE disk SET state = 2, tracker = NULL WHERE id = ?1",
-				  disk, 0);
 	return catalog_end(c, err);
 }
 
@@ -475,8 +471,8 @@ static int catalog_collect(struct state_query *q, struct catalog_disk **ret, siz
 	return 0;
 }
 
-int catalog_list(struct catalog *c, const char *collection, bool pending,
-		 struct catalog_disk **ret, size_t *ret_count)
+int catalog_list(struct catalog *c, const char *collection, struct catalog_disk **ret,
+		 size_t *ret_count)
 {
 	struct state_query *q;
 	int err = catalog_lock(c);
@@ -485,11 +481,9 @@ int catalog_list(struct catalog *c, const char *collection, bool pending,
 		return err;
 	err = state_prepare(c->state,
 			    CATALOG_SELECT "WHERE (?1 IS NULL OR c.name = ?1)"
-					   " AND (?2 = 0 OR e.file IS NOT NULL)"
 					   " ORDER BY c.name, d.vm, d.name", &q);
 	if (!err) {
 		state_bind_text(q, 1, collection);
-		state_bind_int(q, 2, pending);
 		err = catalog_collect(q, ret, ret_count);
 		state_query_free(q);
 	}

@@ -69,6 +69,18 @@ struct catalog_entry {
 	uint64_t epoch;
 };
 
+/**
+ * struct catalog_label - what is said of a point as a whole
+ * @consistency: 1 application, 2 crash, 3 group crash
+ * @history: further points that the sender wants kept, -1: it says nothing
+ * @final: nobody writes to the disks any more
+ */
+struct catalog_label {
+	uint32_t consistency;
+	int32_t history;
+	bool final;
+};
+
 /** catalog_open() - the database at @path; created if need be */
 int catalog_open(const char *path, struct catalog **ret, struct reason *reason);
 /** catalog_close() - NULL is ignored. Return: NULL */
@@ -99,13 +111,13 @@ int catalog_next_point(struct catalog *c, const char *collection, uint64_t *ret)
 /**
  * catalog_commit() - the collection has a new point: one transaction
  * @number: from catalog_next_point()
- * @consistency: 1 application, 2 crash, 3 group crash
  *
  * Return: 0: durable. Anything else: the outcome of the transaction may be
  * unknown, and catalog_poisoned() says whether it is.
  */
 int catalog_commit(struct catalog *c, const char *collection, uint64_t number,
-		   uint32_t consistency, const struct catalog_entry *entries, size_t count);
+		   const struct catalog_label *label, const struct catalog_entry *entries,
+		   size_t count);
 
 /**
  * catalog_poisoned() - did a transaction end with an unknown outcome?
@@ -116,18 +128,19 @@ int catalog_commit(struct catalog *c, const char *collection, uint64_t number,
  */
 bool catalog_poisoned(struct catalog *c);
 
-/** catalog_merged() - the newest point of a disk is in the raw replica, durably */
-int catalog_merged(struct catalog *c, int64_t disk);
-/** catalog_damaged() - the newest point of a disk is lost */
-int catalog_damaged(struct catalog *c, int64_t disk);
+/**
+ * catalog_damaged() - layers of a disk are lost: it is to be compared
+ * @from: number of the point of the lowest of them
+ * @raw: the raw replica, too, is not what it was
+ */
+int catalog_damaged(struct catalog *c, int64_t disk, uint64_t from, bool raw);
 
 /**
  * catalog_list() - rows ordered by collection, vm and name
  * @collection: of this one only; NULL: all
- * @pending: only those whose newest point is an overlay
  * @ret: array, to be freed
  */
-int catalog_list(struct catalog *c, const char *collection, bool pending,
-		 struct catalog_disk **ret, size_t *ret_count);
+int catalog_list(struct catalog *c, const char *collection, struct catalog_disk **ret,
+		 size_t *ret_count);
 
 #endif

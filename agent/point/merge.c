@@ -2,7 +2,9 @@
 #include "point/merge.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/crash.h"
 #include "point/reader.h"
@@ -32,6 +34,7 @@ struct merge {
 	const struct merge_tick *tick;
 	struct reason *reason;
 	struct piece pieces[MERGE_DEPTH];
+	bool no_sharing;
 	int error; /* the first; nothing new is begun then */
 };
 
@@ -110,9 +113,33 @@ static void merge_drain(struct merge *m)
 		}
 }
 
+/*
+ * Share the extents of whole blocks, where the file system can: nothing is
+ * moved then. Return: bytes that are done; the rest is to be copied.
+ */
+static uint64_t merge_share(struct merge *m, uint64_t offset, const struct reader_run *run)
+{
+	struct file_clone_range range = {
+		.src_fd = m->fd,
+		.src_offset = run->offset,
+		.src_length = run->length & ~(uint64_t)(IO_ALIGN - 1),
+		.dest_offset = offset,
+	};
+
+	if (m->raw->device || m->no_sharing || !range.src_length)
+		return 0;
+	if (ioctl(m->raw->fd, FICLONERANGE, &range)) {
+		/* Whatever the reason is: copying will do, or fail with a better one. */
+		m->no_sharing = true;
+		return 0;
+	}
+	crash_at("merge-copied");
+	return range.src_length;
+}
+
 static void merge_copy(struct merge *m, uint64_t offset, const struct reader_run *run)
 {
-	for (uint64_t done = 0; done < run->length && !m->error; ) {
+	for (uint64_t done = merge_share(m, offset, run); done < run->length && !m->error; ) {
 		uint64_t length = u64_min(run->length - done, MERGE_PIECE);
 		struct piece *p = merge_idle_piece(m);
 

@@ -419,7 +419,8 @@ static void finish_header(const struct finish *f, const struct overlay_label *la
 	struct qcow2_header h;
 
 	memcpy(ours.tracker, label->tracker, sizeof(ours.tracker));
-	at = header_extension(at, QCOW2_EXT_BACKING_FORMAT, "raw", 3);
+	at = header_extension(at, QCOW2_EXT_BACKING_FORMAT, label->format,
+			      strlen(label->format));
 	at = header_extension(at, QCOW2_EXT_TIDEMARK, &ours, sizeof(ours));
 	at = header_extension(at, QCOW2_EXT_END, NULL, 0);
 	memcpy(at, label->backing, name_size);

@@ -48,13 +48,15 @@ struct overlay_config {
 
 /**
  * struct overlay_label - what is known when it is finished
- * @backing: name of the raw backing file, at most 1023 bytes, copied
+ * @backing: name of the backing file, at most 1023 bytes, copied
+ * @format: of that: "raw" or "qcow2"
  * @tracker: UUID of the tracker that the data came from
  * @epoch: that the point closes
  * @point: its number
  */
 struct overlay_label {
 	const char *backing;
+	const char *format;
 	uint8_t tracker[OVERLAY_UUID_SIZE];
 	uint64_t epoch;
 	uint64_t point;

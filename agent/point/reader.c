@@ -113,6 +113,11 @@ static const char *reader_judge_extensions(struct reader *r, const uint8_t *buf,
 			r->info.point = be64_get(ours.point);
 			r->info.labelled = true;
 		}
+		if (be32_get(e.type) == QCOW2_EXT_BACKING_FORMAT) {
+			if (be32_get(e.length) >= sizeof(r->info.backing_format))
+				return "its backing file's format is no format";
+			memcpy(r->info.backing_format, buf + at, be32_get(e.length));
+		}
 		at += u64_align(be32_get(e.length), 8);
 	}
 	if (!name)

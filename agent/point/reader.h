@@ -26,6 +26,7 @@ enum reader_kind {
  * @size: virtual size, bytes, a multiple of 512
  * @cluster: bytes
  * @backing: name of the backing file, "": none
+ * @backing_format: of that, "": not said
  * @labelled: the header has our extension, and the rest is valid
  * @tracker: UUID of the tracker
  * @epoch: that the point closed
@@ -35,6 +36,7 @@ struct reader_info {
 	uint64_t size;
 	uint32_t cluster;
 	char backing[1024];
+	char backing_format[16];
 	bool labelled;
 	uint8_t tracker[16];
 	uint64_t epoch;

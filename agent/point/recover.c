@@ -12,6 +12,8 @@ struct recover {
 	const char *dir;
 	const struct catalog_disk *disks;
 	size_t count;
+	const struct catalog_file *files;
+	size_t file_count;
 	struct reason *reason;
 };
 
@@ -38,17 +40,16 @@ bool recover_is_point(const char *name)
 	return at > name + 6 && !strcmp(at, ".qcow2");
 }
 
-static const struct catalog_disk *recover_row(const struct recover *r, const char *collection,
-					      const char *vm, const char *disk)
+static bool recover_known(const struct recover *r, const char *const names[3], const char *file)
 {
-	for (size_t i = 0; i < r->count; i++) {
-		const struct catalog_disk *d = &r->disks[i];
+	for (size_t i = 0; i < r->file_count; i++) {
+		const struct catalog_file *f = &r->files[i];
 
-		if (!strcmp(d->collection, collection) && !strcmp(d->vm, vm) &&
-		    !strcmp(d->name, disk))
-			return d;
+		if (!strcmp(f->collection, names[0]) && !strcmp(f->vm, names[1]) &&
+		    !strcmp(f->disk, names[2]) && !strcmp(f->file, file))
+			return true;
 	}
-	return NULL;
+	return false;
 }
 
 static int recover_unlink(const struct recover *r, const char *path)
@@ -60,13 +61,13 @@ static int recover_unlink(const struct recover *r, const char *path)
 }
 
 static int recover_file(const struct recover *r, const char *folder, const char *name,
-			const struct catalog_disk *row)
+			const char *const names[3])
 {
 	char path[STORE_PATH_MAX];
 
 	if (!recover_is_partial(name) && !recover_is_point(name))
 		return 0;
-	if (row && row->file[0] && !strcmp(row->file, name))
+	if (recover_known(r, names, name))
 		return 0;
 	if (file_path(path, sizeof(path), folder, name))
 		return 0; /* we cannot have made it */
@@ -87,19 +88,16 @@ static int recover_walk(const struct recover *r, const char *folder, const char 
 			unsigned int depth)
 {
 	_cleanup_(dir_closep) DIR *d = opendir(folder);
-	const struct catalog_disk *row = NULL;
 	struct dirent *e;
 	int err = 0;
 
 	if (!d) /* a file, say lost+found's neighbour: none of ours */
 		return 0;
-	if (depth == 3)
-		row = recover_row(r, names[0], names[1], names[2]);
 	while (!err && (e = readdir(d))) {
 		char path[STORE_PATH_MAX];
 
 		if (depth == 3) {
-			err = recover_file(r, folder, e->d_name, row);
+			err = recover_file(r, folder, e->d_name, names);
 			continue;
 		}
 		if (strlen(e->d_name) >= NAME_SIZE || !name_valid(e->d_name) ||
@@ -131,9 +129,16 @@ static int recover_seeding(const struct recover *r, const struct catalog_disk *d
 }
 
 int recover_run(const char *dir, const struct catalog_disk *disks, size_t count,
-		struct reason *reason)
+		const struct catalog_file *files, size_t file_count, struct reason *reason)
 {
-	struct recover r = { .dir = dir, .disks = disks, .count = count, .reason = reason };
+	struct recover r = {
+		.dir = dir,
+		.disks = disks,
+		.count = count,
+		.files = files,
+		.file_count = file_count,
+		.reason = reason,
+	};
 	const char *names[3];
 	int err = 0;
 

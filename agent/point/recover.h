@@ -6,7 +6,7 @@
 #ifndef TIDEMARK_POINT_RECOVER_H
 #define TIDEMARK_POINT_RECOVER_H
 
-#include "point/catalog.h"
+#include "point/catalog-point.h"
 
 /** recover_is_partial() - does a file of this name in a disk's folder never survive a start? */
 bool recover_is_partial(const char *name);
@@ -17,11 +17,12 @@ bool recover_is_point(const char *name);
  * recover_run() - clean a store
  * @dir: of the store
  * @disks: all rows
+ * @files: all overlays that the database knows
  *
  * Only files with names that we give are removed, and only three folders deep
  * in the store, or where a row says that a replica was being begun.
  */
 int recover_run(const char *dir, const struct catalog_disk *disks, size_t count,
-		struct reason *reason);
+		const struct catalog_file *files, size_t file_count, struct reason *reason);
 
 #endif

@@ -6,7 +6,7 @@
 #ifndef TIDEMARK_POINT_STAGE_DISK_H
 #define TIDEMARK_POINT_STAGE_DISK_H
 
-#include "point/catalog.h"
+#include "point/chain.h"
 #include "point/cover.h"
 #include "point/overlay.h"
 #include "point/stage.h"
@@ -21,7 +21,8 @@ enum disk_phase {
 /*
  * @row: what the catalog has; valid if @known
  * @lost: it has a replica that is not there
- * @raw: SEED: what is written; else what is read
+ * @raw: SEED: what is written
+ * @chain: else: what is read, opened when it is; @below: its newest layer
  * @cover: SEED of a device: what was written, for the rest carries old bytes
  * @overlay, @file: OVERLAY: its tables and its file
  * @reserved: bytes that the file has been grown to
@@ -37,6 +38,8 @@ struct stage_disk {
 	bool made;
 	struct catalog_disk row;
 	struct raw raw;
+	struct chain *chain;
+	char below[CATALOG_FILE_MAX];
 	struct cover *cover;
 	struct overlay *overlay;
 	struct raw file;

@@ -10,6 +10,7 @@
 
 #include "base/crash.h"
 #include "point/file.h"
+#include "point/retain.h"
 #include "point/stage-disk.h"
 
 int stage_create(struct store *store, const char *collection, struct stage **ret)
@@ -35,6 +36,7 @@ static void stage_disk_clear(struct stage_disk *d, bool drop)
 {
 	raw_close(&d->raw);
 	raw_close(&d->file);
+	d->chain = chain_close(d->chain);
 	d->overlay = overlay_destroy(d->overlay);
 	d->cover = cover_destroy(d->cover);
 	if (drop && d->made) {
@@ -154,6 +156,26 @@ static int stage_find(struct stage *s, struct stage_disk *d, struct reason *reas
 	return err;
 }
 
+/*
+ * Can the layers be read that a new one will lie over? If not they are lost,
+ * and the disk is shown as one that must be compared.
+ */
+static int stage_try(struct stage *s, struct stage_disk *d, struct reason *reason)
+{
+	struct reason why = { 0 };
+	struct chain *chain = NULL;
+	int err;
+
+	if (!d->known || d->row.state != CATALOG_READY || !d->row.file[0])
+		return 0;
+	err = chain_open(s->store, &d->row, UINT64_MAX, &chain, &why);
+	chain_close(chain);
+	if (err && retain_mend(s->store, &d->row) > 0)
+		err = catalog_find(store_catalog(s->store), s->collection, d->spec.vm,
+				   d->spec.disk, &d->row) == 1 ? 0 : -EIO;
+	return err ? reason_set(reason, err, why.code, "%s", why.text) : 0;
+}
+
 static int stage_add(struct stage *s, struct stage_disk **ret)
 {
 	struct stage_disk **grown = realloc(s->disks, (s->count + 1) * sizeof(*grown));
@@ -195,6 +217,8 @@ int stage_open(struct stage *s, uint32_t index, const struct stage_disk_spec *sp
 		return reason_set(reason, err, 0, "no memory for a disk");
 	d->spec = *spec;
 	err = stage_find(s, d, reason);
+	if (!err)
+		err = stage_try(s, d, reason);
 	if (err)
 		return err;
 	*ret = (struct stage_held){ .lost = d->lost };
@@ -273,14 +297,13 @@ int stage_zero(struct stage *s, uint32_t index, uint64_t offset, uint64_t span)
 	return err;
 }
 
-void stage_source(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,
-		  struct raw_place *ret)
+int stage_source(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,
+		 struct chain_run *ret)
 {
 	struct stage_disk *d = s->disks[index];
+	int err = d->chain ? 0 : chain_open(s->store, &d->row, UINT64_MAX, &d->chain, NULL);
 
-	*ret = (struct raw_place){ .fd = -1, .offset = offset };
-	if (offset < d->raw.size)
-		*ret = raw_place(&d->raw, offset, u64_min(span, d->raw.size - offset));
+	return err ? err : chain_next(d->chain, offset, span, ret, NULL);
 }
 
 /* -- end ------------------------------------------------------------------------------- */
@@ -324,15 +347,20 @@ static int stage_write_tables(void *arg, const void *buf, size_t size, uint64_t 
 static int stage_end_overlay(struct stage *s, struct stage_disk *d, uint64_t epoch)
 {
 	struct overlay_label label = { .epoch = epoch, .point = s->point };
-	const char *slash = strrchr(d->final, '/');
-	size_t folder = slash - d->final + 1;
+	char folder[STORE_PATH_MAX], raw[STORE_PATH_MAX];
 	uint64_t size;
-	int err;
+	int err = store_folder(s->store, s->collection, d->spec.vm, d->spec.disk, folder);
 
-	/* In the same folder: by its name alone, so that the folder can be moved. */
-	label.backing = d->row.path;
-	if (!strncmp(d->row.path, d->final, folder) && !strchr(d->row.path + folder, '/'))
-		label.backing += folder;
+	if (err)
+		return err;
+	/* Over the newest layer, whatever becomes of the older ones meanwhile. */
+	label.backing = d->below;
+	label.format = "qcow2";
+	if (!label.backing[0]) {
+		retain_backing(d->row.path, folder, raw);
+		label.backing = raw;
+		label.format = "raw";
+	}
 	memcpy(label.tracker, d->spec.tracker, sizeof(label.tracker));
 	err = overlay_finish(d->overlay, &label, stage_write_tables, d, &size);
 	if (!err && ftruncate(d->file.fd, size))
@@ -354,6 +382,7 @@ int stage_end(struct stage *s, uint32_t index, uint64_t epoch, const struct merg
 		return reason_set(reason, err, REASON_FAILED,
 				  "the point of %s/%s could not be made durable: %s", d->spec.vm,
 				  d->spec.disk, strerror(-err));
+	d->chain = chain_close(d->chain);
 	d->epoch = epoch;
 	d->phase = DISK_ENDED;
 	crash_at("disk-durable");
@@ -406,7 +435,9 @@ static int stage_record(struct stage *s, const struct stage_label *label, struct
 		if (s->disks[i]->phase == DISK_ENDED)
 			stage_entry(s->disks[i], &entries[count++]);
 	err = catalog_commit(store_catalog(s->store), s->collection, s->point,
-			     label->consistency, entries, count);
+			     &(struct catalog_label){ label->consistency, label->history,
+						      label->final },
+			     entries, count);
 	return err ? reason_set(reason, err, REASON_FAILED,
 				"the state file did not take the commit: %s", strerror(-err)) : 0;
 }

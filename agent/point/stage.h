@@ -4,7 +4,7 @@
  *
  * Each of its disks is either seeded (its first point: the raw replica itself
  * is written, under a partial name where it is a file) or staged (an overlay
- * over the raw replica, under a partial name). stage_commit() makes all of it
+ * over the newest point, under a partial name). stage_commit() makes all of it
  * the collection's newest point in one step; stage_destroy() without it leaves
  * nothing behind.
  *
@@ -16,6 +16,7 @@
 #ifndef TIDEMARK_POINT_STAGE_H
 #define TIDEMARK_POINT_STAGE_H
 
+#include "point/chain.h"
 #include "point/raw.h"
 #include "point/store.h"
 
@@ -65,9 +66,13 @@ struct stage_held {
 /**
  * struct stage_label - what is said of the point as a whole
  * @consistency: 1 application, 2 crash, 3 group crash
+ * @history: further points that the sender wants kept, -1: it says nothing
+ * @final: nobody writes to the disks any more
  */
 struct stage_label {
 	uint32_t consistency;
+	int32_t history;
+	bool final;
 };
 
 /**
@@ -90,8 +95,6 @@ int stage_open(struct stage *s, uint32_t index, const struct stage_disk_spec *sp
 /**
  * stage_begin() - get ready to take a disk
  * @force: take over what the place carries
- *
- * Points of the collection that are not merged have been merged before.
  *
  * Return: 0; -EEXIST, -EBUSY, -EROFS, -ENOSPC as guard_admit(); -EINVAL: the
  * mode does not fit what is held; an errno.
@@ -116,11 +119,13 @@ int stage_place(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,
 int stage_zero(struct stage *s, uint32_t index, uint64_t offset, uint64_t span);
 
 /**
- * stage_source() - where to read the newest committed bytes of a region
- * @ret: @length can be less than @span; 0: zeroes from here to its end
+ * stage_source() - the newest committed bytes of a region
+ * @ret: its length can be less than @span
+ *
+ * Return: 0, or the errno of reading a table.
  */
-void stage_source(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,
-		  struct raw_place *ret);
+int stage_source(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,
+		 struct chain_run *ret);
 
 /**
  * stage_end() - all of a disk has been written: make it durable

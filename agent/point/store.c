@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "base/crash.h"
-#include "point/catalog.h"
+#include "point/catalog-point.h"
 #include "point/file.h"
 #include "point/recover.h"
+#include "point/retain.h"
 
 /* A name begins with a dot so that no collection can have it: see name_valid(). */
 #define STORE_LOCK ".lock"
@@ -26,8 +26,15 @@ struct claim {
 	enum store_state activity;
 };
 
+/* struct pin - a point that somebody uses; one for each use */
+struct pin {
+	struct pin *next;
+	char collection[NAME_SIZE];
+	uint64_t point;
+};
+
 /*
- * @lock: covers @claims; @released is signalled when one of them goes
+ * @lock: covers @claims and @pins; @released is signalled when one of them goes
  * @lock_fd: holds the lock on the store, for as long as it is open
  */
 struct store {
@@ -39,6 +46,9 @@ struct store {
 	pthread_mutex_t lock;
 	pthread_cond_t released;
 	struct claim *claims;
+	struct pin *pins;
+	unsigned int history;
+	unsigned int history_max;
 };
 
 const char *store_state_name(enum store_state state)
@@ -159,6 +169,7 @@ int store_open(const char *dir, const char *state_path, const struct store_targe
 	if (!s)
 		return reason_set(reason, -ENOMEM, 0, "no memory for a store");
 	s->lock_fd = -1;
+	s->history_max = RETAIN_HISTORY_MAX;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -186,6 +197,12 @@ struct store *store_close(struct store *s)
 		free((char *)s->targets[i].path);
 	}
 	free(s->targets);
+	while (s->pins) {
+		struct pin *next = s->pins->next;
+
+		free(s->pins);
+		s->pins = next;
+	}
 	closep(&s->lock_fd);
 	pthread_cond_destroy(&s->released);
 	pthread_mutex_destroy(&s->lock);
@@ -325,7 +342,7 @@ void store_activity(struct store *s, const char *collection, enum store_state ac
 	pthread_mutex_unlock(&s->lock);
 }
 
-static enum store_state store_activity_of(struct store *s, const char *collection)
+enum store_state store_activity_of(struct store *s, const char *collection)
 {
 	enum store_state activity = STORE_READY;
 	struct claim *c;
@@ -343,95 +360,100 @@ static enum store_state store_activity_of(struct store *s, const char *collectio
 int store_recover(struct store *s, struct reason *reason)
 {
 	_cleanup_free_ struct catalog_disk *disks = NULL;
-	size_t count;
-	int err = catalog_list(s->catalog, NULL, false, &disks, &count);
+	_cleanup_free_ struct catalog_file *files = NULL;
+	size_t count, file_count;
+	int err = retain_recover(s, NULL, reason);
 
+	if (!err)
+		err = catalog_list(s->catalog, NULL, &disks, &count);
+	if (!err)
+		err = catalog_files(s->catalog, &files, &file_count);
 	if (err)
 		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
-	return recover_run(s->dir, disks, count, reason);
+	return recover_run(s->dir, disks, count, files, file_count, reason);
 }
 
-/* -- merging ---------------------------------------------------------------------- */
+/* -- points in use ------------------------------------------------------------------ */
 
-/*
- * The overlay cannot be read: what the point said is lost, and what is in the
- * raw replica may be half of it. A comparison mends that. The file is kept
- * aside under a name that nobody looks at.
- */
-static void store_set_aside(struct store *s, const struct catalog_disk *d, const char *overlay)
+void store_set_history(struct store *s, unsigned int history, unsigned int max)
 {
-	char aside[STORE_PATH_MAX + 16];
-
-	snprintf(aside, sizeof(aside), "%s.damaged", overlay);
-	catalog_damaged(s->catalog, d->id);
-	rename(overlay, aside);
+	s->history = u64_min(history, RETAIN_HISTORY_MAX);
+	s->history_max = u64_min(max, RETAIN_HISTORY_MAX);
 }
 
-static int store_merge_disk(struct store *s, const struct catalog_disk *d, struct ring *ring,
-			    const struct merge_tick *tick, struct reason *reason)
+unsigned int store_history(struct store *s, const char *collection)
 {
-	const struct merge_want want = { d->size, d->point, d->epoch };
-	_cleanup_raw_ struct raw raw = RAW_NONE;
-	char folder[STORE_PATH_MAX], overlay[STORE_PATH_MAX], identity[GUARD_IDENTITY_MAX];
-	int err = store_folder(s, d->collection, d->vm, d->name, folder);
+	int said = catalog_history(s->catalog, collection);
 
-	if (!err)
-		err = file_path(overlay, sizeof(overlay), folder, d->file);
-	if (!err)
-		err = guard_identity(d->path, identity);
-	if (err)
-		return reason_set(reason, err, 0, "cannot find the raw replica %s: %s", d->path,
-				  strerror(-err));
-	if (strcmp(identity, d->identity))
-		return reason_set(reason, -ENODEV, REASON_INVALID_STATE,
-				  "%s is not the device that it was: %s then, %s now",
-				  d->path, d->identity, identity);
-	err = raw_open(d->path, d->size, RAW_WRITE | RAW_EXCLUSIVE, &raw, reason);
-	if (err)
-		return err;
-	err = merge_run(overlay, &want, &raw, ring, tick, reason);
-	if (err == -EUCLEAN)
-		store_set_aside(s, d, overlay);
-	if (err)
-		return err;
-	err = catalog_merged(s->catalog, d->id);
-	if (err)
-		return reason_set(reason, err, REASON_FAILED, "cannot record that %s is merged",
-				  overlay);
-	crash_at("merge-recorded");
-	file_unlink(overlay);
-	crash_at("merge-unlinked");
-	return 0;
+	return u64_min(said >= 0 ? (unsigned int)said : s->history, s->history_max);
 }
 
-int store_merge_pending(struct store *s, const char *collection, struct ring *ring,
-			const struct merge_tick *tick, struct reason *reason)
+static struct pin *store_find_pin(struct store *s, const char *collection, uint64_t point)
 {
-	_cleanup_free_ struct catalog_disk *disks = NULL;
-	enum store_state before = store_activity_of(s, collection);
+	struct pin *p = s->pins;
+
+	while (p && (p->point != point || strcmp(p->collection, collection)))
+		p = p->next;
+	return p;
+}
+
+static bool store_has_point(struct store *s, const char *collection, uint64_t point)
+{
+	_cleanup_free_ struct catalog_point *points = NULL;
 	size_t count = 0;
-	int err = catalog_list(s->catalog, collection, true, &disks, &count);
 
-	if (err)
-		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
-	store_activity(s, collection, STORE_MERGING);
-	for (size_t i = 0; i < count && !err; i++)
-		err = store_merge_disk(s, &disks[i], ring, tick, reason);
-	store_activity(s, collection, before);
+	if (catalog_points(s->catalog, collection, &points, &count))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (points[i].number == point)
+			return true;
+	return false;
+}
+
+int store_pin(struct store *s, const char *collection, uint64_t point)
+{
+	struct pin *p = calloc(1, sizeof(*p));
+	int err = 0;
+
+	if (!p)
+		return -ENOMEM;
+	snprintf(p->collection, sizeof(p->collection), "%s", collection);
+	p->point = point;
+	pthread_mutex_lock(&s->lock);
+	if (store_has_point(s, collection, point)) {
+		p->next = s->pins;
+		s->pins = TAKE_PTR(p);
+	} else {
+		err = -ENOENT;
+	}
+	pthread_mutex_unlock(&s->lock);
+	free(p);
 	return err;
 }
 
-int store_pending(struct store *s, const char *after, char ret[NAME_SIZE])
+void store_unpin(struct store *s, const char *collection, uint64_t point)
 {
-	_cleanup_free_ struct catalog_disk *disks = NULL;
-	size_t count = 0;
-	int err = catalog_list(s->catalog, NULL, true, &disks, &count);
+	struct pin **at = &s->pins, *gone;
 
-	for (size_t i = 0; i < count && !err; i++)
-		if (strcmp(disks[i].collection, after) > 0) {
-			memcpy(ret, disks[i].collection, NAME_SIZE);
-			return 1;
-		}
+	pthread_mutex_lock(&s->lock);
+	gone = store_find_pin(s, collection, point);
+	while (*at && *at != gone)
+		at = &(*at)->next;
+	if (gone)
+		*at = gone->next;
+	pthread_mutex_unlock(&s->lock);
+	free(gone);
+}
+
+int store_retire(struct store *s, const char *collection, uint64_t point)
+{
+	int err = -EBUSY;
+
+	/* Under the lock, so that nobody begins to use it at this moment. */
+	pthread_mutex_lock(&s->lock);
+	if (!store_find_pin(s, collection, point))
+		err = catalog_retire(s->catalog, collection, point);
+	pthread_mutex_unlock(&s->lock);
 	return err;
 }
 
@@ -478,7 +500,7 @@ int store_status(struct store *s, int (*cb)(const struct store_replica *replica,
 {
 	_cleanup_free_ struct catalog_disk *disks = NULL;
 	size_t count = 0;
-	int err = catalog_list(s->catalog, NULL, false, &disks, &count);
+	int err = catalog_list(s->catalog, NULL, &disks, &count);
 
 	for (size_t i = 0; i < count && !err; i++) {
 		const struct catalog_disk *d = &disks[i];

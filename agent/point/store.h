@@ -5,7 +5,7 @@
  *   STORE/.lock                          held by the agent that uses the store
  *   STORE/.state.db                      which points are committed
  *   STORE/COLLECTION/VM/DISK/replica.raw the raw replica, unless configured elsewhere
- *   STORE/COLLECTION/VM/DISK/point-N.qcow2     a point that is not merged yet
+ *   STORE/COLLECTION/VM/DISK/point-N.qcow2     a point over those before it
  *   STORE/COLLECTION/VM/DISK/....partial         under way: no reader looks at it
  *
  * A file is what the database says it is: a point is committed when its
@@ -103,7 +103,7 @@ struct store *store_close(struct store *s);
  * store_recover() - remove what a crash left behind; before anything is claimed
  *
  * Unlinks partial files and points that were never committed. Points that were
- * committed and not merged are left to store_merge_pending().
+ * committed and not merged are left to retain_run().
  */
 int store_recover(struct store *s, struct reason *reason);
 
@@ -118,25 +118,23 @@ int store_claim(struct store *s, const char *collection, unsigned int wait_ms,
 void store_release(struct store *s, const char *collection);
 
 /**
- * store_merge_pending() - merge what is committed and not merged
- * @collection: claimed by the caller
- * @ring: of this thread; what else is on it goes on
- * @tick: asked between pieces; NULL is allowed
- *
- * Return: 0 (also when there is nothing to do) or a negative errno; the point
- * stands as it was then, openable through its overlay.
+ * store_set_history() - how many further points are kept
+ * @history: of a collection whose sender says nothing of it
+ * @max: whatever the sender says; at most 24
  */
-int store_merge_pending(struct store *s, const char *collection, struct ring *ring,
-			const struct merge_tick *tick, struct reason *reason);
+void store_set_history(struct store *s, unsigned int history, unsigned int max);
+/** store_history() - how many further points of a collection are kept */
+unsigned int store_history(struct store *s, const char *collection);
 
 /**
- * store_pending() - a collection that has something to merge
- * @after: the last one that was returned, "" at first
- * @ret: its name
+ * store_pin() - use a point: it is kept until store_unpin(), whatever the limit
  *
- * Return: 1: there is one, 0: no more, or a negative errno.
+ * Return: 0; -ENOENT: there is no such point; -ENOMEM.
  */
-int store_pending(struct store *s, const char *after, char ret[NAME_SIZE]);
+int store_pin(struct store *s, const char *collection, uint64_t point);
+void store_unpin(struct store *s, const char *collection, uint64_t point);
+/** store_retire() - a point is kept no more. Return: 0; -EBUSY: it is in use; -ENOENT; errno */
+int store_retire(struct store *s, const char *collection, uint64_t point);
 
 /** store_status() - every replica; as receiver_status() */
 int store_status(struct store *s, int (*cb)(const struct store_replica *replica, void *arg),
@@ -170,5 +168,6 @@ int store_make_folder(struct store *s, const char *collection, const char *vm, c
 
 /** store_activity() - what is being done to a claimed collection, for status */
 void store_activity(struct store *s, const char *collection, enum store_state activity);
+enum store_state store_activity_of(struct store *s, const char *collection);
 
 #endif

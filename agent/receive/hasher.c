@@ -40,17 +40,30 @@ static void piece_done(struct ring_op *op, int64_t result);
 static void piece_step(struct hasher_piece *p)
 {
 	struct hasher *h = p->hasher;
-	struct raw_place place;
+	struct chain_run run = { 0 };
 
-	stage_source(h->stage, h->disk, p->begin + p->moved, p->span - p->moved, &place);
-	if (!place.length) {
-		memset(p->buf + p->moved, 0, p->span - p->moved);
+	while (p->moved < p->span) {
+		int err = stage_source(h->stage, h->disk, p->begin + p->moved,
+				       p->span - p->moved, &run);
+
+		if (err) {
+			h->error = err;
+			p->busy = false;
+			return;
+		}
+		if (run.kind == CHAIN_DATA)
+			break;
+		memset(p->buf + p->moved, 0, run.length);
+		p->moved += run.length;
+	}
+	if (p->moved == p->span) {
 		piece_hash(p);
 		return;
 	}
-	p->want = place.length;
-	ring_read(h->ring, &p->op, place.fd, p->buf + p->moved, place.length, place.offset);
-	p->moved += place.length;
+	p->want = run.length;
+	p->moved += run.length;
+	ring_read(h->ring, &p->op, run.place.fd, p->buf + p->moved - run.length, run.length,
+		  run.place.offset);
 }
 
 static void piece_done(struct ring_op *op, int64_t result)

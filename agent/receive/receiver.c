@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
+#include "point/retain.h"
 #include "receive/connection.h"
 #include "receive/refuse.h"
 #include "ring/ring.h"
@@ -271,7 +272,7 @@ static void merge_collection(struct receiver *r, const char *collection, struct 
 	/* In use: then who uses it merges, before anything else. */
 	if (store_claim(r->store, collection, 0, &reason))
 		return;
-	if (store_merge_pending(r->store, collection, ring, &tick, &reason))
+	if (retain_run(r->store, collection, ring, &tick, &reason))
 		log_error("%s: a committed point stays an overlay for now: %s", collection,
 			  reason.text);
 	store_release(r->store, collection);
@@ -285,7 +286,7 @@ static void *merge_main(void *arg)
 
 	if (ring_create(&ring, RECEIVER_RING_DEPTH))
 		return NULL; /* connections will say so, and merge */
-	while (!r->stop && store_pending(r->store, collection, collection) > 0)
+	while (!r->stop && retain_pending(r->store, collection, collection) > 0)
 		merge_collection(r, collection, ring);
 	ring_destroy(ring);
 	return NULL;
@@ -327,6 +328,8 @@ static int receiver_init(struct receiver *r, const struct receiver_config *confi
 		return reason_set(reason, -errno, 0, "cannot make an event descriptor");
 	err = store_open(config->store_dir, config->state_path, config->targets,
 			 config->target_count, &r->store, reason);
+	if (!err)
+		store_set_history(r->store, config->history, config->history_max);
 	if (!err)
 		err = store_recover(r->store, reason);
 	if (!err)

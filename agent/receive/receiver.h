@@ -39,6 +39,9 @@ struct receiver_limits {
  *	listens, for there is no other transport yet
  * @store_dir: folder of the replicas, created if its parent exists
  * @state_path: the state file; NULL: ".state.db" in @store_dir
+ * @history: further points that are kept of a collection whose sender says
+ *	nothing of it (RecoveryHistory)
+ * @history_max: at most, whatever a sender says; both are 24 at most
  * @limits: see struct receiver_limits
  * @targets: disks whose raw replica does not lie in the store, see struct store_target
  * @target_count: of them
@@ -49,6 +52,8 @@ struct receiver_config {
 	bool plain_allowed;
 	const char *store_dir;
 	const char *state_path;
+	unsigned int history;
+	unsigned int history_max;
 	struct receiver_limits limits;
 	const struct store_target *targets;
 	size_t target_count;

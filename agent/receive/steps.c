@@ -8,6 +8,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "point/catalog.h"
+#include "point/retain.h"
 
 /* The peer is shown that we live this often, while it waits for us. */
 #define STEPS_ALIVE_MS 5000
@@ -172,16 +173,20 @@ static int steps_judge_mode(struct connection *c, uint32_t index)
 	return 0;
 }
 
-/* What an earlier run committed and could not merge is merged before anything is begun. */
+/*
+ * A run stacks its overlay over the newest point, merged or not. Only when so
+ * many could not be merged that nobody should open more, that comes first.
+ */
 static int steps_merge_old(struct connection *c)
 {
 	struct merge_tick tick = { steps_alive, c };
-	int err;
+	int err = 0;
 
 	if (c->merged)
 		return 0;
-	err = store_merge_pending(c->config->store, steps_collection(c), c->ring, &tick,
-				  &c->reason);
+	if (retain_crowded(c->config->store, steps_collection(c)))
+		err = retain_run(c->config->store, steps_collection(c), c->ring, &tick,
+				 &c->reason);
 	c->merged = !err;
 	return err;
 }
@@ -311,8 +316,7 @@ static void steps_merge_new(struct connection *c)
 	struct merge_tick tick = { steps_stopping, c };
 	struct reason reason = { 0 };
 
-	if (store_merge_pending(c->config->store, steps_collection(c), c->ring, &tick,
-				&reason))
+	if (retain_run(c->config->store, steps_collection(c), c->ring, &tick, &reason))
 		log_error("%s: the point is committed and stays an overlay for now: %s",
 			  steps_collection(c), reason.text);
 }
@@ -326,7 +330,12 @@ void steps_release(struct connection *c)
 
 static int step_commit(struct connection *c)
 {
-	struct stage_label label = { .consistency = c->session.commit.consistency };
+	const struct frame_commit *said = &c->session.commit;
+	struct stage_label label = {
+		.consistency = said->consistency,
+		.history = said->history == FRAME_HISTORY_UNSAID ? -1 : (int32_t)said->history,
+		.final = said->final,
+	};
 	struct frame_durable durable;
 	uint8_t buf[FRAME_CONTROL_MAX];
 	int err = step_drain(c);

@@ -115,7 +115,7 @@ static void copy_base(struct make *m, const char *path)
 int main(int argc, char **argv)
 {
 	uint64_t budget = GIB(1), size;
-	struct overlay_label label = { .tracker = "0123456789abcde", .epoch = 42, .point = 7 };
+	struct overlay_label label = { .format = "raw", .tracker = "0123456789abcde", .epoch = 42, .point = 7 };
 	struct make m = { 0 };
 
 	if (argc < 8)

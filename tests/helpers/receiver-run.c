@@ -7,6 +7,8 @@
  *     --port N               default: any
  *     --port-file FILE       the port is written there once it listens
  *     --target C/V/D=PATH    where the raw replica of a disk is; "force:PATH"
+ *     --history N            further points that are kept: 0
+ *     --history-max N        24
  *     --connections N, --idle-ms N, --handshake-ms N, --busy-ms N
  */
 #include <inttypes.h>
@@ -58,6 +60,10 @@ static bool parse_option(struct run *r, const char *name, char *value)
 		l->handshake_ms = atoi(value);
 	else if (!strcmp(name, "--busy-ms"))
 		l->busy_ms = atoi(value);
+	else if (!strcmp(name, "--history"))
+		r->config.history = atoi(value);
+	else if (!strcmp(name, "--history-max"))
+		r->config.history_max = atoi(value);
 	else if (!strcmp(name, "--target"))
 		return parse_target(r, value);
 	else
@@ -94,7 +100,7 @@ static void run_until_told(struct receiver *receiver, const sigset_t *signals)
 
 int main(int argc, char **argv)
 {
-	struct run r = { .config = { .plain_allowed = true } };
+	struct run r = { .config = { .plain_allowed = true, .history_max = 24 } };
 	struct receiver *receiver;
 	struct reason reason = { 0 };
 	sigset_t signals;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "point/catalog.h"
+#include "point/catalog-point.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,13 +49,15 @@ static struct catalog_disk row(struct catalog *c, const char *name)
 	return d;
 }
 
+static const struct catalog_label label = { .consistency = 2, .history = -1 };
+
 static void commit(struct catalog *c, uint64_t number, int64_t disk, const char *file,
 		   uint64_t epoch)
 {
 	struct catalog_entry e = { .disk = disk, .file = file, .size = MIB(2), .granule = 4096,
 				   .tracker = "0123456789abcde", .epoch = epoch };
 
-	assert_int_equal(catalog_commit(c, "web", number, 2, &e, 1), 0);
+	assert_int_equal(catalog_commit(c, "web", number, &label, &e, 1), 0);
 }
 
 static void catalog__a_seed_has_no_point(void **state)
@@ -97,7 +99,7 @@ static void catalog__commit_and_merge(void **state)
 	assert_true(d.created > 1600000000);
 	assert_int_equal(catalog_next_point(c, "web", &next), 0);
 	assert_int_equal(next, 3);
-	assert_int_equal(catalog_merged(c, id), 0);
+	assert_int_equal(catalog_absorbed(c, id, 2, 0, NULL, 0), 0);
 	d = row(c, "vda");
 	assert_string_equal(d.file, "");
 	assert_int_equal(d.point, 2);
@@ -114,7 +116,7 @@ static void catalog__all_disks_or_none(void **state)
 	};
 	uint64_t next;
 
-	assert_true(catalog_commit(c, "web", 1, 3, e, 2) < 0);
+	assert_true(catalog_commit(c, "web", 1, &label, e, 2) < 0);
 	assert_false(catalog_poisoned(c));
 	assert_int_equal(row(c, "vda").state, CATALOG_SEEDING);
 	assert_int_equal(catalog_next_point(c, "web", &next), 0);
@@ -129,7 +131,7 @@ static void catalog__a_number_is_given_once(void **state)
 	struct catalog_entry e = { .disk = id, .size = 512, .granule = 4096, .epoch = 9 };
 
 	commit(c, 1, id, NULL, 1);
-	assert_true(catalog_commit(c, "web", 1, 2, &e, 1) < 0);
+	assert_true(catalog_commit(c, "web", 1, &label, &e, 1) < 0);
 	assert_int_equal(row(c, "vda").epoch, 1);
 	catalog_close(c);
 }
@@ -150,16 +152,79 @@ static void catalog__seeding_anew_forgets(void **state)
 static void catalog__damage_takes_the_tracker(void **state)
 {
 	static const uint8_t none[16];
+	struct catalog_layer *layers;
+	size_t count;
 	struct catalog *c = fresh();
 	int64_t id = seed(c, "web", "vda");
 
-	commit(c, 1, id, "point-1.qcow2", 1);
-	assert_int_equal(catalog_damaged(c, id), 0);
+	commit(c, 1, id, NULL, 1);
+	commit(c, 2, id, "point-2.qcow2", 2);
+	commit(c, 3, id, "point-3.qcow2", 3);
+	assert_int_equal(catalog_damaged(c, id, 2, true), 0);
 	assert_int_equal(row(c, "vda").state, CATALOG_DAMAGED);
 	assert_string_equal(row(c, "vda").file, "");
 	assert_memory_equal(row(c, "vda").tracker, none, 16);
-	commit(c, 2, id, "point-2.qcow2", 3);
+	assert_int_equal(catalog_layers(c, id, UINT64_MAX, &layers, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(layers[0].point, 1);
+	assert_true(layers[0].broken);
+	free(layers);
+	commit(c, 4, id, "point-4.qcow2", 4);
 	assert_int_equal(row(c, "vda").state, CATALOG_READY);
+	catalog_close(c);
+}
+
+static void catalog__layers_of_points(void **state)
+{
+	static const uint8_t header[4096] = { 7 }, digest[16] = { 9 };
+	struct catalog *c = fresh();
+	int64_t a = seed(c, "web", "vda"), b = seed(c, "web", "vdb");
+	struct catalog_point *points;
+	struct catalog_layer *layers;
+	struct catalog_header *headers;
+	size_t count;
+
+	assert_int_equal(catalog_history(c, "web"), -1);
+	commit(c, 1, a, NULL, 1);
+	commit(c, 2, b, NULL, 1);
+	commit(c, 3, a, "point-3.qcow2", 2);
+	commit(c, 4, a, "point-4.qcow2", 3);
+	assert_int_equal(catalog_retire(c, "web", 3), 0);
+	assert_int_equal(catalog_retire(c, "web", 3), -ENOENT);
+	assert_int_equal(catalog_retire(c, "web", 9), -ENOENT);
+	c = again(c);
+	assert_int_equal(catalog_points(c, "web", &points, &count), 0);
+	assert_int_equal(count, 3);
+	assert_int_equal(points[2].number, 4);
+	free(points);
+	/* The layer is there until its work is done. */
+	assert_int_equal(catalog_layers(c, a, 3, &layers, &count), 0);
+	assert_int_equal(count, 2);
+	assert_string_equal(layers[0].file, "");
+	assert_string_equal(layers[1].file, "point-3.qcow2");
+	free(layers);
+	assert_int_equal(catalog_absorbed(c, a, 3, 4, header, sizeof(header)), 0);
+	assert_int_equal(catalog_digest(c, a, 4, digest), 0);
+	c = again(c);
+	assert_int_equal(catalog_headers(c, &headers, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(headers[0].size, sizeof(header));
+	assert_int_equal(headers[0].point, 4);
+	assert_string_equal(headers[0].at.file, "point-4.qcow2");
+	free(headers);
+	assert_int_equal(catalog_rebased(c, a, 4), 0);
+	assert_int_equal(catalog_headers(c, &headers, &count), 0);
+	assert_int_equal(count, 0);
+	assert_int_equal(catalog_layers(c, a, UINT64_MAX, &layers, &count), 0);
+	assert_int_equal(count, 2);
+	assert_int_equal(layers[0].point, 3);
+	assert_string_equal(layers[0].file, "");
+	assert_true(layers[1].digested && layers[1].digest[0] == 9);
+	free(layers);
+	assert_int_equal(catalog_layers(c, b, 4, &layers, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(layers[0].point, 2);
+	free(layers);
 	catalog_close(c);
 }
 
@@ -173,16 +238,16 @@ static void catalog__lists(void **state)
 	seed(c, "db", "vda");
 	commit(c, 1, a, NULL, 1);
 	commit(c, 2, b, "point-2.qcow2", 1);
-	assert_int_equal(catalog_list(c, NULL, false, &list, &count), 0);
+	assert_int_equal(catalog_list(c, NULL, &list, &count), 0);
 	assert_int_equal(count, 3);
 	assert_string_equal(list[0].collection, "db");
 	assert_string_equal(list[2].name, "vdb");
 	free(list);
-	assert_int_equal(catalog_list(c, "web", true, &list, &count), 0);
-	assert_int_equal(count, 1);
-	assert_int_equal(list[0].id, b);
+	assert_int_equal(catalog_list(c, "web", &list, &count), 0);
+	assert_int_equal(count, 2);
+	assert_int_equal(list[1].id, b);
 	free(list);
-	assert_int_equal(catalog_list(c, "none", false, &list, &count), 0);
+	assert_int_equal(catalog_list(c, "none", &list, &count), 0);
 	assert_int_equal(count, 0);
 	catalog_close(c);
 }
@@ -231,6 +296,7 @@ int main(void)
 		cmocka_unit_test(catalog__a_number_is_given_once),
 		cmocka_unit_test(catalog__seeding_anew_forgets),
 		cmocka_unit_test(catalog__damage_takes_the_tracker),
+		cmocka_unit_test(catalog__layers_of_points),
 		cmocka_unit_test(catalog__lists),
 		cmocka_unit_test(catalog__finds_who_has_a_place),
 	};

@@ -158,7 +158,7 @@ static int file_write(void *arg, const void *buf, size_t size, uint64_t offset)
 
 static struct file finish(struct overlay *o)
 {
-	struct overlay_label label = { .backing = "replica.raw", .epoch = 0x1122334455667788,
+	struct overlay_label label = { .backing = "replica.raw", .format = "raw", .epoch = 0x1122334455667788,
 				       .point = 3, .tracker = "fifteen letters" };
 	struct file f = { .fd = memfd_create("overlay", 0) };
 	uint64_t size;
