@@ -227,6 +227,49 @@ is "events: four, in order" "$(sed 's/.*"event":"\([a-z]*\)".*"name":"\([a-z0-9]
 is "events: numbers without a hole" "$(sed 's/.*"seq":\([0-9]*\).*/\1/' "$tmp/events" |
 	awk 'NR > 1 && $1 != last + 1 { print "hole" } { last = $1 }')" ""
 
+# -- at each boot ---------------------------------------------------------------
+
+table=/etc/tidemark/trackers.conf
+mkdir -p /dev/disk/by-id
+exits "at boot: no table, nothing to do" 0 "" tidemark attach --all
+exits "at boot: a name that may be another disk tomorrow" 2 "after a reboot" \
+	tidemark attach "$a" --name web01 --save
+is "at boot: and nothing is done then" "$(disks_count) $(ls $table 2>&1 | grep -c 'No such')" "0 1"
+ln -s "$a" /dev/disk/by-id/virtio-a
+exits "at boot: noted by a stable name" 0 "" tidemark attach "$a" --name web01 --granule 16K --save
+exits "at boot: a slid one" 0 "" tidemark attach /dev/mapper/vm --save
+is "at boot: the table" "$(grep -v '^#' $table)" \
+	"$(printf 'web01\t/dev/disk/by-id/virtio-a\tgranule=16K\n-\t/dev/mapper/vm\t-')"
+exits "at boot: what is there already stays" 0 "" tidemark attach --all
+is "at boot: once each" "$(disks_count)" 2
+tidemark detach web01
+tidemark detach vm
+exits "at boot: both come back" 0 "" tidemark attach --all
+is "at boot: as they were" "$(column web01 GRANULE) $(column vm GRANULE)" "16384 65536"
+tidemark detach web01
+tidemark detach vm
+echo "late /dev/disk/by-id/late -" >> $table
+echo "gone /dev/disk/by-id/gone -" >> $table
+{ sleep 2; ln -s "$b" /dev/disk/by-id/late; } &
+dmsetup remove vm
+run tidemark attach --all --wait 6
+is "at boot: a device that never comes fails, with its name" \
+	"$status $(grep -c 'by-id/gone' "$tmp/err")" "3 1"
+is "at boot: and keeps nobody else from coming, a late one neither" \
+	"$(tidemark disks --noheadings --output NAME | sort | xargs)" "late web01"
+sed -i '/gone/d' $table
+exits "at boot: taken out of the table" 0 "" tidemark detach late --save
+exits "at boot: what is not tracked, too" 0 "" tidemark detach vm --save
+is "at boot: the rest stays" "$(grep -v '^#' $table | cut -f 1)" web01
+exits "at boot: neither tracked nor noted" 3 "not tracked" tidemark detach vm --save
+echo "web02 /dev/x fast" >> $table
+exits "at boot: an error in the table" 2 "$table:5: 'fast', expected" tidemark attach --all
+exits "at boot: --all takes no device" 2 "no device" tidemark attach --all "$a"
+exits "at boot: --wait alone" 2 "needs --all" tidemark attach "$a" --wait 3
+tidemark detach web01
+rm $table
+vm_table | dmsetup create vm
+
 # -- without the module ---------------------------------------------------------
 
 if rmmod dm-tidemark 2> "$tmp/err"; then

@@ -5,16 +5,31 @@
 #include "tidemark/command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tidemark/size.h"
+#include "tidemark/trackers.h"
+
+#define WAIT_MAX 3600
+#define WAIT_TICKS 5
+
+/* What was asked for. */
+struct attach_request {
+	struct tidemark_attach attach;
+	bool save;
+	bool all;
+	unsigned int wait;
+};
 
 static const char attach_help[] =
-	"Usage: tidemark attach DEVICE [OPTION...]\n\n"
+	"Usage: tidemark attach DEVICE [OPTION...]\n"
+	"       tidemark attach --all [--wait SECONDS]\n\n"
 	"Track the changes of a block device from now on, and print the path of the\n"
 	"tracked device.\n\n"
 	"A device-mapper device (an LVM volume, an opened LUKS device) gets the tracker\n"
@@ -25,6 +40,10 @@ static const char attach_help[] =
 	"  -g, --granule SIZE   what one bit stands for: 4K to 4M, a power of two;\n"
 	"                       64K if not given\n"
 	"  -r, --read-only      the new device refuses writes (with --name)\n"
+	"  -s, --save           do it at each boot, too: note it in\n"
+	"                       " TRACKERS_PATH "\n"
+	"  -a, --all            all that are noted there and not tracked yet\n"
+	"  -w, --wait SECONDS   wait for devices that are not there yet (with --all)\n"
 	"  -h, --help           this text\n";
 
 static int attach_explain(int error, const struct tidemark_attach *attach)
@@ -104,30 +123,68 @@ static int attach_parse_granule(const char *text, uint32_t *ret_sectors)
 	return EXIT_DONE;
 }
 
+static int attach_parse_wait(const char *text, unsigned int *ret)
+{
+	char *end;
+	unsigned long seconds = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || seconds > WAIT_MAX)
+		return command_usage("attach", "'%s' are no seconds, 0 to %d", text, WAIT_MAX);
+	*ret = (unsigned int)seconds;
+	return EXIT_DONE;
+}
+
+/* Return: an exit code */
+static int attach_check(const struct attach_request *r)
+{
+	const struct tidemark_attach *a = &r->attach;
+
+	if (r->all && (a->device || a->name || a->granule_sectors || a->read_only || r->save))
+		return command_usage("attach", "--all takes what is in " TRACKERS_PATH
+				     ", no device and no other option but --wait");
+	if (r->wait && !r->all)
+		return command_usage("attach", "--wait needs --all");
+	if (!r->all && !a->device)
+		return command_usage("attach", "attach takes one device");
+	if (a->read_only && !a->name)
+		return command_usage("attach", "--read-only needs --name");
+	return EXIT_DONE;
+}
+
 /* Return: EXIT_DONE, another exit code, or -1 when the help was printed. */
-static int attach_parse(int argc, char **argv, struct tidemark_attach *ret)
+static int attach_parse(int argc, char **argv, struct attach_request *ret)
 {
 	static const struct option options[] = {
 		{ "name",	required_argument,	NULL, 'N' },
 		{ "granule",	required_argument,	NULL, 'g' },
 		{ "read-only",	no_argument,		NULL, 'r' },
+		{ "save",	no_argument,		NULL, 's' },
+		{ "all",	no_argument,		NULL, 'a' },
+		{ "wait",	required_argument,	NULL, 'w' },
 		{ "help",	no_argument,		NULL, 'h' },
 		{ }
 	};
-	int option, code;
+	int option, code = EXIT_DONE;
 
-	while ((option = getopt_long(argc, argv, "N:g:rh", options, NULL)) >= 0) {
+	while (!code && (option = getopt_long(argc, argv, "N:g:rsaw:h", options, NULL)) >= 0) {
 		switch (option) {
 		case 'N':
-			ret->name = optarg;
+			ret->attach.name = optarg;
 			break;
 		case 'g':
-			code = attach_parse_granule(optarg, &ret->granule_sectors);
-			if (code)
-				return code;
+			code = attach_parse_granule(optarg, &ret->attach.granule_sectors);
 			break;
 		case 'r':
-			ret->read_only = true;
+			ret->attach.read_only = true;
+			break;
+		case 's':
+			ret->save = true;
+			break;
+		case 'a':
+			ret->all = true;
+			break;
+		case 'w':
+			code = attach_parse_wait(optarg, &ret->wait);
 			break;
 		case 'h':
 			fputs(attach_help, stdout);
@@ -136,34 +193,154 @@ static int attach_parse(int argc, char **argv, struct tidemark_attach *ret)
 			return command_usage("attach", NULL);
 		}
 	}
-	if (optind + 1 != argc)
+	if (code)
+		return code;
+	if (optind + 1 < argc)
 		return command_usage("attach", "attach takes one device");
-	if (ret->read_only && !ret->name)
-		return command_usage("attach", "--read-only needs --name");
-	ret->device = argv[optind];
-	return EXIT_DONE;
+	ret->attach.device = argv[optind];
+	return attach_check(ret);
 }
 
-int command_attach(int argc, char **argv)
+/* Return: 0, with the path printed, or a negative errno */
+static int attach_do(const struct tidemark_attach *attach)
 {
-	struct tidemark_attach attach = { 0 };
 	sigset_t all, old;
 	char *path;
 	int r;
 
-	r = attach_parse(argc, argv, &attach);
-	if (r)
-		return r < 0 ? EXIT_DONE : r;
-
 	/* an impatient Ctrl-C must not leave it half done */
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old);
-	r = tidemark_attach(&attach, &path);
+	r = tidemark_attach(attach, &path);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (r)
-		return attach_explain(r, &attach);
-
+		return r;
 	puts(path);
 	free(path);
-	return EXIT_DONE;
+	return 0;
+}
+
+/* -- one, and at each boot -------------------------------------------------- */
+
+static int attach_save(const struct tidemark_attach *attach)
+{
+	struct tidemark_attach saved = *attach;
+	char *device;
+	int r;
+
+	/* before anything is changed: a name of today may be another disk tomorrow */
+	r = trackers_stable(attach->device, &device);
+	if (r == -ENOENT) {
+		command_say("%s: has no name that is the same after a reboot: name it by a "
+			    "link in /dev/disk or in /dev/mapper", attach->device);
+		return EXIT_USAGE;
+	}
+	if (r)
+		return command_fail(r, "%s", attach->device);
+	r = attach_do(attach);
+	/* what is tracked already may well be wanted at each boot */
+	if (r && r != -EALREADY) {
+		free(device);
+		return attach_explain(r, attach);
+	}
+	saved.device = device;
+	r = trackers_save(TRACKERS_PATH, &saved);
+	free(device);
+	return r ? command_fail(r, "%s is tracked, but cannot be noted in " TRACKERS_PATH,
+				attach->device) : EXIT_DONE;
+}
+
+/* -- all of the table ------------------------------------------------------- */
+
+/* Is it there by our own doing, an earlier --all for example? */
+static bool attach_is_done(int r, const struct tidemark_attach *attach)
+{
+	struct tidemark_info info;
+	struct tidemark *t;
+	bool found;
+
+	if (r == -EALREADY && !attach->name)
+		return true;
+	if ((r != -EALREADY && r != -EEXIST) || !attach->name || tidemark_open(&t, O_RDONLY))
+		return false;
+	found = tidemark_find(t, attach->name, &info) == 0;
+	tidemark_close(t);
+	return found;
+}
+
+/*
+ * Once through the table. What is done, or cannot be done, is marked in @done;
+ * a device that is not there yet is left unless it is the @last time.
+ *
+ * Return: how many are left; *@ret_code is of the first failure
+ */
+static size_t attach_round(const struct trackers *t, bool *done, bool last, int *ret_code)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < t->count; i++) {
+		int r, code;
+
+		if (done[i])
+			continue;
+		r = attach_do(&t->list[i]);
+		if (r == -ENOENT && !last) {
+			left++;
+			continue;
+		}
+		done[i] = true;
+		if (!r || attach_is_done(r, &t->list[i]))
+			continue;
+		code = attach_explain(r, &t->list[i]);
+		if (!*ret_code)
+			*ret_code = code;
+	}
+	return left;
+}
+
+static int attach_all(unsigned int seconds)
+{
+	struct trackers trackers = { 0 };
+	char why[TRACKERS_WHY];
+	int code = EXIT_DONE;
+	bool *done;
+	int r;
+
+	r = trackers_load(TRACKERS_PATH, &trackers, why);
+	if (r) {
+		command_say("%s", why);
+		return r == -EINVAL ? EXIT_USAGE : exit_code_of(r);
+	}
+	done = calloc(trackers.count + 1, sizeof(*done));
+	if (!done) {
+		trackers_free(&trackers);
+		return command_fail(-ENOMEM, "cannot track");
+	}
+	/* devices come in any order; none waits for another one's coming */
+	for (unsigned int tick = 0; ; tick++) {
+		bool last = tick >= seconds * WAIT_TICKS;
+
+		if (!attach_round(&trackers, done, last, &code))
+			break;
+		usleep(1000000 / WAIT_TICKS);
+	}
+	free(done);
+	trackers_free(&trackers);
+	return code;
+}
+
+int command_attach(int argc, char **argv)
+{
+	struct attach_request request = { 0 };
+	int r;
+
+	r = attach_parse(argc, argv, &request);
+	if (r)
+		return r < 0 ? EXIT_DONE : r;
+	if (request.all)
+		return attach_all(request.wait);
+	if (request.save)
+		return attach_save(&request.attach);
+	r = attach_do(&request.attach);
+	return r ? attach_explain(r, &request.attach) : EXIT_DONE;
 }

@@ -9,11 +9,15 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "tidemark/trackers.h"
+
 static const char detach_help[] =
-	"Usage: tidemark detach DEVICE\n\n"
+	"Usage: tidemark detach DEVICE [--save]\n\n"
 	"Stop tracking a device; what was marked is forgotten. DEVICE is the path or the\n"
 	"device-mapper name of the tracked device. A tracker that was slid in is taken\n"
 	"out live; a device that was put over another is removed, and must not be in use.\n\n"
+	"  -s, --save           not at the next boot either: take it out of\n"
+	"                       " TRACKERS_PATH "\n"
 	"  -h, --help           this text\n";
 
 static int detach_explain(int error, const char *device)
@@ -48,16 +52,38 @@ static int detach_explain(int error, const char *device)
 	return exit_code_of(error);
 }
 
+/*
+ * After a detach with the result @r. A tracker that is not there may still be
+ * in the table; one that could not be detached stays there.
+ */
+static int detach_forget(int r, const char *device)
+{
+	int forgotten;
+
+	if (r && r != -ENODEV && r != -ENOENT)
+		return detach_explain(r, device);
+	forgotten = trackers_forget(TRACKERS_PATH, device);
+	if (forgotten && forgotten != -ENOENT)
+		return command_fail(forgotten, "cannot take %s out of " TRACKERS_PATH, device);
+	return r && forgotten ? detach_explain(r, device) : EXIT_DONE;
+}
+
 int command_detach(int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "save", no_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
+	bool save = false;
 	sigset_t all, old;
 	int option, r;
 
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+	while ((option = getopt_long(argc, argv, "sh", options, NULL)) >= 0) {
+		if (option == 's') {
+			save = true;
+			continue;
+		}
 		if (option != 'h')
 			return command_usage("detach", NULL);
 		fputs(detach_help, stdout);
@@ -71,5 +97,6 @@ int command_detach(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &all, &old);
 	r = tidemark_detach(argv[optind]);
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	return r ? detach_explain(r, argv[optind]) : EXIT_DONE;
+	return save ? detach_forget(r, argv[optind]) :
+	       r ? detach_explain(r, argv[optind]) : EXIT_DONE;
 }
