@@ -178,6 +178,14 @@ static unsigned int threads(void)
 	return count;
 }
 
+/* One that was joined is seen in /proc for a moment longer. */
+static void threads_wait(unsigned int wanted)
+{
+	for (int i = 0; i < 10000 && threads() != wanted; i++)
+		usleep(1000);
+	assert_int_equal(threads(), wanted);
+}
+
 /* Sockets and timeouts take their turn while files end all the time. */
 static void ring__files_do_not_starve_the_rest(void **state)
 {
@@ -223,10 +231,11 @@ static void ring__threads_are_bounded(void **state)
 {
 	_cleanup_close_ int fd = memfd_create("ring", 0);
 	static struct call calls[200];
-	unsigned int before = threads(), most = 0;
+	unsigned int most = 0;
 	static char data[200][4096];
 	struct ring *r;
 
+	threads_wait(1);
 	setenv(RING_ENGINE_VARIABLE, "plain", 1);
 	assert_int_equal(ring_create(&r, 64), 0);
 	unsetenv(RING_ENGINE_VARIABLE);
@@ -239,10 +248,9 @@ static void ring__threads_are_bounded(void **state)
 	run_all(r);
 	for (int i = 0; i < 200; i++)
 		assert_int_equal(calls[i].result, 4096);
-	assert_true(most > before);
-	assert_true(most <= before + 4);
+	assert_in_range(most, 2, 5);
 	ring_destroy(r);
-	assert_int_equal(threads(), before);
+	threads_wait(1);
 }
 
 /* In a child: io_uring_setup() fails with @error, as under a container's profile. */
