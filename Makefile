@@ -43,7 +43,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
 HELPER_BIN := $(patsubst tests/helpers/%.c,$(BUILD)/helpers/%,$(HELPER_SRC))
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps user module modules tests demo check bench torture lint guest install clean
+.PHONY: all help deps user module modules tests demo check bench torture lint guest install uninstall clean
 
 ## all:      the agent, the command, the library and the module for both kernels
 all: user module
@@ -153,27 +153,65 @@ guest: deps
 	@$(MAKE) --no-print-directory -j2 all tests
 	@tests/guest/run --kernel $(or $(KERNEL),6.1) --shell
 
-## install:  install the command, the agent, the library, units and man pages
-install: user
-	install -D -m 755 $(BUILD)/bin/tidemarkd $(DESTDIR)$(PREFIX)/sbin/tidemarkd
-	install -D -m 755 $(BUILD)/bin/tidemark $(DESTDIR)$(PREFIX)/sbin/tidemark
-	install -D -m 755 $(BUILD)/lib/libtidemark.so.0 $(DESTDIR)$(PREFIX)/lib/libtidemark.so.0
-	ln -sf libtidemark.so.0 $(DESTDIR)$(PREFIX)/lib/libtidemark.so
-	install -D -m 644 $(BUILD)/lib/libtidemark.a $(DESTDIR)$(PREFIX)/lib/libtidemark.a
-	install -D -m 644 $(BUILD)/lib/libtidemark.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/libtidemark.pc
-	install -D -m 644 tools/libtidemark/tidemark.h $(DESTDIR)$(PREFIX)/include/libtidemark/tidemark.h
-	install -D -m 644 module/uapi/linux/tidemark.h $(DESTDIR)$(PREFIX)/include/linux/tidemark.h
-	install -D -m 644 agent/bus/org.tidemark.Replication1.conf \
-		$(DESTDIR)$(SYSCONFDIR)/dbus-1/system.d/org.tidemark.Replication1.conf
-	install -D -m 644 tools/tidemark/completion.bash \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/tidemark
-	for p in Documentation/man/*.[1-9]; do \
-		install -D -m 644 $$p $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/$${p##*/}; done
+# What goes where: MODE SOURCE TARGET, colons between. Sources in build/ that are
+# made from an .in file know the paths of this installation.
+LIBDIR	:= $(PREFIX)/lib
+SHARE	:= $(PREFIX)/share
+UNITDIR	:= $(LIBDIR)/systemd/system
+SRCDIR	?= /usr/src
+UNITS	:= $(patsubst agent/systemd/%.in,%,$(wildcard agent/systemd/*.service.in))
+DKMS	:= $(SRCDIR)/tidemark-$(VERSION)
+
+INSTALLED := \
+	755:$(BUILD)/bin/tidemarkd:$(PREFIX)/sbin/tidemarkd \
+	755:$(BUILD)/bin/tidemark:$(PREFIX)/sbin/tidemark \
+	755:$(BUILD)/lib/libtidemark.so.0:$(LIBDIR)/libtidemark.so.0 \
+	644:$(BUILD)/lib/libtidemark.a:$(LIBDIR)/libtidemark.a \
+	644:$(BUILD)/lib/libtidemark.pc:$(LIBDIR)/pkgconfig/libtidemark.pc \
+	644:tools/libtidemark/tidemark.h:$(PREFIX)/include/libtidemark/tidemark.h \
+	644:module/uapi/linux/tidemark.h:$(PREFIX)/include/linux/tidemark.h \
+	644:agent/bus/org.tidemark.Replication1.conf:$(SYSCONFDIR)/dbus-1/system.d/org.tidemark.Replication1.conf \
+	644:tools/tidemark/completion.bash:$(SHARE)/bash-completion/completions/tidemark \
+	644:agent/systemd/tidemark-resync@.timer:$(UNITDIR)/tidemark-resync@.timer \
+	644:agent/systemd/tidemark.sysusers:$(LIBDIR)/sysusers.d/tidemark.conf \
+	644:agent/systemd/tidemark.tmpfiles:$(LIBDIR)/tmpfiles.d/tidemark.conf \
+	644:agent/systemd/tidemark.modules-load:$(LIBDIR)/modules-load.d/tidemark.conf \
+	644:agent/systemd/tidemark.catalog:$(LIBDIR)/systemd/catalog/tidemark.catalog \
+	644:agent/systemd/11-dm-tidemark.rules:$(LIBDIR)/udev/rules.d/11-dm-tidemark.rules \
+	644:$(BUILD)/systemd/dkms.conf:$(DKMS)/dkms.conf \
+	$(foreach u,$(UNITS),644:$(BUILD)/systemd/$(u):$(UNITDIR)/$(u)) \
+	$(foreach p,$(wildcard agent/bus/*.policy),644:$(p):/usr/share/polkit-1/actions/$(notdir $(p))) \
+	$(foreach p,$(wildcard Documentation/man/*.[1-9]),644:$(p):$(SHARE)/man/man$(lastword $(subst ., ,$(p)))/$(notdir $(p))) \
+	$(foreach f,$(wildcard module/*.[ch]) module/Kbuild module/uapi/linux/tidemark.h,644:$(f):$(DKMS)/$(patsubst module/%,%,$(f)))
+
+$(BUILD)/systemd/%: agent/systemd/%.in Makefile
+	@mkdir -p $(@D)
+	sed -e 's|@SBINDIR@|$(PREFIX)/sbin|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' $< > $@
+
+$(BUILD)/systemd/dkms.conf: module/dkms.conf Makefile
+	@mkdir -p $(@D)
+	sed 's|@VERSION@|$(VERSION)|' $< > $@
+
+## install:  install programs, library, units, man pages and the module's source (DKMS)
+install: user $(addprefix $(BUILD)/systemd/,$(UNITS) dkms.conf)
+	@for i in $(INSTALLED); do IFS=:; set -- $$i; \
+		install -D -m $$1 "$$2" "$(DESTDIR)$$3" || exit 1; done
+	ln -sf libtidemark.so.0 $(DESTDIR)$(LIBDIR)/libtidemark.so
+	$(if $(DESTDIR),,agent/systemd/activate)
+
+## uninstall: remove what install has put there; configuration, state and replicas stay
+uninstall:
+	$(if $(DESTDIR),,agent/systemd/activate --stop)
+	@for i in $(INSTALLED); do rm -f "$(DESTDIR)$${i##*:}" || exit 1; done
+	rm -f $(DESTDIR)$(LIBDIR)/libtidemark.so
+	@for d in $(DKMS)/uapi/linux $(DKMS)/uapi $(DKMS) $(PREFIX)/include/libtidemark; do \
+		rmdir "$(DESTDIR)$$d" 2>/dev/null; done; :
+	$(if $(DESTDIR),,agent/systemd/activate --reload)
 
 ## clean:    remove what was built; downloads and guest images stay
 clean:
 	rm -rf $(BUILD)/obj $(BUILD)/bin $(BUILD)/lib $(BUILD)/unit $(BUILD)/helpers \
-		$(BUILD)/libagent.a $(BUILD)/module $(BUILD)/san $(BUILD)/log
+		$(BUILD)/libagent.a $(BUILD)/module $(BUILD)/systemd $(BUILD)/san $(BUILD)/log
 
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
