@@ -43,7 +43,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
 HELPER_BIN := $(patsubst tests/helpers/%.c,$(BUILD)/helpers/%,$(HELPER_SRC))
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps user module modules tests demo check bench torture lint guest install uninstall clean
+.PHONY: all help deps user module modules debug-kernels tests demo check bench torture lint guest install uninstall clean
 
 ## all:      the agent, the command, the library and the module for both kernels
 all: user module
@@ -139,8 +139,12 @@ bench: deps
 	@$(MAKE) --no-print-directory -j2 all tests
 	@tests/bench/run
 
-## torture:  the long runs, an hour and more
-torture: deps
+## debug-kernels: build the guest kernels with KASAN, lockdep, KCSAN (an hour, once)
+debug-kernels: deps
+	@tests/guest/build-kernel 6.1-debug 6.1-kcsan
+
+## torture:  the long runs, two hours and more; builds the debug kernels first
+torture: deps debug-kernels
 	@$(MAKE) --no-print-directory -j2 all tests
 	@tests/run-all --torture
 

@@ -10,6 +10,7 @@ RIG_BUILD=${TIDEMARK_BUILD:-$RIG_TOP/build}
 RIG_KERNELS=$RIG_BUILD/kernels
 RIG_GUEST=$RIG_BUILD/guest
 RIG_KSRC=$RIG_BUILD/ksrc
+RIG_CONFIG=$RIG_TOP/tests/guest/config
 
 # The kernels of the matrix. A kernel NAME has its image, modules and release
 # in $RIG_KERNELS/NAME and its headers where kernel_headers() says:
@@ -17,8 +18,8 @@ RIG_KSRC=$RIG_BUILD/ksrc
 #   $RIG_KERNELS/NAME/vmlinuz      what QEMU boots
 #   $RIG_KERNELS/NAME/modules      the folder that holds modules.builtin, kernel/
 # The pattern is the extended regular expression of its uname -r in Debian's
-# package names. A kernel that we build ourselves has no pattern: whoever
-# builds it fills the same folder, with `headers` a link to its build tree.
+# package names. A kernel that we build ourselves (build-kernel) has no pattern
+# but a description in tests/guest/config, and `headers` in the same folder.
 declare -A RIG_KERNEL_PATTERN=(
 	[6.1]='6\.1\.0-[0-9]+-cloud-amd64'
 	[6.12]='6\.12\.[0-9]+\+deb12-cloud-amd64'
@@ -35,8 +36,21 @@ die() {
 
 # kernel_check NAME: is it one that the rig knows?
 kernel_check() {
-	[[ -n ${RIG_KERNEL_PATTERN[$1]-} || -f $RIG_KERNELS/$1/release ]] ||
+	[[ -n ${RIG_KERNEL_PATTERN[$1]-} || -f $RIG_KERNELS/$1/release ]] || {
+		[[ ! -f $RIG_CONFIG/$1 || $1 == base ]] ||
+			die "kernel '$1' is not built yet: make debug-kernels"
 		die "unknown kernel '$1'; there are: ${!RIG_KERNEL_PATTERN[*]}"
+	}
+}
+
+# config_key NAME: what a kernel of our own is built from
+config_key() {
+	cat "$RIG_CONFIG/base" "$RIG_CONFIG/$1" | sha256sum
+}
+
+# config_word NAME WORD: what its description says in "# WORD: ...", or nothing
+config_word() {
+	[[ ! -f $RIG_CONFIG/$1 ]] || sed -n "s/^# $2: //p" "$RIG_CONFIG/$1"
 }
 
 # kernel_ready NAME: is its image in the cache, complete?
