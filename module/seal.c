@@ -141,6 +141,21 @@ static void seal_unlock(struct tidemark_seal_item *items, u32 count)
 }
 
 /*
+ * Locks of one class under a lock of their own: to lockdep they are one entry
+ * with a count of 12 bits, so there may be more of them than it holds entries
+ * (48), and TIDEMARK_SEAL_MAX must stay below that count's end.
+ */
+static void seal_lock_all(struct tidemark_seal_item *items, u32 count)
+{
+	u32 i;
+
+	BUILD_BUG_ON(TIDEMARK_SEAL_MAX >= 1 << 12);
+	mutex_lock(&seal_lock);
+	for (i = 0; i < count; i++)
+		mutex_lock_nest_lock(&items[i].disk->lock, &seal_lock);
+}
+
+/*
  * Lock all disks, each with no write in flight from before the seal before.
  * Returns -EAGAIN and the disk to wait for, with its sealed epoch, when there
  * is one; nothing is locked then.
@@ -150,9 +165,7 @@ static int seal_trylock(struct tidemark_seal_item *items, u32 count,
 {
 	u32 i;
 
-	mutex_lock(&seal_lock);
-	for (i = 0; i < count; i++)
-		mutex_lock_nest_lock(&items[i].disk->lock, &seal_lock);
+	seal_lock_all(items, count);
 	for (i = 0; i < count; i++) {
 		struct tidemark_disk *disk = items[i].disk;
 		bool dead = disk->dead;

@@ -127,7 +127,7 @@
 #define TIDEMARK_GRANULE_DEFAULT 128	/* sectors: 64 KiB */
 #define TIDEMARK_GRANULES_MAX	0x40000000ULL	/* of one disk: 128 MiB a bitmap */
 
-#define TIDEMARK_SEAL_MAX	4096	/* disks in one seal */
+#define TIDEMARK_SEAL_MAX	2048	/* disks in one seal */
 #define TIDEMARK_RUNS_MAX	65536	/* runs in one request */
 #define TIDEMARK_TIMEOUT_MAX	600000	/* milliseconds */
 
