@@ -54,6 +54,7 @@ static int kernel_info(struct source *s, struct source_info *ret)
 	if (err)
 		return err;
 	*ret = (struct source_info){
+		.disk = k->disk,
 		.tracked = true,
 		.size = info.sectors * SECTOR_SIZE,
 		.granule = info.granule_sectors * SECTOR_SIZE,

@@ -48,14 +48,28 @@ static void members_disown(struct run *r, struct session_disk *d)
 	atomic_fetch_sub(&r->progress->marked, p.marked);
 }
 
+void members_warn(struct run *r, const char *format, ...)
+{
+	char *warning = r->report->warning;
+	size_t used = strlen(warning);
+	va_list args;
+
+	if (used && used + 2 < sizeof(r->report->warning)) {
+		memcpy(warning + used, "; ", 3);
+		used += 2;
+	}
+	va_start(args, format);
+	vsnprintf(warning + used, sizeof(r->report->warning) - used, format, args);
+	va_end(args);
+}
+
 static void members_fold(struct run *r, struct session_disk *d)
 {
 	int err = d->source ? d->source->ops->fold(d->source) : 0;
 
 	if (err)
-		snprintf(r->report->warning, sizeof(r->report->warning),
-			 DISK_FORMAT ": its sealed epoch could not be folded, the next "
-			 "run does that: %s", DISK_NAMES(d), strerrordesc_np(-err));
+		members_warn(r, DISK_FORMAT ": its sealed epoch could not be folded, the next "
+			     "run does that: %s", DISK_NAMES(d), strerrordesc_np(-err));
 	d->source = source_close(d->source);
 }
 

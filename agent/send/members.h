@@ -21,6 +21,7 @@
  * @count: of them, dropped ones too
  * @point: that the replica has already
  * @first: the first disk that failed; its reason is the run's when none is left
+ * @frozen: every VM that is left was frozen at the newest seal
  * @features: agreed on with the receiver, enum frame_feature
  */
 struct run {
@@ -36,6 +37,7 @@ struct run {
 	size_t count;
 	uint64_t point;
 	const struct session_disk *first;
+	bool frozen;
 	uint32_t features;
 };
 
@@ -76,6 +78,9 @@ void members_close(struct run *r);
  */
 int members_drop(struct run *r, struct session_disk *d, int err, uint32_t code,
 		 const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/** members_warn() - add to the warnings of the report; what has no room is cut */
+void members_warn(struct run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /**
  * members_seal() - end the epoch of all disks that are left at one instant

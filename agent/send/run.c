@@ -51,6 +51,7 @@
 
 #include "base/util.h"
 #include "ring/ring.h"
+#include "send/hold.h"
 #include "send/members.h"
 #include "send/mode.h"
 #include "send/trouble.h"
@@ -213,15 +214,31 @@ static int run_move(struct run *r, struct session_disk *d, bool first)
 			    strerrordesc_np(-d->pump.error));
 }
 
-/* One seal and all that it made owed. */
-static int run_pass(struct run *r, bool first)
+/* One seal; the VMs hold still around it if they can be made to. */
+static int run_seal(struct run *r, uint32_t pass)
 {
-	int err = members_seal(r, !first);
+	struct hold hold = { 0 };
+	int err = 0;
+
+	if (pass < RUN_FREEZES)
+		err = hold_begin(r, &hold);
+	if (!err)
+		err = members_seal(r, pass > 0);
+	hold_end(r, &hold);
+	/* The newest seal is the moment of the point: only its freeze counts. */
+	r->frozen = hold.all;
+	return err;
+}
+
+/* One seal and all that it made owed. */
+static int run_pass(struct run *r, uint32_t pass)
+{
+	int err = run_seal(r, pass);
 
 	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d))
 		err = run_drain(r, d);
 	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d))
-		err = run_move(r, d, first);
+		err = run_move(r, d, pass == 0);
 	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d))
 		err = run_check_disk(r, d);
 	return err;
@@ -288,21 +305,26 @@ static int run_mark(struct run *r)
 
 static int run_send(struct run *r)
 {
-	int err = run_pass(r, true);
+	int err = run_pass(r, 0);
 
 	for (uint32_t pass = 1; run_torn(r) && !err; pass++) {
 		if (pass == r->config->max_passes)
 			return run_leave_torn(r);
 		err = session_pass(r->conn);
 		if (!err)
-			err = run_pass(r, false);
+			err = run_pass(r, pass);
 	}
 	return err;
 }
 
-/* More than one disk, sealed at one instant, are a group. */
+/*
+ * 1 when every VM was frozen; else more than one disk, sealed at one instant, are a
+ * group, 3, and one is as after a power cut, 2.
+ */
 static enum run_consistency run_consistency(struct run *r)
 {
+	if (r->frozen)
+		return RUN_CONSISTENCY_APPLICATION;
 	return members_count(r) > 1 ? RUN_CONSISTENCY_GROUP : RUN_CONSISTENCY_CRASH;
 }
 
@@ -338,9 +360,9 @@ static void run_commit(struct run *r)
 		d->report->epoch = d->source->epoch;
 		err = d->source->ops->commit(d->source);
 		if (err)
-			snprintf(r->report->warning, sizeof(r->report->warning),
-				 DISK_FORMAT ": the point is durable, but its tracker would not "
-				 "commit the epoch: %s", DISK_NAMES(d), strerrordesc_np(-err));
+			members_warn(r, DISK_FORMAT ": the point is durable, but its tracker "
+				     "would not commit the epoch: %s", DISK_NAMES(d),
+				     strerrordesc_np(-err));
 	}
 }
 

@@ -45,10 +45,11 @@ struct run_disk {
 /**
  * struct run_vm - how a VM is made to hold still at a seal
  * @name: as in run_disk.vm
- * @hook: path of a command, run with "freeze" before the first seal and "thaw"
- *	after it, or NULL
- * @guest_agent: path of the socket of its QEMU guest agent, or NULL
- * @freeze_ms: for freezing; over this, the seal is made without
+ * @hook: path of a command, run with "freeze" before a seal and "thaw" after it, or
+ *	NULL; see freeze/freeze.h. The path of a socket counts as @guest_agent
+ * @guest_agent: path of the socket of its QEMU guest agent, or NULL. In both, %v
+ *	stands for the VM's name
+ * @freeze_ms: for freezing; over this, the seal is made without; 0: RUN_FREEZE_MS
  *
  * A VM without hook and guest agent needs no entry.
  */
@@ -59,6 +60,10 @@ struct run_vm {
 	uint32_t freeze_ms;
 };
 
+#define RUN_FREEZE_MS 30000
+/** A disk that is torn again and again is sealed without a freeze in the end. */
+#define RUN_FREEZES 3
+
 /** Rate limits that one run obeys: its job's, its collection's, the agent's. */
 #define RUN_THROTTLES 3 /* as CONN_THROTTLES */
 
@@ -67,8 +72,8 @@ struct run_vm {
  * @kind: enum run_kind
  * @compare: compare even where the tracker's bits would do
  * @no_compare: a disk that would have to be compared fails instead, "not supported"
- * @freeze: the VMs in @vms are frozen around the first seal, to make the point
- *	application consistent
+ * @freeze: the VMs in @vms are frozen around each of the first RUN_FREEZES seals, to
+ *	make the point application consistent
  * @final: the last difference before a planned failover: writes have stopped.
  *	A disk that is written to all the same fails the run; so does any disk that
  *	cannot be sent: none is dropped. On success nothing is owed or marked
@@ -81,6 +86,7 @@ struct run_vm {
  * @disk_count: see @disks
  * @vms: @vm_count of them; may name VMs that have no disk in this run
  * @vm_count: see @vms
+ * @state_dir: folder that remembers who is frozen; without it nobody is
  * @throttles: limits of bytes a second on the wire; NULL: none. They may be
  *	shared with other runs and changed at any time
  * @max_passes: seals before a disk that is written too fast is given up
@@ -103,6 +109,7 @@ struct run_config {
 	size_t disk_count;
 	const struct run_vm *vms;
 	size_t vm_count;
+	const char *state_dir;
 	struct throttle *throttles[RUN_THROTTLES];
 	uint32_t max_passes;
 	uint32_t timeout_ms;

@@ -24,6 +24,7 @@ struct source;
 
 /**
  * struct source_info - a source as it is now
+ * @disk: the kernel's number of it, 0: not tracked
  * @tracked: changes are marked; if not, @uuid and the epochs are 0
  * @uuid: of the tracker
  * @size: bytes
@@ -45,6 +46,7 @@ struct source;
  * @message: the newest thing a person should know of the tracker
  */
 struct source_info {
+	uint64_t disk;
 	bool tracked;
 	uint8_t uuid[FRAME_UUID_SIZE];
 	uint64_t size;

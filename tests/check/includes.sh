@@ -27,7 +27,9 @@ layer agent/plan         base
 layer agent/state        base
 layer agent/point        base ring state
 layer agent/receive      base ring wire point state
-layer agent/send         base ring wire plan libtidemark
+layer agent/freeze       base
+layer agent/send         base freeze ring wire plan libtidemark
+layer agent/watch        base send libtidemark
 layer agent/config       base point receive send
 layer agent/model        base
 layer agent/job          base config model send state

@@ -13,7 +13,7 @@
 #define TAIL 1536u /* the last granule is short */
 #define SIZE ((GRANULES - 1) * GRANULE + TAIL)
 
-enum moment { AT_WAIT, AT_RELEASE, AT_COMMIT };
+enum moment { AT_SEAL, AT_WAIT, AT_RELEASE, AT_COMMIT };
 
 struct fake {
 	struct source source;
@@ -114,6 +114,9 @@ static int fake_fold(struct source *s)
 static int fake_seal(struct source **group, size_t count, bool extend, uint32_t timeout_ms,
 		     uint64_t *ret_excluded_ns)
 {
+	for (size_t i = 0; i < count; i++)
+		if (fake_of(group[i])->hook)
+			fake_of(group[i])->hook(fake_of(group[i]), AT_SEAL);
 	for (size_t i = 0; i < count; i++)
 		if (fake_of(group[i])->info_error)
 			return fake_of(group[i])->info_error;
