@@ -19,8 +19,10 @@
 #include "base/util.h"
 #include "bus/bus.h"
 #include "config/config.h"
+#include "freeze/freeze.h"
 #include "job/job.h"
 #include "ring/ring.h"
+#include "watch/loop.h"
 
 /* How often old jobs are looked for. */
 #define REAP_US 10000000u
@@ -37,6 +39,7 @@ struct agent {
 	struct jobs *jobs;
 	struct receiver *receiver;
 	struct bus *bus;
+	struct watch_loop *watch;
 	sd_event *event;
 	sd_event_source *reap;
 };
@@ -130,6 +133,50 @@ static int start_loop(struct agent *a, struct reason *reason)
 	return 0;
 }
 
+/* Something has happened to a disk: say it at once, it may be hours to the next run. */
+static void on_disk(void *owner, const struct watch_notice *n)
+{
+	struct log_fields fields = {
+		.event = n->what & WATCH_UNRELIABLE ? LOG_EVENT_UNRELIABLE : LOG_EVENT_NONE,
+	};
+	bool bad = n->what & (WATCH_GONE | WATCH_REPLACED | WATCH_UNRELIABLE);
+
+	log_about(bad ? LOG_WARNING : LOG_INFO, &fields, "%s %s", n->device, n->text);
+}
+
+static int watch_devices(struct agent *a)
+{
+	_cleanup_free_ const char **devices = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < a->config->collection_count; i++)
+		count += a->config->collections[i].run.disk_count;
+	devices = calloc(count + 1, sizeof(*devices));
+	if (!devices)
+		return -ENOMEM;
+	count = 0;
+	for (size_t i = 0; i < a->config->collection_count; i++) {
+		const struct run_config *run = &a->config->collections[i].run;
+
+		for (size_t k = 0; k < run->disk_count; k++)
+			if (run->disks[k].tracked)
+				devices[count++] = run->disks[k].device;
+	}
+	return watch_loop_set(a->watch, devices, count);
+}
+
+static int start_watch(struct agent *a, struct reason *reason)
+{
+	int err = watch_loop_create(&a->watch, a->event, on_disk, a);
+
+	if (err >= 0)
+		err = watch_devices(a);
+	if (err < 0)
+		return reason_set(reason, err, 0, "cannot watch the disks: %s",
+				  strerrordesc_np(-err));
+	return 0;
+}
+
 static int start_receiver(struct agent *a, struct reason *reason)
 {
 	const struct config *c = a->config;
@@ -192,6 +239,11 @@ static int probe_ring(const char **ret_engine, struct reason *reason)
 	return 0;
 }
 
+static void on_recovered(const char *text)
+{
+	log_warning("%s", text);
+}
+
 static int agent_start(struct agent *a, const struct options *o, struct reason *reason)
 {
 	const char *bus;
@@ -201,6 +253,7 @@ static int agent_start(struct agent *a, const struct options *o, struct reason *
 	if (err)
 		return err;
 	log_set_level(a->config->log_level);
+	freeze_recover(a->config->state_dir, on_recovered);
 	err = probe_ring(&engine, reason);
 	if (!err)
 		err = history_open(a->config->state_dir, &a->history, reason);
@@ -211,6 +264,8 @@ static int agent_start(struct agent *a, const struct options *o, struct reason *
 	}
 	if (!err)
 		err = start_loop(a, reason);
+	if (!err)
+		err = start_watch(a, reason);
 	if (!err && (a->config->receive || o->receiver))
 		err = start_receiver(a, reason);
 	/* The nearest word counts: command line, configuration, environment. */
@@ -229,6 +284,7 @@ static void agent_stop(struct agent *a)
 	a->bus = bus_destroy(a->bus);
 	jobs_destroy(a->jobs);
 	receiver_destroy(a->receiver);
+	watch_loop_destroy(a->watch);
 	sd_event_source_disable_unref(a->reap);
 	sd_event_unref(a->event);
 	history_close(a->history);
@@ -243,6 +299,8 @@ int main(int argc, char **argv)
 	sigset_t blocked;
 	int err;
 
+	if (argc > 1 && strcmp(argv[1], FREEZER_ARGUMENT) == 0)
+		return freezer_main(argc, argv);
 	err = options_parse(argc, argv, &options);
 	if (err) {
 		if (err < 0)
