@@ -3,9 +3,9 @@
  * tidemarkd: the agent. It puts the parts together and takes them apart in the
  * opposite order; nothing else happens here.
  *
- * Threads: this one runs the event loop (signals, D-Bus, the table of jobs).
- * Each job has one, see send/sender.h; the receiver has its own, see
- * receive/receiver.h. SIGTERM and SIGINT are blocked before the first of them starts.
+ * Threads: this one runs the event loop (signals, D-Bus, the service).
+ * Each run has one, see send/sender.h; the receiver has its own, see
+ * receive/receiver.h. SIGTERM, SIGINT and SIGHUP are blocked before the first of them starts.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -20,12 +20,9 @@
 #include "bus/bus.h"
 #include "config/config.h"
 #include "freeze/freeze.h"
-#include "job/job.h"
 #include "ring/ring.h"
+#include "service/loop.h"
 #include "watch/loop.h"
-
-/* How often old jobs are looked for. */
-#define REAP_US 10000000u
 
 struct options {
 	const char *config;
@@ -34,14 +31,16 @@ struct options {
 };
 
 struct agent {
-	struct config *config;
-	struct history *history;
-	struct jobs *jobs;
+	const char *config_path;
+	struct config *config; /* until the service takes it */
+	struct service *service;
+	struct service_loop *loop;
 	struct receiver *receiver;
 	struct bus *bus;
 	struct watch_loop *watch;
+	sd_event_source *after;
+	uint64_t watched; /* service_changes() when the watch was set */
 	sd_event *event;
-	sd_event_source *reap;
 };
 
 static const char usage[] =
@@ -51,6 +50,7 @@ static const char usage[] =
 	"  --config FILE   configuration (" CONFIG_PATH ")\n"
 	"  --bus ADDRESS   D-Bus: system, none, or an address; overrides the configuration\n"
 	"  --receiver      receive, also without a [receiver] section\n"
+	"  --print-states  print the tables of the state machines, and end\n"
 	"  --foreground    stay in the foreground (always)\n"
 	"  --version       print the version\n"
 	"  --help          print this\n";
@@ -62,6 +62,7 @@ static int options_parse(int argc, char **argv, struct options *o)
 		{ "config", required_argument, NULL, 'c' },
 		{ "bus", required_argument, NULL, 'b' },
 		{ "receiver", no_argument, NULL, 'r' },
+		{ "print-states", no_argument, NULL, 'S' },
 		{ "foreground", no_argument, NULL, 'f' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
@@ -82,6 +83,9 @@ static int options_parse(int argc, char **argv, struct options *o)
 			break;
 		case 'f':
 			break;
+		case 'S':
+			model_print(stdout);
+			return 1;
 		case 'V':
 			puts("tidemarkd " TIDEMARK_VERSION);
 			return 1;
@@ -95,22 +99,30 @@ static int options_parse(int argc, char **argv, struct options *o)
 	return optind == argc ? 0 : -EINVAL;
 }
 
-static int on_jobs(sd_event_source *source, int fd, uint32_t events, void *arg)
+/* A configuration that is wrong changes nothing: what runs goes on as it was. */
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
 {
 	struct agent *a = arg;
+	struct reason reason = { 0 };
+	struct config *config = NULL;
+	int err;
 
-	jobs_reap(a->jobs);
-	sd_notifyf(0, "STATUS=%zu jobs running", jobs_running(a->jobs));
+	sd_notify(0, "RELOADING=1");
+	err = config_load(a->config_path, &config, &reason);
+	if (!err)
+		err = service_reload(a->service, config, &reason);
+	if (err) {
+		config_free(config);
+		log_about(LOG_ERR, &(struct log_fields){ .event = LOG_EVENT_RELOAD_REFUSED },
+			  "%s; the configuration as it was holds", reason.text);
+	} else {
+		log_set_level(service_config(a->service)->log_level);
+		log_about(LOG_INFO, &(struct log_fields){ .event = LOG_EVENT_RELOADED },
+			  "the configuration was read again, %zu collections",
+			  service_count(a->service));
+	}
+	sd_notify(0, "READY=1");
 	return 0;
-}
-
-static int on_reap(sd_event_source *source, uint64_t now, void *arg)
-{
-	struct agent *a = arg;
-
-	jobs_reap(a->jobs);
-	sd_event_source_set_time_relative(source, REAP_US);
-	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 static int start_loop(struct agent *a, struct reason *reason)
@@ -123,25 +135,43 @@ static int start_loop(struct agent *a, struct reason *reason)
 	if (err >= 0)
 		err = sd_event_add_signal(a->event, NULL, SIGINT, NULL, NULL);
 	if (err >= 0)
-		err = sd_event_add_io(a->event, NULL, jobs_fd(a->jobs), EPOLLIN, on_jobs, a);
-	if (err >= 0)
-		err = sd_event_add_time_relative(a->event, &a->reap, CLOCK_MONOTONIC, REAP_US, 0,
-						 on_reap, a);
+		err = sd_event_add_signal(a->event, NULL, SIGHUP, on_reload, a);
 	if (err < 0)
 		return reason_set(reason, err, 0, "cannot set up the event loop: %s",
 				  strerrordesc_np(-err));
 	return 0;
 }
 
+static const struct collection *collection_of_device(struct agent *a, const char *device)
+{
+	for (size_t i = 0; i < service_count(a->service); i++) {
+		const struct collection *c = service_at(a->service, i);
+
+		for (size_t j = 0; j < c->vm_count; j++) {
+			for (size_t k = 0; k < c->vms[j].disk_count; k++) {
+				if (c->role == MODEL_PRIMARY &&
+				    strcmp(c->vms[j].disks[k].device, device) == 0)
+					return c;
+			}
+		}
+	}
+	return NULL;
+}
+
 /* Something has happened to a disk: say it at once, it may be hours to the next run. */
 static void on_disk(void *owner, const struct watch_notice *n)
 {
+	struct agent *a = owner;
+	const struct collection *c = collection_of_device(a, n->device);
 	struct log_fields fields = {
 		.event = n->what & WATCH_UNRELIABLE ? LOG_EVENT_UNRELIABLE : LOG_EVENT_NONE,
+		.collection = c ? c->name : NULL,
 	};
 	bool bad = n->what & (WATCH_GONE | WATCH_REPLACED | WATCH_UNRELIABLE);
 
 	log_about(bad ? LOG_WARNING : LOG_INFO, &fields, "%s %s", n->device, n->text);
+	if (c)
+		service_look(a->service, c->name);
 }
 
 static int watch_devices(struct agent *a)
@@ -149,20 +179,39 @@ static int watch_devices(struct agent *a)
 	_cleanup_free_ const char **devices = NULL;
 	size_t count = 0;
 
-	for (size_t i = 0; i < a->config->collection_count; i++)
-		count += a->config->collections[i].run.disk_count;
+	for (size_t i = 0; i < service_count(a->service); i++) {
+		const struct collection *c = service_at(a->service, i);
+
+		for (size_t j = 0; j < c->vm_count; j++)
+			count += c->vms[j].disk_count;
+	}
 	devices = calloc(count + 1, sizeof(*devices));
 	if (!devices)
 		return -ENOMEM;
 	count = 0;
-	for (size_t i = 0; i < a->config->collection_count; i++) {
-		const struct run_config *run = &a->config->collections[i].run;
+	for (size_t i = 0; i < service_count(a->service); i++) {
+		const struct collection *c = service_at(a->service, i);
 
-		for (size_t k = 0; k < run->disk_count; k++)
-			if (run->disks[k].tracked)
-				devices[count++] = run->disks[k].device;
+		for (size_t j = 0; j < c->vm_count; j++) {
+			const struct service_vm *vm = &c->vms[j];
+
+			for (size_t k = 0; k < vm->disk_count; k++)
+				if (c->role == MODEL_PRIMARY && vm->disks[k].tracked)
+					devices[count++] = vm->disks[k].device;
+		}
 	}
+	a->watched = service_changes(a->service);
 	return watch_loop_set(a->watch, devices, count);
+}
+
+/* After each turn of the loop: a method or a reload may have brought other disks. */
+static int on_after(sd_event_source *source, void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->watched != service_changes(a->service) && watch_devices(a) < 0)
+		log_warning("out of memory: new disks are not watched");
+	return 0;
 }
 
 static int start_watch(struct agent *a, struct reason *reason)
@@ -171,6 +220,8 @@ static int start_watch(struct agent *a, struct reason *reason)
 
 	if (err >= 0)
 		err = watch_devices(a);
+	if (err >= 0)
+		err = sd_event_add_post(a->event, &a->after, on_after, a);
 	if (err < 0)
 		return reason_set(reason, err, 0, "cannot watch the disks: %s",
 				  strerrordesc_np(-err));
@@ -206,9 +257,7 @@ static int start_bus(struct agent *a, const char *address, const char *engine,
 		     struct reason *reason)
 {
 	struct bus_agent shown = {
-		.config = a->config,
-		.jobs = a->jobs,
-		.history = a->history,
+		.service = a->service,
 		.receiver = a->receiver,
 		.engine = engine,
 	};
@@ -244,6 +293,34 @@ static void on_recovered(const char *text)
 	log_warning("%s", text);
 }
 
+static int world_look(void *arg, const char *device, bool tracked, uint32_t granule,
+		      struct source_info *ret)
+{
+	return source_look(device, tracked, granule, ret);
+}
+
+static int world_replicas(void *arg, int (*each)(const struct store_replica *r, void *arg),
+			  void *each_arg)
+{
+	struct agent *a = arg;
+
+	return a->receiver ? receiver_status(a->receiver, each, each_arg) : 0;
+}
+
+static int start_service(struct agent *a, struct reason *reason)
+{
+	const struct service_world world = { world_look, world_replicas, a };
+	const struct service_options options = { .config = a->config, .world = &world };
+	int err = service_open(&a->service, &options, reason);
+
+	if (err)
+		return err;
+	a->config = NULL;
+	err = service_loop_create(&a->loop, a->service, a->event);
+	return err < 0 ? reason_set(reason, err, 0, "cannot set up the service's timers: %s",
+				    strerrordesc_np(-err)) : 0;
+}
+
 static int agent_start(struct agent *a, const struct options *o, struct reason *reason)
 {
 	const char *bus;
@@ -252,26 +329,22 @@ static int agent_start(struct agent *a, const struct options *o, struct reason *
 
 	if (err)
 		return err;
+	a->config_path = o->config;
 	log_set_level(a->config->log_level);
 	freeze_recover(a->config->state_dir, on_recovered);
-	err = probe_ring(&engine, reason);
-	if (!err)
-		err = history_open(a->config->state_dir, &a->history, reason);
-	if (!err) {
-		err = jobs_create(&a->jobs, a->config, a->history);
-		reason_set(err ? reason : NULL, err, 0, "cannot set up jobs: %s",
-			   strerrordesc_np(-err));
-	}
-	if (!err)
-		err = start_loop(a, reason);
-	if (!err)
-		err = start_watch(a, reason);
-	if (!err && (a->config->receive || o->receiver))
-		err = start_receiver(a, reason);
 	/* The nearest word counts: command line, configuration, environment. */
 	bus = o->bus ? o->bus : a->config->bus;
 	if (!bus)
 		bus = getenv("TIDEMARK_BUS_ADDRESS");
+	err = probe_ring(&engine, reason);
+	if (!err)
+		err = start_loop(a, reason);
+	if (!err && (a->config->receive || o->receiver))
+		err = start_receiver(a, reason);
+	if (!err)
+		err = start_service(a, reason);
+	if (!err)
+		err = start_watch(a, reason);
 	if (!err)
 		err = start_bus(a, bus ? bus : "system", engine, reason);
 	return err;
@@ -279,15 +352,15 @@ static int agent_start(struct agent *a, const struct options *o, struct reason *
 
 static void agent_stop(struct agent *a)
 {
-	/* Jobs before the bus: their end is still told. */
-	jobs_stop(a->jobs);
-	a->bus = bus_destroy(a->bus);
-	jobs_destroy(a->jobs);
-	receiver_destroy(a->receiver);
+	/* Runs before the bus: their end is still told. */
+	sd_event_source_disable_unref(a->after);
 	watch_loop_destroy(a->watch);
-	sd_event_source_disable_unref(a->reap);
+	service_stop(a->service);
+	a->bus = bus_destroy(a->bus);
+	service_loop_destroy(a->loop);
+	service_close(a->service);
+	receiver_destroy(a->receiver);
 	sd_event_unref(a->event);
-	history_close(a->history);
 	config_free(a->config);
 }
 
@@ -310,6 +383,7 @@ int main(int argc, char **argv)
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGTERM);
 	sigaddset(&blocked, SIGINT);
+	sigaddset(&blocked, SIGHUP);
 	sigaddset(&blocked, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &blocked, NULL);
 	err = agent_start(&agent, &options, &reason);
@@ -318,7 +392,7 @@ int main(int argc, char **argv)
 	} else {
 		log_about(LOG_INFO, &(struct log_fields){ .event = LOG_EVENT_READY },
 			  "tidemarkd " TIDEMARK_VERSION " is ready, %zu collections",
-			  agent.config->collection_count);
+			  service_count(agent.service));
 		sd_notify(0, "READY=1\nSTATUS=0 jobs running");
 		err = sd_event_loop(agent.event);
 		sd_notify(0, "STOPPING=1");

@@ -17,7 +17,13 @@
  */
 void crash_at(const char *name);
 
-/** crash_names() - every point, in the order in which a run meets them, then NULL */
+/**
+ * crash_names() - every point of the receiver, in the order in which a run meets
+ * them, then NULL
+ *
+ * The service has two more, met at each of its transactions: "service-changed"
+ * before the commit, "service-committed" after it.
+ */
 const char *const *crash_names(void);
 
 #endif

@@ -2,41 +2,40 @@
 /*
  * The bus: the agent's face to other programs, D-Bus by sd-bus.
  *
- *   org.tidemark.Replication1                  the name
- *   /org/tidemark/Replication1                 org.tidemark.Replication1.Service
- *   /org/tidemark/Replication1/Job/N           org.tidemark.Replication1.Job
+ *   org.tidemark.Replication1                             the name
+ *   /org/tidemark/Replication1                            ....Service, ObjectManager
+ *   /org/tidemark/Replication1/Collection/NAME            ....Collection
+ *   /org/tidemark/Replication1/Collection/NAME/VM/NAME    ....VM
+ *   /org/tidemark/Replication1/Job/N                      ....Job
  *
+ * Names in paths are escaped as sd_bus_path_encode(3) does. The methods of the
+ * management model are the Service's, with its names; each returns (u code, o job).
  * A refusal is a D-Bus error whose message begins with the number of the
  * management model: "32774: job 7 of collection web is running". Names are
  * D-Bus's own where it has one for the code (AccessDenied, NotSupported,
  * InvalidArgs, FileNotFound, Timeout, NoMemory), else
  * org.tidemark.Replication1.Error.{Failed,InUse,InvalidState,NotAvailable,StatusUnknown}.
  *
- * Whoever the bus lets through may look. To change something one must be root
- * or the user that the agent runs as.
+ * Whoever the bus lets through may look. To change something one must be root,
+ * the user that the agent runs as, or whom polkit authorizes.
  */
 #ifndef TIDEMARK_BUS_BUS_H
 #define TIDEMARK_BUS_BUS_H
 
-#include "config/config.h"
-#include "job/job.h"
 #include "receive/receiver.h"
+#include "service/service.h"
 
 struct bus;
 struct sd_event;
 
 /**
  * struct bus_agent - what the bus shows; all borrowed
- * @config: the configuration
- * @jobs: the table
- * @history: what was
+ * @service: collections, jobs, methods; the bus becomes its listener
  * @receiver: NULL: this agent holds no replicas
  * @engine: how data I/O is done, for status
  */
 struct bus_agent {
-	const struct config *config;
-	struct jobs *jobs;
-	struct history *history;
+	struct service *service;
 	struct receiver *receiver;
 	const char *engine;
 };

@@ -7,21 +7,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "base/util.h"
-#include "send/conn.h"
-#include "send/mode.h"
-
-enum request {
-	REQUEST_TERMINATE = 4,
-	REQUEST_KILL = 5,
-};
-
-/* JobType of the management model; a verification has no number of its own there. */
-#define JOB_TYPE_RESYNC 107u
 
 /* -- numbers ---------------------------------------------------------------- */
 
@@ -43,14 +30,13 @@ static const struct {
 	{ "ETA", offsetof(struct progress_view, eta) },
 };
 
-static int property_counter(sd_bus *bus, const char *path, const char *interface,
-			    const char *property, sd_bus_message *reply, void *arg,
-			    sd_bus_error *error)
+static int get_counter(sd_bus *bus, const char *path, const char *interface,
+		       const char *property, sd_bus_message *reply, void *arg,
+		       sd_bus_error *error)
 {
-	struct job *job = arg;
 	struct progress_view p;
 
-	sender_progress(job->sender, &p);
+	service_job_progress(arg, &p);
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
 		if (strcmp(counters[i].name, property) == 0)
 			return sd_bus_message_append(
@@ -59,19 +45,16 @@ static int property_counter(sd_bus *bus, const char *path, const char *interface
 	return -ENOENT;
 }
 
-static int property_small(sd_bus *bus, const char *path, const char *interface,
-			  const char *property, sd_bus_message *reply, void *arg,
-			  sd_bus_error *error)
+static int get_small(sd_bus *bus, const char *path, const char *interface, const char *property,
+		     sd_bus_message *reply, void *arg, sd_bus_error *error)
 {
-	struct job *job = arg;
+	const struct service_job *job = arg;
 	struct progress_view p;
 	uint32_t value = 0;
 
-	sender_progress(job->sender, &p);
-	if (strcmp(property, "JobState") == 0)
-		value = job->state;
-	else if (strcmp(property, "JobType") == 0)
-		value = job->run.kind == RUN_RESYNC ? JOB_TYPE_RESYNC : 0;
+	service_job_progress(job, &p);
+	if (strcmp(property, "JobType") == 0)
+		value = model_job_type(job->event);
 	else if (strcmp(property, "PercentComplete") == 0)
 		value = p.permille / 10;
 	else if (strcmp(property, "Permille") == 0)
@@ -80,249 +63,336 @@ static int property_small(sd_bus *bus, const char *path, const char *interface,
 		value = p.passes;
 	else if (strcmp(property, "Torn") == 0)
 		value = p.torn;
-	else if (strcmp(property, "ErrorCode") == 0)
-		value = job->error;
 	return sd_bus_message_append(reply, "u", value);
 }
 
-/* -- texts and times -------------------------------------------------------- */
-
-static int property_text(sd_bus *bus, const char *path, const char *interface,
-			 const char *property, sd_bus_message *reply, void *arg,
-			 sd_bus_error *error)
+static int get_elapsed(sd_bus *bus, const char *path, const char *interface,
+		       const char *property, sd_bus_message *reply, void *arg,
+		       sd_bus_error *error)
 {
-	struct job *job = arg;
-	char text[128] = "";
-	const char *value = text;
+	return sd_bus_message_append(reply, "t", service_job_elapsed(arg));
+}
+
+/* -- texts ------------------------------------------------------------------ */
+
+static void summarize(const struct service_job *job, char *text, size_t size)
+{
+	size_t failed = 0;
+
+	for (size_t i = 0; i < job->member_count; i++)
+		failed += job->members[i].error != 0;
+	text[0] = '\0';
+	if (failed)
+		snprintf(text, size, "%zu of %zu members failed", failed, job->member_count);
+	else if (job->error)
+		snprintf(text, size, "%s failed", service_job_name(job));
+}
+
+static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
+		    sd_bus_message *reply, void *arg, sd_bus_error *error)
+{
+	const struct service_job *job = arg;
+	char text[256] = "";
 
 	if (strcmp(property, "InstanceID") == 0)
 		snprintf(text, sizeof(text), "tidemark:job:%" PRIu64, job->id);
 	else if (strcmp(property, "Name") == 0)
-		value = job->run.kind == RUN_VERIFY ? "Verify" : "Resynchronize";
+		snprintf(text, sizeof(text), "%s", service_job_name(job));
 	else if (strcmp(property, "Description") == 0)
-		snprintf(text, sizeof(text), "%s of collection %s",
-			 job->run.kind == RUN_VERIFY ? "verification" : "resynchronization",
-			 job->run.collection);
-	else if (strcmp(property, "Collection") == 0)
-		value = job->run.collection;
+		service_job_description(job, text, sizeof(text));
+	else if (strcmp(property, "StateName") == 0)
+		snprintf(text, sizeof(text), "%s", job_state_name(job->state));
 	else if (strcmp(property, "JobStatus") == 0)
-		value = job_state_name(job->state);
-	else if (strcmp(property, "ErrorDescription") == 0)
-		value = job->text;
-	return sd_bus_message_append(reply, "s", value);
+		snprintf(text, sizeof(text), "%s",
+			 job->status[0] ? job->status : job_state_name(job->state));
+	else if (strcmp(property, "ErrorSummaryDescription") == 0)
+		summarize(job, text, sizeof(text));
+	return sd_bus_message_append(reply, "s", text);
 }
 
-static int property_time(sd_bus *bus, const char *path, const char *interface,
-			 const char *property, sd_bus_message *reply, void *arg,
-			 sd_bus_error *error)
+static int get_cancellable(sd_bus *bus, const char *path, const char *interface,
+			   const char *property, sd_bus_message *reply, void *arg,
+			   sd_bus_error *error)
 {
-	struct job *job = arg;
-	uint64_t now = job_ended(job) ? job->ended_ms : conn_now();
-	uint64_t value = 0;
+	const struct service_job *job = arg;
 
-	if (strcmp(property, "ElapsedTime") == 0)
-		value = (now - job->started_ms) * 1000;
-	else if (strcmp(property, "TimeBeforeRemoval") == 0)
-		value = JOB_REMOVAL_S * UINT64_C(1000000);
-	else if (strcmp(property, "TimeOfLastStateChange") == 0)
-		value = job->changed * UINT64_C(1000000);
-	else
-		value = job->started * UINT64_C(1000000);
-	return sd_bus_message_append(reply, "t", value);
+	return sd_bus_message_append(reply, "b",
+				     !service_job_ended(job) && job->state != JOB_SHUTTING_DOWN);
 }
 
-static int property_cancellable(sd_bus *bus, const char *path, const char *interface,
-				const char *property, sd_bus_message *reply, void *arg,
-				sd_bus_error *error)
+/* -- members and disks ------------------------------------------------------ */
+
+/* (VM, state, code, sentence, owed, sent, on the wire, remaining, rate, ETA, permille) */
+static int get_members(sd_bus *bus, const char *path, const char *interface,
+		       const char *property, sd_bus_message *reply, void *arg,
+		       sd_bus_error *error)
 {
-	return sd_bus_message_append(reply, "b", !job_ended(arg));
+	const struct service_job *job = arg;
+	char text[REASON_TEXT_MAX];
+	int err = sd_bus_message_open_container(reply, 'a', "(suusttttttu)");
+
+	for (size_t i = 0; i < job->member_count && err >= 0; i++) {
+		const struct service_job_member *m = &job->members[i];
+		struct progress_view p;
+
+		service_job_member_progress(job, i, &p);
+		err = sd_bus_message_append(reply, "(suusttttttu)", m->vm, (uint32_t)m->state,
+					    m->error, bus_text(m->text, text, sizeof(text)),
+					    p.owed, p.sent, p.wire, p.remaining, p.rate, p.eta,
+					    p.permille);
+	}
+	return err < 0 ? err : sd_bus_message_close_container(reply);
 }
 
-/* -- the report ------------------------------------------------------------- */
-
-static int property_point(sd_bus *bus, const char *path, const char *interface,
-			  const char *property, sd_bus_message *reply, void *arg,
-			  sd_bus_error *error)
+static int append_disk(sd_bus_message *reply, const struct service_job *job, size_t member,
+		       size_t disk)
 {
-	struct job *job = arg;
+	const struct service_job_member *m = &job->members[member];
+	const struct service_job_disk *d = &m->disks[disk];
+	char text[REASON_TEXT_MAX];
+	struct progress_view p;
 
-	return sd_bus_message_append(reply, "t",
-				     job_ended(job) ? sender_report(job->sender)->point : 0);
+	service_job_disk_progress(job, member, disk, &p);
+	return sd_bus_message_append(reply, "(ssssustttttttu)", m->vm, d->name, d->mode ?: "",
+				     d->why ?: "", d->error, bus_text(d->text, text, sizeof(text)),
+				     d->size, d->frames, d->bytes, p.owed, p.sent, p.wire,
+				     p.remaining, p.permille);
 }
 
-/* (VM, disk, how, why not incremental, bytes, frames, bytes in them) */
-static int property_disks(sd_bus *bus, const char *path, const char *interface,
-			  const char *property, sd_bus_message *reply, void *arg,
-			  sd_bus_error *error)
+/*
+ * (VM, disk, how, why not incremental, code, sentence, size, frames, bytes in them,
+ * owed, sent, on the wire, remaining, permille)
+ */
+static int get_disks(sd_bus *bus, const char *path, const char *interface, const char *property,
+		     sd_bus_message *reply, void *arg, sd_bus_error *error)
 {
-	struct job *job = arg;
-	const struct run_report *report = sender_report(job->sender);
-	bool ended = job_ended(job);
-	int err = sd_bus_message_open_container(reply, 'a', "(ssssttt)");
+	const struct service_job *job = arg;
+	int err = sd_bus_message_open_container(reply, 'a', "(ssssustttttttu)");
 
-	for (size_t i = 0; i < job->run.disk_count && err >= 0; i++) {
-		const struct run_disk *d = &job->run.disks[i];
-		struct run_report_disk *r = &report->disks[i];
-		int mode = atomic_load(&r->mode);
-		const char *why = atomic_load(&r->why);
-
-		err = sd_bus_message_append(reply, "(ssssttt)", d->vm, d->name,
-					    mode ? mode_name(mode) : "", why ? why : "",
-					    ended ? r->size : 0, ended ? r->frames : 0,
-					    ended ? r->bytes : 0);
+	for (size_t i = 0; i < job->member_count && err >= 0; i++) {
+		for (size_t k = 0; k < job->members[i].disk_count && err >= 0; k++)
+			err = append_disk(reply, job, i, k);
 	}
 	return err < 0 ? err : sd_bus_message_close_container(reply);
 }
 
 /* (VM, disk, offset, length) */
-static int property_differences(sd_bus *bus, const char *path, const char *interface,
-				const char *property, sd_bus_message *reply, void *arg,
-				sd_bus_error *error)
+static int get_differences(sd_bus *bus, const char *path, const char *interface,
+			   const char *property, sd_bus_message *reply, void *arg,
+			   sd_bus_error *error)
 {
-	struct job *job = arg;
-	const struct run_report *report = sender_report(job->sender);
+	struct service_job_difference d;
 	int err = sd_bus_message_open_container(reply, 'a', "(sstt)");
 
-	for (size_t i = 0; job_ended(job) && i < report->range_count && err >= 0; i++) {
-		const struct run_range *range = &report->ranges[i];
-		const struct run_disk *d = &job->run.disks[range->disk];
-
-		err = sd_bus_message_append(reply, "(sstt)", d->vm, d->name, range->offset,
-					    range->length);
-	}
+	for (size_t i = 0; err >= 0 && service_job_difference(arg, i, &d); i++)
+		err = sd_bus_message_append(reply, "(sstt)", d.vm ?: "", d.disk ?: "", d.offset,
+					    d.length);
 	return err < 0 ? err : sd_bus_message_close_container(reply);
 }
 
 /* -- methods ---------------------------------------------------------------- */
 
-static int method_request_state_change(sd_bus_message *m, void *arg, sd_bus_error *error)
+/* The job that a message is for; it may have gone while polkit was asked. */
+static const struct service_job *job_of(struct bus *b, sd_bus_message *m, sd_bus_error *error)
 {
-	static const struct reason unsupported = {
-		REASON_NOT_SUPPORTED, "a job can be asked to terminate (4) or be killed (5) only",
-	};
-	static const struct reason ended = {
-		REASON_INVALID_STATE, "the job has ended",
-	};
-	struct job *job = arg;
-	struct bus *b = sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
-	uint32_t request;
+	const struct service_job *job = NULL;
+	struct reason reason = { 0 };
+	uint64_t id;
+
+	if (bus_job_of(sd_bus_message_get_path(m), &id))
+		job = service_job(b->agent.service, id);
+	if (!job) {
+		reason_set(&reason, 0, REASON_NOT_FOUND, "there is no job %.64s",
+			   sd_bus_message_get_path(m));
+		bus_refuse(error, &reason);
+	}
+	return job;
+}
+
+static int run_request_state(struct bus *b, sd_bus_message *m, sd_bus_error *error)
+{
+	const struct service_job *job = job_of(b, m, error);
+	struct reason reason = { 0 };
+	uint32_t requested;
 	int err;
 
-	err = bus_permitted(m, error);
+	if (!job)
+		return -ENOENT;
+	err = sd_bus_message_read(m, "u", &requested);
+	if (err >= 0)
+		err = bus_read_options(m, NULL, 0, error);
 	if (err < 0)
 		return err;
-	err = sd_bus_message_read(m, "u", &request);
+	if (requested < JOB_REQUEST_START || requested > JOB_REQUEST_KILL) {
+		reason_set(&reason, 0, REASON_INVALID_PARAMETER,
+			   "a job cannot be asked for state %u: 2 start, 3 suspend, 4 terminate, "
+			   "5 kill", requested);
+		return bus_refuse(error, &reason);
+	}
+	err = service_job_request(b->agent.service, job->id, requested, &reason);
 	if (err < 0)
-		return err;
-	/* Both leave the replica as it was; neither waits for more than one transfer. */
-	if (request != REQUEST_TERMINATE && request != REQUEST_KILL)
-		return bus_refuse(error, &unsupported);
-	if (jobs_cancel(b->agent.jobs, job))
-		return bus_refuse(error, &ended);
+		return bus_refuse(error, &reason);
 	return sd_bus_reply_method_return(m, "u", 0u);
 }
 
-#define CHANGING SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+static int run_get_error(struct bus *b, sd_bus_message *m, sd_bus_error *error)
+{
+	const struct service_job *job = job_of(b, m, error);
+	struct service_job_error e = { .text = "" };
+	char text[REASON_TEXT_MAX];
+	int err;
+
+	if (!job)
+		return -ENOENT;
+	err = bus_read_options(m, NULL, 0, error);
+	if (err < 0)
+		return err;
+	if (!service_job_error(job, 0, &e))
+		e = (struct service_job_error){ .text = "" };
+	return sd_bus_reply_method_return(m, "us", e.code, bus_text(e.text, text, sizeof(text)));
+}
+
+static int append_errors(sd_bus_message *reply, const struct service_job *job)
+{
+	struct service_job_error e;
+	char text[REASON_TEXT_MAX];
+	int err = sd_bus_message_open_container(reply, 'a', "(ssus)");
+
+	for (size_t i = 0; err >= 0 && service_job_error(job, i, &e); i++)
+		err = sd_bus_message_append(reply, "(ssus)", e.vm ?: "", e.disk ?: "", e.code,
+					    bus_text(e.text, text, sizeof(text)));
+	return err < 0 ? err : sd_bus_message_close_container(reply);
+}
+
+static int run_get_error_ex(struct bus *b, sd_bus_message *m, sd_bus_error *error)
+{
+	const struct service_job *job = job_of(b, m, error);
+	sd_bus_message *reply = NULL;
+	int err;
+
+	if (!job)
+		return -ENOENT;
+	err = bus_read_options(m, NULL, 0, error);
+	if (err >= 0)
+		err = sd_bus_message_new_method_return(m, &reply);
+	if (err >= 0)
+		err = append_errors(reply, job);
+	if (err >= 0)
+		err = sd_bus_send(b->bus, reply, NULL);
+	sd_bus_message_unref(reply);
+	return err;
+}
+
+const struct bus_method bus_job_methods[] = {
+	{ "RequestStateChange", "ua{sv}", BUS_ACTION_REPLICATE, run_request_state },
+	{ "GetError", "a{sv}", NULL, run_get_error },
+	{ "GetErrorEx", "a{sv}", NULL, run_get_error_ex },
+	{ 0 },
+};
+
+/* -- the interface ---------------------------------------------------------- */
+
+#define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 #define FIXED SD_BUS_VTABLE_PROPERTY_CONST
+#define MEMBER(m) offsetof(struct service_job, m)
+#define P SD_BUS_PARAM
+#define METHOD(name, in, in_names, out, out_names) \
+	SD_BUS_METHOD_WITH_NAMES(name, in, in_names P(options), out, out_names, bus_method, \
+				 SD_BUS_VTABLE_UNPRIVILEGED)
 
 static const sd_bus_vtable job_vtable[] = {
 	SD_BUS_VTABLE_START(0),
-	SD_BUS_PROPERTY("InstanceID", "s", property_text, 0, FIXED),
-	SD_BUS_PROPERTY("Name", "s", property_text, 0, FIXED),
-	SD_BUS_PROPERTY("Description", "s", property_text, 0, FIXED),
-	SD_BUS_PROPERTY("Collection", "s", property_text, 0, FIXED),
-	SD_BUS_PROPERTY("JobType", "u", property_small, 0, FIXED),
-	SD_BUS_PROPERTY("JobState", "u", property_small, 0, CHANGING),
-	SD_BUS_PROPERTY("JobStatus", "s", property_text, 0, CHANGING),
-	SD_BUS_PROPERTY("PercentComplete", "u", property_small, 0, CHANGING),
-	SD_BUS_PROPERTY("Permille", "u", property_small, 0, CHANGING),
-	SD_BUS_PROPERTY("TimeSubmitted", "t", property_time, 0, FIXED),
-	SD_BUS_PROPERTY("StartTime", "t", property_time, 0, FIXED),
-	SD_BUS_PROPERTY("TimeOfLastStateChange", "t", property_time, 0, 0),
-	SD_BUS_PROPERTY("TimeBeforeRemoval", "t", property_time, 0, FIXED),
-	SD_BUS_PROPERTY("ElapsedTime", "t", property_time, 0, 0),
-	SD_BUS_PROPERTY("ErrorCode", "u", property_small, 0, CHANGING),
-	SD_BUS_PROPERTY("ErrorDescription", "s", property_text, 0, CHANGING),
-	SD_BUS_PROPERTY("Cancellable", "b", property_cancellable, 0, CHANGING),
-	SD_BUS_PROPERTY("BytesDisk", "t", property_counter, 0, CHANGING),
-	SD_BUS_PROPERTY("BytesMarked", "t", property_counter, 0, CHANGING),
-	SD_BUS_PROPERTY("BytesOwed", "t", property_counter, 0, CHANGING),
-	SD_BUS_PROPERTY("BytesSent", "t", property_counter, 0, CHANGING),
-	SD_BUS_PROPERTY("BytesZero", "t", property_counter, 0, CHANGING),
-	SD_BUS_PROPERTY("BytesOnWire", "t", property_counter, 0, CHANGING),
-	SD_BUS_PROPERTY("BytesReceived", "t", property_counter, 0, CHANGING),
-	SD_BUS_PROPERTY("BytesRemaining", "t", property_counter, 0, CHANGING),
-	SD_BUS_PROPERTY("BytesDifferent", "t", property_counter, 0, CHANGING),
-	SD_BUS_PROPERTY("ReadCalls", "t", property_counter, 0, CHANGING),
-	SD_BUS_PROPERTY("Rate", "t", property_counter, 0, CHANGING),
-	SD_BUS_PROPERTY("ETA", "t", property_counter, 0, CHANGING),
-	SD_BUS_PROPERTY("Passes", "u", property_small, 0, CHANGING),
-	SD_BUS_PROPERTY("Torn", "u", property_small, 0, CHANGING),
-	SD_BUS_PROPERTY("Point", "t", property_point, 0, 0),
-	SD_BUS_PROPERTY("Disks", "a(ssssttt)", property_disks, 0, 0),
-	SD_BUS_PROPERTY("Differences", "a(sstt)", property_differences, 0, 0),
-	SD_BUS_METHOD_WITH_ARGS("RequestStateChange", SD_BUS_ARGS("u", requested),
-				SD_BUS_RESULT("u", code), method_request_state_change,
-				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_PROPERTY("InstanceID", "s", get_text, 0, FIXED),
+	SD_BUS_PROPERTY("Name", "s", get_text, 0, FIXED),
+	SD_BUS_PROPERTY("Description", "s", get_text, 0, FIXED),
+	SD_BUS_PROPERTY("Collection", "s", bus_get_array, MEMBER(collection), FIXED),
+	SD_BUS_PROPERTY("Owner", "s", bus_get_array, MEMBER(owner), FIXED),
+	SD_BUS_PROPERTY("Notify", "s", bus_get_array, MEMBER(notify), FIXED),
+	SD_BUS_PROPERTY("JobType", "u", get_small, 0, FIXED),
+	SD_BUS_PROPERTY("JobState", "u", NULL, MEMBER(state), CHANGES),
+	SD_BUS_PROPERTY("StateName", "s", get_text, 0, CHANGES),
+	SD_BUS_PROPERTY("JobStatus", "s", get_text, 0, CHANGES),
+	SD_BUS_PROPERTY("PercentComplete", "u", get_small, 0, CHANGES),
+	SD_BUS_PROPERTY("Permille", "u", get_small, 0, CHANGES),
+	SD_BUS_PROPERTY("TimeSubmitted", "t", NULL, MEMBER(submitted), FIXED),
+	SD_BUS_PROPERTY("ScheduledStartTime", "t", NULL, MEMBER(scheduled), CHANGES),
+	SD_BUS_PROPERTY("StartTime", "t", NULL, MEMBER(started), CHANGES),
+	SD_BUS_PROPERTY("EndTime", "t", NULL, MEMBER(ended), CHANGES),
+	SD_BUS_PROPERTY("ElapsedTime", "t", get_elapsed, 0, 0),
+	SD_BUS_PROPERTY("TimeOfLastStateChange", "t", NULL, MEMBER(changed), CHANGES),
+	SD_BUS_PROPERTY("UntilTime", "t", NULL, MEMBER(until), FIXED),
+	SD_BUS_PROPERTY("TimeBeforeRemoval", "t", NULL, MEMBER(removal_us), FIXED),
+	SD_BUS_PROPERTY("DeleteOnCompletion", "b", bus_get_bool, MEMBER(delete_on_completion),
+			FIXED),
+	SD_BUS_PROPERTY("ErrorCode", "u", NULL, MEMBER(error), CHANGES),
+	SD_BUS_PROPERTY("ErrorDescription", "s", bus_get_array, MEMBER(text), CHANGES),
+	SD_BUS_PROPERTY("ErrorSummaryDescription", "s", get_text, 0, CHANGES),
+	SD_BUS_PROPERTY("Cancellable", "b", get_cancellable, 0, CHANGES),
+	SD_BUS_PROPERTY("BytesDisk", "t", get_counter, 0, CHANGES),
+	SD_BUS_PROPERTY("BytesMarked", "t", get_counter, 0, CHANGES),
+	SD_BUS_PROPERTY("BytesOwed", "t", get_counter, 0, CHANGES),
+	SD_BUS_PROPERTY("BytesSent", "t", get_counter, 0, CHANGES),
+	SD_BUS_PROPERTY("BytesZero", "t", get_counter, 0, CHANGES),
+	SD_BUS_PROPERTY("BytesOnWire", "t", get_counter, 0, CHANGES),
+	SD_BUS_PROPERTY("BytesReceived", "t", get_counter, 0, CHANGES),
+	SD_BUS_PROPERTY("BytesRemaining", "t", get_counter, 0, CHANGES),
+	SD_BUS_PROPERTY("BytesDifferent", "t", get_counter, 0, CHANGES),
+	SD_BUS_PROPERTY("ReadCalls", "t", get_counter, 0, CHANGES),
+	SD_BUS_PROPERTY("Rate", "t", get_counter, 0, CHANGES),
+	SD_BUS_PROPERTY("ETA", "t", get_counter, 0, CHANGES),
+	SD_BUS_PROPERTY("Passes", "u", get_small, 0, CHANGES),
+	SD_BUS_PROPERTY("Torn", "u", get_small, 0, CHANGES),
+	SD_BUS_PROPERTY("Point", "t", NULL, MEMBER(point), CHANGES),
+	SD_BUS_PROPERTY("Consistency", "u", NULL, MEMBER(consistency), CHANGES),
+	/* long: told to who asks */
+	SD_BUS_PROPERTY("Members", "a(suusttttttu)", get_members, 0, 0),
+	SD_BUS_PROPERTY("Disks", "a(ssssustttttttu)", get_disks, 0, 0),
+	SD_BUS_PROPERTY("Differences", "a(sstt)", get_differences, 0, 0),
+	METHOD("RequestStateChange", "ua{sv}", P(requested), "u", P(code)),
+	METHOD("GetError", "a{sv}", , "us", P(code) P(text)),
+	METHOD("GetErrorEx", "a{sv}", , "a(ssus)", P(errors)),
 	SD_BUS_VTABLE_END,
 };
 
-void bus_job_changed(struct bus *b, const struct job *job)
-{
-	char path[BUS_PATH_SIZE];
-
-	bus_job_path(job->id, path);
-	sd_bus_emit_properties_changed(b->bus, path, BUS_JOB, "JobState", "JobStatus",
-				       "PercentComplete", "Permille", "ErrorCode",
-				       "ErrorDescription", "Cancellable", "BytesDisk",
-				       "BytesMarked", "BytesOwed", "BytesSent", "BytesZero",
-				       "BytesOnWire", "BytesReceived", "BytesRemaining",
-				       "BytesDifferent", "ReadCalls", "Rate", "ETA", "Passes",
-				       "Torn", NULL);
-}
-
-/* -- objects ---------------------------------------------------------------- */
-
-static int job_object_find(sd_bus *bus, const char *path, const char *interface, void *arg,
-			   void **ret, sd_bus_error *error)
+static int find_job(sd_bus *bus, const char *path, const char *interface, void *arg, void **ret,
+		    sd_bus_error *error)
 {
 	struct bus *b = arg;
 	uint64_t id;
-	int used = 0;
 
-	if (sscanf(path, BUS_JOB_PATH "/%" SCNu64 "%n", &id, &used) != 1 || path[used])
+	if (!bus_job_of(path, &id))
 		return 0;
-	*ret = jobs_find(b->agent.jobs, id);
+	*ret = (void *)service_job(b->agent.service, id);
 	return *ret ? 1 : 0;
 }
 
-static int job_nodes(sd_bus *bus, const char *prefix, void *arg, char ***ret, sd_bus_error *error)
+static int nodes(sd_bus *bus, const char *prefix, void *arg, char ***ret, sd_bus_error *error)
 {
-	struct bus *b = arg;
+	const struct service_job *jobs = service_jobs(((struct bus *)arg)->agent.service);
 	size_t count = 0;
-	char **nodes;
+	char **list;
 
-	for (struct job *job = jobs_first(b->agent.jobs); job; job = job->next)
+	for (const struct service_job *job = jobs; job; job = job->next)
 		count++;
-	nodes = calloc(count + 1, sizeof(*nodes));
-	if (!nodes)
+	list = calloc(count + 1, sizeof(*list));
+	if (!list)
 		return -ENOMEM;
 	count = 0;
-	for (struct job *job = jobs_first(b->agent.jobs); job; job = job->next) {
-		nodes[count] = malloc(BUS_PATH_SIZE);
-		if (nodes[count])
-			bus_job_path(job->id, nodes[count++]);
+	for (const struct service_job *job = jobs; job; job = job->next) {
+		list[count] = malloc(BUS_PATH_SIZE);
+		if (list[count])
+			bus_job_path(job->id, list[count++]);
 	}
-	*ret = nodes;
+	*ret = list;
 	return 0;
 }
 
 int bus_jobs_add(struct bus *b)
 {
-	int err = sd_bus_add_fallback_vtable(b->bus, &b->job_objects, BUS_JOB_PATH, BUS_JOB,
-					     job_vtable, job_object_find, b);
+	int err = sd_bus_add_fallback_vtable(b->bus, bus_slot(b), BUS_JOB_PATH, BUS_JOB, job_vtable,
+					     find_job, b);
 
-	if (err < 0)
-		return err;
-	return sd_bus_add_node_enumerator(b->bus, &b->job_nodes, BUS_JOB_PATH, job_nodes, b);
+	if (err >= 0)
+		err = sd_bus_add_node_enumerator(b->bus, bus_slot(b), BUS_JOB_PATH, nodes, b);
+	return err;
 }

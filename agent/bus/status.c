@@ -2,6 +2,10 @@
 /*
  * The document of GetStatus: everything about this agent, as JSON. Integers are
  * integers, sizes are bytes, times are ISO 8601 in UTC; members are only added.
+ *
+ * Trackers are asked anew while that costs little. With more disks than that the
+ * document shows what the service saw last ("looked": false); ask for one
+ * collection then.
  */
 #include "bus/objects.h"
 
@@ -11,11 +15,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/util.h"
-#include "send/mode.h"
 #include "send/source.h"
 
 #define SCHEMA "tidemark/1"
+
+/* So many trackers are asked for one document: about 5 ms. */
+#define LOOK_MAX 256
 
 static void put(struct json_object *o, const char *key, struct json_object *value)
 {
@@ -29,7 +34,9 @@ static void put_u64(struct json_object *o, const char *key, uint64_t value)
 
 static void put_text(struct json_object *o, const char *key, const char *value)
 {
-	put(o, key, value ? json_object_new_string(value) : NULL);
+	char text[BUS_TEXT_SIZE];
+
+	put(o, key, value ? json_object_new_string(bus_text(value, text, sizeof(text))) : NULL);
 }
 
 static void put_time(struct json_object *o, const char *key, int64_t value)
@@ -84,29 +91,51 @@ static void put_source(struct json_object *o, const struct source_info *info)
 	put_text(o, "message", info->message);
 }
 
-static struct json_object *disk_json(struct bus *b, const struct run_config *run,
-				     const struct run_disk *d, bool *never)
+static struct json_object *disk_json(const struct service_vm *vm, const struct service_disk *d,
+				     bool look)
 {
 	struct json_object *o = json_object_new_object();
-	struct history_disk last = { 0 };
 	struct source_info info;
-	int err;
+	int err = -EAGAIN;
 
-	put_text(o, "vm", d->vm);
+	put_text(o, "vm", vm->name);
 	put_text(o, "disk", d->name);
 	put_text(o, "device", d->device);
 	put_text(o, "tracking", d->tracked ? "kernel" : "none");
-	err = source_look(d->device, d->tracked, d->granule, &info);
-	put_text(o, "error",
-		 err == -ENOPKG ? "the kernel module is not loaded" :
-		 err == -ENODEV ? "not tracked" : err ? strerrordesc_np(-err) : NULL);
-	if (!err)
+	if (look && d->device)
+		err = source_look(d->device, d->tracked, d->granule, &info);
+	put_text(o, "error", err == -ENOPKG ? "the kernel module is not loaded" :
+			     err == -ENODEV ? "not tracked" :
+			     err && err != -EAGAIN ? strerrordesc_np(-err) :
+			     d->error[0] ? d->error : NULL);
+	if (!err) {
 		put_source(o, &info);
-	if (history_disk(b->agent.history, run->collection, d->vm, d->name, &last))
-		*never = true;
-	put_u64(o, "point", last.point);
-	put_u64(o, "point_epoch", last.epoch);
-	put_time(o, "point_time", last.ended);
+	} else if (d->size) {
+		put_u64(o, "size", d->size);
+		put_u64(o, "owed", d->owed);
+	}
+	put_u64(o, "health", d->health);
+	put_text(o, "health_name", model_health_name(d->health));
+	put_u64(o, "point", d->point);
+	put_u64(o, "point_epoch", d->point_epoch);
+	put_time(o, "point_time", d->point_time);
+	return o;
+}
+
+static struct json_object *vm_json(const struct service_vm *vm)
+{
+	struct json_object *o = json_object_new_object();
+
+	put_text(o, "vm", vm->name);
+	put_u64(o, "state", vm->state);
+	put_text(o, "state_name", model_vm_state_name(vm->state));
+	put_u64(o, "health", vm->health);
+	put_text(o, "health_name", model_health_name(vm->health));
+	put_text(o, "health_text", vm->health_text[0] ? vm->health_text : NULL);
+	put_u64(o, "point", vm->point);
+	put_time(o, "point_time", vm->point_time);
+	put_u64(o, "error", vm->error);
+	put_text(o, "text", vm->error_text[0] ? vm->error_text : NULL);
 	return o;
 }
 
@@ -130,63 +159,104 @@ static struct json_object *last_json(const struct history_entry *e)
 	return o;
 }
 
-/* States of a collection in the management model, as far as they occur. */
-static void put_state(struct json_object *o, const struct job *job, bool never, bool failed)
-{
-	if (job && job->run.kind == RUN_RESYNC) {
-		put_u64(o, "state", 10);
-		put_text(o, "state_name", "Resynchronizing");
-	} else if (never) {
-		put_u64(o, "state", 1);
-		put_text(o, "state_name", "Ready");
-	} else if (failed) {
-		put_u64(o, "state", 9);
-		put_text(o, "state_name", "WaitingToStartResynchronization");
-	} else {
-		put_u64(o, "state", 3);
-		put_text(o, "state_name", "Replicating");
-	}
-}
-
-static struct json_object *collection_json(struct bus *b, const struct config_collection *c)
+/* The names are those that the command makes of GetReplicationStatistics'. */
+static struct json_object *statistics_json(const struct service_statistics *s)
 {
 	struct json_object *o = json_object_new_object();
-	struct json_object *disks = json_object_new_array();
-	struct job *job = jobs_of(b->agent.jobs, c->run.collection);
-	struct history_entry last;
-	char replica[512];
-	bool never = false;
-	bool failed = false;
 
-	snprintf(replica, sizeof(replica), strchr(c->run.host, ':') ? "[%s]:%s" : "%s:%s",
-		 c->run.host, c->run.port);
-	put_text(o, "collection", c->run.collection);
-	put_text(o, "replica", replica);
-	for (size_t i = 0; i < c->run.disk_count; i++)
-		json_object_array_add(disks, disk_json(b, &c->run, &c->run.disks[i], &never));
-	put(o, "job", job ? json_object_new_uint64(job->id) : NULL);
-	if (history_last(b->agent.history, c->run.collection, &last) == 0) {
-		failed = last.state != JOB_COMPLETED && last.state != JOB_WARNINGS;
-		put(o, "last", last_json(&last));
-	} else {
-		put(o, "last", NULL);
-	}
-	put_state(o, job, never, failed);
-	put(o, "disks", disks);
+	put_time(o, "start_statistic_time", s->start_time);
+	put_time(o, "end_statistic_time", s->end_time);
+	put_u64(o, "replication_size", s->size);
+	put_u64(o, "max_replication_size", s->max_size);
+	put_u64(o, "pending_replication_size", s->pending_size);
+	put_u64(o, "replication_success_count", s->success_count);
+	put_u64(o, "replication_miss_count", s->miss_count);
+	put_u64(o, "network_failure_count", s->network_failure_count);
+	put_u64(o, "replication_failure_count", s->failure_count);
+	put_u64(o, "replication_latency", s->latency);
+	put_u64(o, "max_replication_latency", s->max_latency);
+	put_time(o, "last_test_failover_time", s->last_test_time);
+	put_u64(o, "resynchronize_count", s->resync_count);
+	put_u64(o, "bytes_compared", s->compared_bytes);
+	put_u64(o, "bytes_sent", s->sent_bytes);
 	return o;
 }
 
-static struct json_object *job_json(struct job *job)
+static void put_replica(struct json_object *o, const struct settings *s)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), strchr(s->host ?: "", ':') ? "[%s]:%s" : "%s:%s",
+		 s->host ?: "", s->port ?: "");
+	put_text(o, "replica", s->host ? text : NULL);
+}
+
+static void put_members(struct json_object *o, const struct collection *c, bool look)
+{
+	struct json_object *disks = json_object_new_array();
+	struct json_object *vms = json_object_new_array();
+
+	for (size_t i = 0; i < c->vm_count; i++) {
+		const struct service_vm *vm = &c->vms[i];
+
+		json_object_array_add(vms, vm_json(vm));
+		for (size_t k = 0; k < vm->disk_count; k++)
+			json_object_array_add(disks, disk_json(vm, &vm->disks[k], look));
+	}
+	put(o, "vms", vms);
+	put(o, "disks", disks);
+}
+
+static struct json_object *collection_json(struct bus *b, const struct collection *c, bool look)
+{
+	struct json_object *o = json_object_new_object();
+	struct history_entry last;
+
+	put_text(o, "collection", c->name);
+	put_text(o, "role", model_role_name(c->role));
+	put_replica(o, &c->settings);
+	put(o, "job", c->job ? json_object_new_uint64(c->job) : NULL);
+	put(o, "last", c->last_job && history_last(service_history(b->agent.service), c->name,
+						   &last) == 0 ? last_json(&last) : NULL);
+	put_u64(o, "state", c->state);
+	put_text(o, "state_name", model_collection_state_name(c->state));
+	put_u64(o, "health", c->health);
+	put_text(o, "health_name", model_health_name(c->health));
+	put_text(o, "health_text", c->health_text[0] ? c->health_text : NULL);
+	put_time(o, "next_run", c->next_run / 1000000);
+	put(o, "statistics", statistics_json(&c->statistics));
+	put_members(o, c, look && c->role == MODEL_PRIMARY);
+	return o;
+}
+
+static const char *kind_of(const struct service_job *job)
+{
+	switch (job->event) {
+	case EVENT_VERIFY:
+		return "verify";
+	case EVENT_RESYNC:
+	case EVENT_RESYNC_ALL:
+	case EVENT_CYCLE:
+		return "resynchronize";
+	default:
+		return service_job_name(job);
+	}
+}
+
+static struct json_object *job_json(const struct service_job *job)
 {
 	struct json_object *o = json_object_new_object();
 	struct progress_view p;
 
-	sender_progress(job->sender, &p);
+	service_job_progress(job, &p);
 	put_u64(o, "job", job->id);
-	put_text(o, "collection", job->run.collection);
-	put_text(o, "kind", job->run.kind == RUN_VERIFY ? "verify" : "resynchronize");
+	put_text(o, "collection", job->collection);
+	put_text(o, "name", service_job_name(job));
+	put_text(o, "kind", kind_of(job));
 	put_u64(o, "state", job->state);
 	put_text(o, "state_name", job_state_name(job->state));
+	put_text(o, "status", job->status[0] ? job->status : NULL);
+	put_text(o, "owner", job->owner[0] ? job->owner : NULL);
 	put_u64(o, "percent", p.permille / 10);
 	put_u64(o, "owed", p.owed);
 	put_u64(o, "sent", p.sent);
@@ -197,8 +267,10 @@ static struct json_object *job_json(struct job *job)
 	put_u64(o, "passes", p.passes);
 	put_u64(o, "error", job->error);
 	put_text(o, "text", job->text);
-	put_time(o, "started", job->started);
-	put_time(o, "ended", job->ended);
+	put_time(o, "submitted", job->submitted / 1000000);
+	put_time(o, "scheduled", job->scheduled / 1000000);
+	put_time(o, "started", job->started / 1000000);
+	put_time(o, "ended", job->ended / 1000000);
 	return o;
 }
 
@@ -224,28 +296,66 @@ static int replica_json(const struct store_replica *r, void *arg)
 	return json_object_array_add(arg, o);
 }
 
-int bus_status(struct bus *b, char **ret)
+static bool wanted(const char *collection, const char *name)
+{
+	return !collection[0] || strcmp(collection, name) == 0;
+}
+
+static size_t disks_of(struct service *s, const char *collection)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < service_count(s); i++) {
+		const struct collection *c = service_at(s, i);
+
+		for (size_t k = 0; wanted(collection, c->name) && k < c->vm_count; k++)
+			count += c->vms[k].disk_count;
+	}
+	return count;
+}
+
+static void put_collections(struct bus *b, struct json_object *o, const char *collection)
+{
+	struct json_object *array = json_object_new_array();
+	bool look = disks_of(b->agent.service, collection) <= LOOK_MAX;
+
+	for (size_t i = 0; i < service_count(b->agent.service); i++) {
+		const struct collection *c = service_at(b->agent.service, i);
+
+		if (wanted(collection, c->name))
+			json_object_array_add(array, collection_json(b, c, look));
+	}
+	put(o, "looked", json_object_new_boolean(look));
+	put(o, "collections", array);
+}
+
+static void put_jobs(struct bus *b, struct json_object *o, const char *collection)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (const struct service_job *job = service_jobs(b->agent.service); job;
+	     job = job->next) {
+		if (wanted(collection, job->collection))
+			json_object_array_add(array, job_json(job));
+	}
+	put(o, "jobs", array);
+}
+
+int bus_status(struct bus *b, const char *collection, char **ret)
 {
 	struct json_object *o = json_object_new_object();
-	struct json_object *collections = json_object_new_array();
 	struct json_object *replicas = json_object_new_array();
-	struct json_object *jobs = json_object_new_array();
 	int err = 0;
 
 	put_text(o, "schema", SCHEMA);
 	put_text(o, "version", TIDEMARK_VERSION);
 	put_text(o, "engine", b->agent.engine);
 	put_time(o, "time", time(NULL));
-	for (size_t i = 0; i < b->agent.config->collection_count; i++)
-		json_object_array_add(collections,
-				      collection_json(b, &b->agent.config->collections[i]));
-	for (struct job *job = jobs_first(b->agent.jobs); job; job = job->next)
-		json_object_array_add(jobs, job_json(job));
+	put_collections(b, o, collection ?: "");
+	put_jobs(b, o, collection ?: "");
 	if (b->agent.receiver)
 		err = receiver_status(b->agent.receiver, replica_json, replicas);
-	put(o, "collections", collections);
 	put(o, "replicas", replicas);
-	put(o, "jobs", jobs);
 	if (!err) {
 		*ret = strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
 							     JSON_C_TO_STRING_NOSLASHESCAPE));

@@ -22,7 +22,26 @@ bool config_loopback(const char *host)
 struct config_collection *config_collection(const struct config *c, const char *name)
 {
 	for (size_t i = 0; i < c->collection_count; i++) {
-		if (strcmp(c->collections[i].run.collection, name) == 0)
+		if (strcmp(c->collections[i].name, name) == 0)
+			return &c->collections[i];
+	}
+	return NULL;
+}
+
+/* Does a VM of a [vm ...] have a disk? */
+static bool vm_has_disk(const struct config_collection *c, const char *vm)
+{
+	for (size_t i = 0; i < c->disk_count; i++) {
+		if (strcmp(c->disks[i].vm, vm) == 0)
+			return true;
+	}
+	return false;
+}
+
+struct config_collection *config_collection_of_vm(const struct config *c, const char *vm)
+{
+	for (size_t i = 0; i < c->collection_count; i++) {
+		if (vm_has_disk(&c->collections[i], vm))
 			return &c->collections[i];
 	}
 	return NULL;
@@ -30,15 +49,22 @@ struct config_collection *config_collection(const struct config *c, const char *
 
 static void collection_free(struct config_collection *c)
 {
-	for (size_t i = 0; i < c->run.disk_count; i++) {
-		free((char *)c->run.disks[i].vm);
-		free((char *)c->run.disks[i].name);
-		free((char *)c->run.disks[i].device);
+	for (size_t i = 0; i < c->disk_count; i++) {
+		free((char *)c->disks[i].vm);
+		free((char *)c->disks[i].name);
+		free((char *)c->disks[i].device);
 	}
-	free((struct run_disk *)c->run.disks);
-	free((char *)c->run.collection);
-	free((char *)c->run.host);
-	free((char *)c->run.port);
+	for (size_t i = 0; i < c->vm_count; i++) {
+		free(c->vms[i].name);
+		free(c->vms[i].host);
+		free(c->vms[i].port);
+		free(c->vms[i].freeze);
+	}
+	free(c->disks);
+	free(c->vms);
+	free(c->name);
+	free(c->file);
+	settings_clear(&c->settings);
 }
 
 struct config *config_free(struct config *c)
@@ -75,35 +101,72 @@ static struct config *config_defaults(void)
 	c->history_max = 24;
 	c->store = strdup(STORE_DIR);
 	c->log_level = LOG_INFO;
+	c->max_jobs = 4;
+	c->missed_grace_s = 3600;
 	if (!c->state_dir || !c->listen_host || !c->store)
 		return config_free(c);
 	return c;
 }
 
-/* What no single line can be blamed for. */
-static int config_check_collection(const struct config_collection *c, const char *path,
-				   struct reason *reason)
+static int refuse(const struct config_collection *c, struct reason *reason, const char *what)
 {
-	if (!c->run.host)
-		return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
-				  "%s: [collection %s] has no replica=HOST:PORT", path,
-				  c->run.collection);
-	if (!c->plain && !config_loopback(c->run.host))
-		return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
-				  "%s: [collection %s]: %s is another host, and the connection is "
-				  "not encrypted: this needs plain=yes", path, c->run.collection,
-				  c->run.host);
-	if (!c->run.disk_count)
-		return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
-				  "%s: [collection %s] has no [disk %s/VM/DISK]", path,
-				  c->run.collection, c->run.collection);
-	for (size_t i = 0; i < c->run.disk_count; i++) {
-		const struct run_disk *d = &c->run.disks[i];
+	return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER, "%s: [collection %s]: %s",
+			  c->file, c->name, what);
+}
 
-		if (!d->device)
-			return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
-					  "%s: [disk %s/%s/%s] has no device=PATH", path,
-					  c->run.collection, d->vm, d->name);
+/* What no single line can be blamed for. */
+static int config_check_collection(const struct config_collection *c, struct reason *reason)
+{
+	struct reason inner = { 0 };
+	char text[REASON_TEXT_MAX / 2];
+
+	if (settings_check(&c->settings, &inner))
+		return refuse(c, reason, inner.text);
+	if (!c->disk_count) {
+		snprintf(text, sizeof(text), "it has no [disk %s/VM/DISK]", c->name);
+		return refuse(c, reason, text);
+	}
+	for (size_t i = 0; i < c->disk_count; i++) {
+		const struct run_disk *d = &c->disks[i];
+
+		if (d->device)
+			continue;
+		snprintf(text, sizeof(text), "[disk %s/%s/%s] has no device=PATH", c->name, d->vm,
+			 d->name);
+		return refuse(c, reason, text);
+	}
+	for (size_t i = 0; i < c->vm_count; i++) {
+		const struct config_vm *vm = &c->vms[i];
+
+		snprintf(text, sizeof(text), "[vm %s/%s] has no [disk %s/%s/DISK]", c->name,
+			 vm->name, c->name, vm->name);
+		if (!vm_has_disk(c, vm->name))
+			return refuse(c, reason, text);
+		snprintf(text, sizeof(text), "[vm %s/%s]: %s is another host, and the connection is "
+			 "not encrypted: this needs plain=yes", c->name, vm->name, vm->host);
+		if (vm->host && !c->settings.plain && !config_loopback(vm->host))
+			return refuse(c, reason, text);
+	}
+	return 0;
+}
+
+/* A VM is in one collection only. */
+static int config_check_vms(const struct config *c, struct reason *reason)
+{
+	for (size_t i = 1; i < c->collection_count; i++) {
+		const struct config_collection *one = &c->collections[i];
+
+		for (size_t d = 0; d < one->disk_count; d++) {
+			const struct config_collection *other =
+				config_collection_of_vm(c, one->disks[d].vm);
+			char text[REASON_TEXT_MAX / 2];
+
+			if (other == one)
+				continue;
+			snprintf(text, sizeof(text), "VM %s is in [collection %s], too",
+				 one->disks[d].vm, other->name);
+			return refuse(one, reason, text);
+		}
 	}
 	return 0;
 }
@@ -113,7 +176,9 @@ static int config_check(const struct config *c, const char *path, struct reason 
 	int err = 0;
 
 	for (size_t i = 0; i < c->collection_count && !err; i++)
-		err = config_check_collection(&c->collections[i], path, reason);
+		err = config_check_collection(&c->collections[i], reason);
+	if (!err)
+		err = config_check_vms(c, reason);
 	for (size_t i = 0; i < c->target_count && !err; i++) {
 		if (!c->targets[i].path)
 			err = reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,

@@ -17,19 +17,44 @@
 
 #include "base/name.h"
 #include "base/reason.h"
+#include "config/settings.h"
 #include "point/store.h"
 #include "send/run.h"
 
 #define CONFIG_PATH "/etc/tidemark/tidemark.conf"
 
 /**
- * struct config_collection - what is replicated together
- * @run: ready to be executed, but for .kind and .compare; owns its strings
- * @plain: a replica host that is not this one may be spoken to without TLS
+ * struct config_vm - what is said of a VM as a whole; a VM may do without
+ * @name: its own
+ * @host: of its own replica, NULL: the collection's
+ * @port: of that
+ * @freeze: its own freeze hook, NULL: the collection's
+ */
+struct config_vm {
+	char *name;
+	char *host;
+	char *port;
+	char *freeze;
+};
+
+/**
+ * struct config_collection - what is replicated together; owns its strings
+ * @name: its name
+ * @file: where it was mentioned first
+ * @settings: how it is replicated
+ * @disks: @disk_count of them, those of a VM in any order
+ * @disk_count: 1 to FRAME_DISKS_MAX
+ * @vms: @vm_count of them
+ * @vm_count: see @vms
  */
 struct config_collection {
-	struct run_config run;
-	bool plain;
+	char *name;
+	char *file;
+	struct settings settings;
+	struct run_disk *disks;
+	size_t disk_count;
+	struct config_vm *vms;
+	size_t vm_count;
 };
 
 /**
@@ -37,6 +62,9 @@ struct config_collection {
  * @state_dir: folder of the agent's own state
  * @bus: "system", "none", or a D-Bus address; NULL: not said
  * @log_level: LOG_ERR to LOG_DEBUG
+ * @max_jobs: runs at once, of all collections; others wait in a queue
+ * @missed_grace_s: a scheduled job whose time passed while the agent was away is run
+ *	when it is not later than this, else it is refused
  * @receive: there is a [receiver] section
  * @listen_host: address
  * @listen_port: its port
@@ -53,6 +81,8 @@ struct config {
 	char *state_dir;
 	char *bus;
 	int log_level;
+	uint32_t max_jobs;
+	uint32_t missed_grace_s;
 	bool receive;
 	char *listen_host;
 	uint16_t listen_port;
@@ -80,6 +110,9 @@ struct config *config_free(struct config *c);
 
 /** config_collection() - by its name; NULL: there is none */
 struct config_collection *config_collection(const struct config *c, const char *name);
+
+/** config_collection_of_vm() - the first one that has a disk of that VM, or NULL */
+struct config_collection *config_collection_of_vm(const struct config *c, const char *vm);
 
 /** config_loopback() - does this address or name reach no further than this host? */
 bool config_loopback(const char *host);

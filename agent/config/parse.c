@@ -11,10 +11,6 @@
 #include "config/value.h"
 
 #define LINE_SIZE 256
-#define MAX_PASSES 32
-#define TIMEOUT_S 60
-#define DRAIN_S 30
-#define COMMIT_S 600
 #define GRANULE_MIN 4096u
 #define GRANULE_MAX (4u << 20)
 #define GRANULE_DEFAULT (64u << 10)
@@ -50,16 +46,6 @@ static int set_path(char **where, const char *value)
 	return value[0] == '/' ? set_text(where, value) : -EINVAL;
 }
 
-static int set_seconds(uint32_t *where, const char *value)
-{
-	uint32_t seconds;
-
-	if (value_uint(value, 1, 86400, &seconds))
-		return -EINVAL;
-	*where = seconds * 1000;
-	return 0;
-}
-
 static int agent_state_dir(void *object, const char *value)
 {
 	return set_path(&((struct config *)object)->state_dir, value);
@@ -73,6 +59,16 @@ static int agent_bus(void *object, const char *value)
 static int agent_log(void *object, const char *value)
 {
 	return value_log_level(value, &((struct config *)object)->log_level);
+}
+
+static int agent_max_jobs(void *object, const char *value)
+{
+	return value_uint(value, 1, 64, &((struct config *)object)->max_jobs);
+}
+
+static int agent_missed_grace(void *object, const char *value)
+{
+	return value_uint(value, 0, 7 * 86400, &((struct config *)object)->missed_grace_s);
 }
 
 static int receiver_listen(void *object, const char *value)
@@ -108,52 +104,24 @@ static int receiver_history_max(void *object, const char *value)
 	return value_uint(value, 0, 24, &((struct config *)object)->history_max);
 }
 
-static int collection_replica(void *object, const char *value)
+static int vm_replica(void *object, const char *value)
 {
-	struct config_collection *c = object;
-	char text[8];
-	char *host, *port;
-	uint16_t number;
-	int err = value_endpoint(value, &host, &number);
+	struct config_vm *vm = object;
+	struct settings s = { 0 };
+	int err = settings_find("replica")->set(&s, value);
 
 	if (err)
 		return err;
-	snprintf(text, sizeof(text), "%u", number);
-	port = strdup(text);
-	if (!port) {
-		free(host);
-		return -ENOMEM;
-	}
-	free((char *)c->run.host);
-	free((char *)c->run.port);
-	c->run.host = host;
-	c->run.port = port;
+	free(vm->host);
+	free(vm->port);
+	vm->host = s.host;
+	vm->port = s.port;
 	return 0;
 }
 
-static int collection_plain(void *object, const char *value)
+static int vm_freeze(void *object, const char *value)
 {
-	return value_bool(value, &((struct config_collection *)object)->plain);
-}
-
-static int collection_max_passes(void *object, const char *value)
-{
-	return value_uint(value, 1, 10000, &((struct config_collection *)object)->run.max_passes);
-}
-
-static int collection_timeout(void *object, const char *value)
-{
-	return set_seconds(&((struct config_collection *)object)->run.timeout_ms, value);
-}
-
-static int collection_drain(void *object, const char *value)
-{
-	return set_seconds(&((struct config_collection *)object)->run.drain_ms, value);
-}
-
-static int collection_commit(void *object, const char *value)
-{
-	return set_seconds(&((struct config_collection *)object)->run.commit_ms, value);
+	return set_path(&((struct config_vm *)object)->freeze, value);
 }
 
 static int disk_device(void *object, const char *value)
@@ -205,56 +173,54 @@ static void *array_grow(void **array, size_t count, size_t size)
 	return memset((char *)grown + count * size, 0, size);
 }
 
-static struct config_collection *collection_have(struct config *c, const char *name)
+static struct config_collection *collection_have(struct parse *p, const char *name)
 {
+	struct config *c = p->config;
 	struct config_collection *found = config_collection(c, name);
-	char *copy;
+	_cleanup_free_ char *copy = NULL;
+	_cleanup_free_ char *file = NULL;
 
 	if (found)
 		return found;
 	copy = strdup(name);
-	if (copy)
-		found = array_grow((void **)&c->collections, c->collection_count, sizeof(*found));
-	if (!found) {
-		free(copy);
+	file = strdup(p->path);
+	if (!copy || !file)
 		return NULL;
-	}
+	found = array_grow((void **)&c->collections, c->collection_count, sizeof(*found));
+	if (!found)
+		return NULL;
 	c->collection_count++;
-	found->run = (struct run_config){
-		.collection = copy,
-		.max_passes = MAX_PASSES,
-		.timeout_ms = TIMEOUT_S * 1000,
-		.drain_ms = DRAIN_S * 1000,
-		.commit_ms = COMMIT_S * 1000,
-	};
+	found->name = TAKE_PTR(copy);
+	found->file = TAKE_PTR(file);
+	settings_defaults(&found->settings);
 	return found;
 }
 
-static int section_agent(struct config *c, const char *name, void **ret)
+static int section_agent(struct parse *p, const char *name, void **ret)
 {
-	*ret = c;
+	*ret = p->config;
 	return 0;
 }
 
-static int section_receiver(struct config *c, const char *name, void **ret)
+static int section_receiver(struct parse *p, const char *name, void **ret)
 {
-	c->receive = true;
-	*ret = c;
+	p->config->receive = true;
+	*ret = p->config;
 	return 0;
 }
 
-static int section_collection(struct config *c, const char *name, void **ret)
+static int section_collection(struct parse *p, const char *name, void **ret)
 {
 	char names[1][NAME_SIZE];
 	int err = value_names(name, 1, names);
 
 	if (err)
 		return err;
-	*ret = collection_have(c, names[0]);
+	*ret = collection_have(p, names[0]);
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int section_disk(struct config *c, const char *name, void **ret)
+static int section_disk(struct parse *p, const char *name, void **ret)
 {
 	struct config_collection *collection;
 	char names[3][NAME_SIZE];
@@ -263,22 +229,22 @@ static int section_disk(struct config *c, const char *name, void **ret)
 
 	if (err)
 		return err;
-	collection = collection_have(c, names[0]);
+	collection = collection_have(p, names[0]);
 	if (!collection)
 		return -ENOMEM;
-	d = (struct run_disk *)collection->run.disks;
-	for (size_t i = 0; i < collection->run.disk_count; i++, d++) {
+	d = collection->disks;
+	for (size_t i = 0; i < collection->disk_count; i++, d++) {
 		if (strcmp(d->vm, names[1]) == 0 && strcmp(d->name, names[2]) == 0) {
 			*ret = d;
 			return 0;
 		}
 	}
-	if (collection->run.disk_count == FRAME_DISKS_MAX)
+	if (collection->disk_count == FRAME_DISKS_MAX)
 		return -E2BIG;
-	d = array_grow((void **)&collection->run.disks, collection->run.disk_count, sizeof(*d));
+	d = array_grow((void **)&collection->disks, collection->disk_count, sizeof(*d));
 	if (!d)
 		return -ENOMEM;
-	collection->run.disk_count++;
+	collection->disk_count++;
 	d->vm = strdup(names[1]);
 	d->name = strdup(names[2]);
 	d->tracked = true;
@@ -287,9 +253,38 @@ static int section_disk(struct config *c, const char *name, void **ret)
 	return d->vm && d->name ? 0 : -ENOMEM;
 }
 
-static int section_replica(struct config *c, const char *name, void **ret)
+static int section_vm(struct parse *p, const char *name, void **ret)
+{
+	struct config_collection *collection;
+	char names[2][NAME_SIZE];
+	struct config_vm *vm;
+	int err = value_names(name, 2, names);
+
+	if (err)
+		return err;
+	collection = collection_have(p, names[0]);
+	if (!collection)
+		return -ENOMEM;
+	vm = collection->vms;
+	for (size_t i = 0; i < collection->vm_count; i++, vm++) {
+		if (strcmp(vm->name, names[1]) == 0) {
+			*ret = vm;
+			return 0;
+		}
+	}
+	vm = array_grow((void **)&collection->vms, collection->vm_count, sizeof(*vm));
+	if (!vm)
+		return -ENOMEM;
+	collection->vm_count++;
+	vm->name = strdup(names[1]);
+	*ret = vm;
+	return vm->name ? 0 : -ENOMEM;
+}
+
+static int section_replica(struct parse *p, const char *name, void **ret)
 {
 	char names[3][NAME_SIZE];
+	struct config *c = p->config;
 	struct store_target *t = c->targets;
 	int err = value_names(name, 3, names);
 
@@ -322,19 +317,20 @@ struct key {
 struct section {
 	const char *name;
 	const char *expected; /* what follows the name; NULL: nothing */
-	int (*object)(struct config *c, const char *name, void **ret);
+	int (*object)(struct parse *p, const char *name, void **ret);
 	struct key keys[8];
 };
 
 #define A_PATH "an absolute path"
 #define YES_NO "yes or no"
-#define SECONDS "seconds, 1 to 86400"
 
 static const struct section sections[] = {
 	{ "agent", NULL, section_agent, {
 		{ "state_dir", A_PATH, agent_state_dir },
 		{ "bus", "system, none, or a D-Bus address", agent_bus },
 		{ "log", "error, warning, notice, info or debug", agent_log },
+		{ "max_jobs", "1 to 64", agent_max_jobs },
+		{ "missed_grace", "seconds, 0 to 604800", agent_missed_grace },
 	} },
 	{ "receiver", NULL, section_receiver, {
 		{ "listen", "ADDRESS:PORT", receiver_listen },
@@ -343,13 +339,10 @@ static const struct section sections[] = {
 		{ "history", "0 to 24", receiver_history },
 		{ "history_max", "0 to 24", receiver_history_max },
 	} },
-	{ "collection", "NAME", section_collection, {
-		{ "replica", "HOST:PORT", collection_replica },
-		{ "plain", YES_NO, collection_plain },
-		{ "max_passes", "1 to 10000", collection_max_passes },
-		{ "timeout", SECONDS, collection_timeout },
-		{ "drain_timeout", SECONDS, collection_drain },
-		{ "commit_timeout", SECONDS, collection_commit },
+	{ "collection", "NAME", section_collection, { { 0 } } }, /* keys: config/settings.c */
+	{ "vm", "COLLECTION/VM", section_vm, {
+		{ "replica", "HOST:PORT", vm_replica },
+		{ "freeze_hook", A_PATH, vm_freeze },
 	} },
 	{ "disk", "COLLECTION/VM/DISK", section_disk, {
 		{ "device", A_PATH, disk_device },
@@ -390,15 +383,44 @@ static const struct section *parse_section(struct parse *p, void **ret)
 			continue;
 		snprintf(expected, sizeof(expected), "[%s%s%s]", s->name, s->expected ? " " : "",
 			 s->expected ? s->expected : "");
-		err = !s->expected && *rest ? -EINVAL : s->object(p->config, rest, ret);
+		err = !s->expected && *rest ? -EINVAL : s->object(p, rest, ret);
 		if (!err)
 			return s;
 		parse_fail(p, err, err == -ENOMEM ? "out of memory" : wrong, expected);
 		return NULL;
 	}
 	parse_fail(p, -EINVAL, wrong,
-		   "[agent], [receiver], [collection ...], [disk ...] or [replica ...]");
+		   "[agent], [receiver], [collection ...], [vm ...], [disk ...] or "
+		   "[replica ...]");
 	return NULL;
+}
+
+/* A key of [collection ...]: all of them are settings, named as in a file. */
+static int parse_setting(struct parse *p, struct settings *settings, const char *name,
+			 const char *value)
+{
+	const struct setting *table;
+	char wrong[LINE_SIZE * 2];
+	char known[LINE_SIZE * 2] = "";
+	size_t count;
+	int err;
+
+	table = settings_table(&count);
+	for (size_t i = 0; i < count; i++) {
+		size_t used = strlen(known);
+
+		snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "",
+			 table[i].key);
+		if (strcmp(table[i].key, name) != 0)
+			continue;
+		err = table[i].set(settings, value);
+		if (!err)
+			return 1;
+		snprintf(wrong, sizeof(wrong), "%s=%s", name, value);
+		return parse_fail(p, err, wrong, table[i].expected);
+	}
+	snprintf(wrong, sizeof(wrong), "%s= is unknown in [collection]", name);
+	return parse_fail(p, -EINVAL, wrong, known);
 }
 
 static int parse_key(void *arg, const char *unused, const char *name, const char *value)
@@ -414,6 +436,9 @@ static int parse_key(void *arg, const char *unused, const char *name, const char
 	s = parse_section(p, &object);
 	if (!s)
 		return 0;
+	if (s->object == section_collection)
+		return parse_setting(p, &((struct config_collection *)object)->settings, name,
+				     value);
 	for (const struct key *k = s->keys; k->name; k++) {
 		int err;
 

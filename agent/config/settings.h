@@ -24,23 +24,24 @@ enum settings_authentication {
  * struct settings - how a collection is replicated
  * @host: of RecoveryConnectionPoint; owned. NULL: not said
  * @port: its port; owned
- * @authentication: enum settings_authentication
+ * @authentication: enum settings_authentication; certificates come with TLS
  * @plain: another host may be spoken to without TLS
- * @compression: compress where it pays
+ * @compression: false in this version
  * @interval_s: ReplicationInterval, seconds between recurring runs; 0: only on request
  * @history: RecoveryHistory, further points that the replica keeps, 0 to 24
+ * @history_given: it was said; if not, the replica host decides
  * @consistent_s: ApplicationConsistentSnapshotInterval, seconds; 0: never
  * @freeze: command that makes the VMs' file systems consistent; owned. NULL: none
  * @auto_resync: AutoResynchronizeEnabled
  * @window_start_s: AutoResynchronizeIntervalStart, seconds after local midnight
  * @window_end_s: AutoResynchronizeIntervalEnd; before @window_start_s: after midnight;
  *	the same: all day
- * @write_order: EnableWriteOrderPreservationAcrossDisks, one seal for all disks
+ * @write_order: EnableWriteOrderPreservationAcrossDisks; disks of a run are always
+ *	sealed at one instant, so "no" is taken and changes nothing
  * @allow_compare: where no bitmap can be trusted, both sides may be read and compared
  * @rate_limit: bytes a second on the wire; 0: none
  * @max_concurrent: runs of this collection at once, if its VMs have several
  *	replica addresses; 0: as many as the agent allows
- * @streams: connections of a run
  * @max_passes: seals before a disk that is written too fast is given up
  * @timeout_s: for answers of the replica host
  * @drain_timeout_s: for writes that were in flight at a seal
@@ -54,6 +55,7 @@ struct settings {
 	bool compression;
 	uint32_t interval_s;
 	uint32_t history;
+	bool history_given;
 	uint32_t consistent_s;
 	char *freeze;
 	bool auto_resync;
@@ -63,7 +65,6 @@ struct settings {
 	bool allow_compare;
 	uint64_t rate_limit;
 	uint32_t max_concurrent;
-	uint32_t streams;
 	uint32_t max_passes;
 	uint32_t timeout_s;
 	uint32_t drain_timeout_s;

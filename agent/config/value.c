@@ -65,6 +65,34 @@ int value_size(const char *text, uint32_t min, uint32_t max, uint32_t *ret)
 	return 0;
 }
 
+int value_bytes(const char *text, uint64_t *ret)
+{
+	static const char units[] = "KMG";
+	size_t length = strlen(text);
+	const char *unit = length ? strchr(units, text[length - 1]) : NULL;
+	uint64_t v;
+
+	if (value_number(text, length - !!unit, &v))
+		return -EINVAL;
+	if (unit)
+		v <<= 10 * (unit - units + 1);
+	if (v && v < KIB(64))
+		return -EINVAL;
+	*ret = v;
+	return 0;
+}
+
+int value_time_of_day(const char *text, uint32_t *ret)
+{
+	uint64_t hour, minute;
+
+	if (strlen(text) != 5 || text[2] != ':' || value_number(text, 2, &hour) ||
+	    value_number(text + 3, 2, &minute) || hour > 23 || minute > 59)
+		return -EINVAL;
+	*ret = hour * 3600 + minute * 60;
+	return 0;
+}
+
 int value_log_level(const char *text, int *ret)
 {
 	static const char *const levels[] = {

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 
 #include "base/util.h"
-#include "job/job.h"
 #include "state/state.h"
 
 static const char *const migrations[] = {
@@ -36,26 +35,76 @@ static const char *const migrations[] = {
 	" point INTEGER NOT NULL,"
 	" ended INTEGER NOT NULL,"
 	" PRIMARY KEY (collection, vm, disk)) WITHOUT ROWID;",
+
+	/* 2: the service. Times of these columns are µs, "started" and "ended" seconds. */
+	"ALTER TABLE job ADD COLUMN method TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE job ADD COLUMN role INTEGER NOT NULL DEFAULT 1;"
+	"ALTER TABLE job ADD COLUMN status TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE job ADD COLUMN owner TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE job ADD COLUMN notify TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE job ADD COLUMN submitted INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN scheduled INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN until INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN removal INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN fleeting INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN automatic INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN compare INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN forced INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN asked_point INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN asked_vm TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE job ADD COLUMN asked_path TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE job ADD COLUMN consistency INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE job SET submitted = started * 1000000,"
+	" method = CASE kind WHEN 2 THEN 'Verify' ELSE 'Resynchronize' END;"
+	"CREATE INDEX job_open ON job (ended) WHERE ended = 0;"
+	"CREATE TABLE job_member ("
+	" job INTEGER NOT NULL,"
+	" vm TEXT NOT NULL,"
+	" was INTEGER NOT NULL,"
+	" state INTEGER NOT NULL,"
+	" error INTEGER NOT NULL DEFAULT 0,"
+	" text TEXT NOT NULL DEFAULT '',"
+	" PRIMARY KEY (job, vm)) WITHOUT ROWID;"
+	"CREATE TABLE relation ("
+	" collection TEXT NOT NULL,"
+	" role INTEGER NOT NULL,"
+	" origin INTEGER NOT NULL,"
+	" PRIMARY KEY (collection, role)) WITHOUT ROWID;"
+	"CREATE TABLE setting ("
+	" collection TEXT NOT NULL,"
+	" role INTEGER NOT NULL,"
+	" vm TEXT NOT NULL,"
+	" name TEXT NOT NULL,"
+	" value TEXT NOT NULL,"
+	" PRIMARY KEY (collection, role, vm, name)) WITHOUT ROWID;"
+	"CREATE TABLE member ("
+	" collection TEXT NOT NULL,"
+	" role INTEGER NOT NULL,"
+	" vm TEXT NOT NULL,"
+	" state INTEGER NOT NULL,"
+	" error INTEGER NOT NULL DEFAULT 0,"
+	" text TEXT NOT NULL DEFAULT '',"
+	" PRIMARY KEY (collection, role, vm)) WITHOUT ROWID;"
+	"CREATE TABLE member_disk ("
+	" collection TEXT NOT NULL,"
+	" role INTEGER NOT NULL,"
+	" vm TEXT NOT NULL,"
+	" disk TEXT NOT NULL,"
+	" device TEXT NOT NULL,"
+	" tracked INTEGER NOT NULL,"
+	" granule INTEGER NOT NULL,"
+	" PRIMARY KEY (collection, role, vm, disk)) WITHOUT ROWID;"
+	"CREATE TABLE statistics ("
+	" collection TEXT NOT NULL,"
+	" role INTEGER NOT NULL,"
+	" name TEXT NOT NULL,"
+	" value INTEGER NOT NULL,"
+	" PRIMARY KEY (collection, role, name)) WITHOUT ROWID;",
 };
 
 struct history {
 	struct state *state;
 };
-
-static int history_orphans(struct history *h)
-{
-	_cleanup_query_ struct state_query *q = NULL;
-	int err = state_prepare(h->state,
-				"UPDATE job SET state = ?, error = ?, ended = started, "
-				"text = 'the agent ended while this job was running' "
-				"WHERE ended = 0", &q);
-
-	if (err)
-		return err;
-	state_bind_int(q, 1, JOB_EXCEPTION);
-	state_bind_int(q, 2, REASON_FAILED);
-	return state_run(q);
-}
 
 int history_open(const char *state_dir, struct history **ret, struct reason *reason)
 {
@@ -74,12 +123,6 @@ int history_open(const char *state_dir, struct history **ret, struct reason *rea
 	if (err)
 		return reason_set(reason, err, err == -EUCLEAN ? REASON_UNKNOWN : 0,
 				  "cannot open %s: %s", path, strerrordesc_np(-err));
-	err = history_orphans(h);
-	if (err) {
-		state_close(h->state);
-		return reason_set(reason, err, 0, "cannot write %s: %s", path,
-				  strerrordesc_np(-err));
-	}
 	*ret = TAKE_PTR(h);
 	return 0;
 }
@@ -93,88 +136,9 @@ struct history *history_close(struct history *h)
 	return NULL;
 }
 
-int history_begin(struct history *h, const char *collection, int kind, int64_t now,
-		  uint64_t *ret_id)
+struct state *history_state(struct history *h)
 {
-	_cleanup_query_ struct state_query *q = NULL;
-	int err = state_prepare(h->state,
-				"INSERT INTO job (collection, kind, state, started) "
-				"VALUES (?, ?, ?, ?)", &q);
-
-	if (err)
-		return err;
-	state_bind_text(q, 1, collection);
-	state_bind_int(q, 2, kind);
-	state_bind_int(q, 3, JOB_RUNNING);
-	state_bind_int(q, 4, now);
-	err = state_run(q);
-	if (!err)
-		*ret_id = state_last_id(h->state);
-	return err;
-}
-
-static int history_write_job(struct history *h, const struct history_entry *e)
-{
-	_cleanup_query_ struct state_query *q = NULL;
-	int err = state_prepare(h->state,
-				"UPDATE job SET state = ?, error = ?, text = ?, point = ?, "
-				"ended = ?, owed = ?, sent = ?, wire = ?, different = ?, "
-				"passes = ? WHERE id = ?", &q);
-
-	if (err)
-		return err;
-	state_bind_int(q, 1, e->state);
-	state_bind_int(q, 2, e->error);
-	state_bind_text(q, 3, e->text);
-	state_bind_int(q, 4, e->point);
-	state_bind_int(q, 5, e->ended);
-	state_bind_int(q, 6, e->owed);
-	state_bind_int(q, 7, e->sent);
-	state_bind_int(q, 8, e->wire);
-	state_bind_int(q, 9, e->different);
-	state_bind_int(q, 10, e->passes);
-	state_bind_int(q, 11, e->id);
-	return state_run(q);
-}
-
-static int history_write_disk(struct history *h, const struct history_entry *e,
-			      const char *collection, const struct run_disk *d,
-			      const struct run_report_disk *r)
-{
-	_cleanup_query_ struct state_query *q = NULL;
-	int err = state_prepare(h->state,
-				"INSERT OR REPLACE INTO disk (collection, vm, disk, uuid, epoch, "
-				"point, ended) VALUES (?, ?, ?, ?, ?, ?, ?)", &q);
-
-	if (err)
-		return err;
-	state_bind_text(q, 1, collection);
-	state_bind_text(q, 2, d->vm);
-	state_bind_text(q, 3, d->name);
-	state_bind_blob(q, 4, r->uuid, sizeof(r->uuid));
-	state_bind_int(q, 5, r->epoch);
-	state_bind_int(q, 6, e->point);
-	state_bind_int(q, 7, e->ended);
-	return state_run(q);
-}
-
-int history_end(struct history *h, const struct history_entry *e,
-		const struct run_config *config, const struct run_report *report)
-{
-	int err = state_begin(h->state);
-
-	if (err)
-		return err;
-	err = history_write_job(h, e);
-	for (size_t i = 0; report && i < config->disk_count && !err; i++)
-		if (report->disks[i].outcome == RUN_DISK_DONE)
-			err = history_write_disk(h, e, config->collection, &config->disks[i],
-						 &report->disks[i]);
-	if (!err)
-		err = state_commit(h->state);
-	if (err)
-		state_rollback(h->state);
-	return err;
+	return h->state;
 }
 
 int history_disk(struct history *h, const char *collection, const char *vm, const char *disk,
@@ -200,20 +164,11 @@ int history_disk(struct history *h, const char *collection, const char *vm, cons
 	return 0;
 }
 
-int history_last(struct history *h, const char *collection, struct history_entry *ret)
-{
-	_cleanup_query_ struct state_query *q = NULL;
-	int err = state_prepare(h->state,
-				"SELECT id, state, error, text, point, started, ended, owed, sent, "
-				"wire, different, passes FROM job "
-				"WHERE collection = ? AND ended != 0 ORDER BY id DESC LIMIT 1", &q);
+#define ENTRY "SELECT id, state, error, text, point, started, ended, owed, sent, wire, " \
+	      "different, passes, collection, method, owner, submitted, consistency FROM job "
 
-	if (err)
-		return err;
-	state_bind_text(q, 1, collection);
-	err = state_step(q);
-	if (err <= 0)
-		return err ? err : -ENOENT;
+static void history_entry(struct state_query *q, struct history_entry *ret)
+{
 	*ret = (struct history_entry){
 		.id = state_int(q, 0),
 		.state = state_int(q, 1),
@@ -226,7 +181,74 @@ int history_last(struct history *h, const char *collection, struct history_entry
 		.wire = state_int(q, 9),
 		.different = state_int(q, 10),
 		.passes = state_int(q, 11),
+		.submitted = state_int(q, 15),
+		.consistency = state_int(q, 16),
 	};
 	snprintf(ret->text, sizeof(ret->text), "%s", state_text(q, 3));
+	snprintf(ret->collection, sizeof(ret->collection), "%s", state_text(q, 12));
+	snprintf(ret->method, sizeof(ret->method), "%s", state_text(q, 13));
+	snprintf(ret->owner, sizeof(ret->owner), "%s", state_text(q, 14));
+}
+
+int history_last(struct history *h, const char *collection, struct history_entry *ret)
+{
+	_cleanup_query_ struct state_query *q = NULL;
+	int err = state_prepare(h->state,
+				ENTRY "WHERE collection = ? AND ended != 0 ORDER BY id DESC LIMIT 1",
+				&q);
+
+	if (err)
+		return err;
+	state_bind_text(q, 1, collection);
+	err = state_step(q);
+	if (err <= 0)
+		return err ? err : -ENOENT;
+	history_entry(q, ret);
 	return 0;
+}
+
+int history_page(struct history *h, const char *collection, uint64_t before, uint32_t count,
+		 int (*cb)(const struct history_entry *e, void *arg), void *arg)
+{
+	_cleanup_query_ struct state_query *q = NULL;
+	struct history_entry e;
+	int err = state_prepare(h->state,
+				ENTRY "WHERE ended != 0 AND (?1 IS NULL OR collection = ?1) "
+				"AND (?2 = 0 OR id < ?2) ORDER BY id DESC LIMIT ?3", &q);
+
+	if (err)
+		return err;
+	state_bind_text(q, 1, collection);
+	state_bind_int(q, 2, before);
+	state_bind_int(q, 3, count);
+	while ((err = state_step(q)) > 0) {
+		history_entry(q, &e);
+		err = cb(&e, arg);
+		if (err)
+			return err;
+	}
+	return err;
+}
+
+int history_members(struct history *h, uint64_t job,
+		    int (*cb)(const struct history_member *m, void *arg), void *arg)
+{
+	_cleanup_query_ struct state_query *q = NULL;
+	struct history_member m;
+	int err = state_prepare(h->state,
+				"SELECT vm, state, error, text FROM job_member WHERE job = ?", &q);
+
+	if (err)
+		return err;
+	state_bind_int(q, 1, job);
+	while ((err = state_step(q)) > 0) {
+		m.state = state_int(q, 1);
+		m.error = state_int(q, 2);
+		snprintf(m.vm, sizeof(m.vm), "%s", state_text(q, 0));
+		snprintf(m.text, sizeof(m.text), "%s", state_text(q, 3));
+		err = cb(&m, arg);
+		if (err)
+			return err;
+	}
+	return err;
 }

@@ -13,9 +13,29 @@
 
 struct history;
 
-/** struct history_entry - a job as it is recorded */
+/**
+ * struct history_entry - a job as it is recorded
+ * @id: its number
+ * @collection: what it was about
+ * @method: "Resynchronize", "Verify", ..., "cycle": a recurring run
+ * @owner: who asked; "": the agent itself
+ * @state: enum job_state
+ * @error: enum reason_code, 0: none
+ * @text: the sentence for it, or a warning
+ * @point: number of its point, 0: none
+ * @consistency: of that
+ * @submitted: µs since 1970
+ * @started: seconds since 1970
+ * @ended: the same
+ * @owed: bytes, as the rest; send/progress.h
+ */
 struct history_entry {
 	uint64_t id;
+	char collection[NAME_SIZE];
+	char method[48];
+	char owner[64];
+	uint32_t consistency;
+	int64_t submitted;
 	uint32_t state;
 	uint32_t error;
 	char text[REASON_TEXT_MAX];
@@ -24,6 +44,14 @@ struct history_entry {
 	int64_t ended;
 	uint64_t owed, sent, wire, different;
 	uint32_t passes;
+};
+
+/** struct history_member - a VM of a job as it is recorded */
+struct history_member {
+	char vm[NAME_SIZE];
+	uint32_t state;
+	uint32_t error;
+	char text[REASON_TEXT_MAX];
 };
 
 /**
@@ -40,26 +68,12 @@ struct history_disk {
 	int64_t ended;
 };
 
-/**
- * history_open() - open or create it
- *
- * Jobs that were running when the agent ended are recorded as failed.
- */
+/** history_open() - open or create it, and bring its tables up to date */
 int history_open(const char *state_dir, struct history **ret, struct reason *reason);
 struct history *history_close(struct history *h);
 
-/** history_begin() - a job begins; *@ret_id is its number */
-int history_begin(struct history *h, const char *collection, int kind, int64_t now,
-		  uint64_t *ret_id);
-
-/**
- * history_end() - it has ended
- * @e: everything of it
- * @config: what it did
- * @report: NULL, or: its disks have a new committed point
- */
-int history_end(struct history *h, const struct history_entry *e,
-		const struct run_config *config, const struct run_report *report);
+/** history_state() - the same database, for the tables of the service */
+struct state *history_state(struct history *h);
 
 /** history_disk() - Return: 0, or -ENOENT: never committed; or another errno */
 int history_disk(struct history *h, const char *collection, const char *vm, const char *disk,
@@ -67,5 +81,21 @@ int history_disk(struct history *h, const char *collection, const char *vm, cons
 
 /** history_last() - the last ended job of a collection. Return: 0, -ENOENT, or an errno */
 int history_last(struct history *h, const char *collection, struct history_entry *ret);
+
+/**
+ * history_page() - ended jobs, newest first
+ * @collection: NULL: all
+ * @before: only numbers below; 0: from the newest on
+ * @count: so many at most
+ * @cb: called for each; what it returns other than 0 ends it
+ *
+ * Return: 0, what @cb returned, or a negative errno.
+ */
+int history_page(struct history *h, const char *collection, uint64_t before, uint32_t count,
+		 int (*cb)(const struct history_entry *e, void *arg), void *arg);
+
+/** history_members() - the VMs of a job, in the same way */
+int history_members(struct history *h, uint64_t job,
+		    int (*cb)(const struct history_member *m, void *arg), void *arg);
 
 #endif

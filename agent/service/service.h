@@ -83,6 +83,9 @@ struct service_disk {
  * @point_time: when that was committed, seconds since 1970, 0: never
  * @error: enum reason_code of its last run, 0: that went well
  * @error_text: the sentence for it
+ * @retries: failed runs in a row, of those that are tried again
+ * @retry_at: it is not taken by a run that nobody asked for before this, steady
+ * @stuck: nor at all, until somebody asks: its last run failed for good
  * @disks: @disk_count of them
  * @disk_count: see @disks
  */
@@ -98,6 +101,9 @@ struct service_vm {
 	int64_t point_time;
 	uint32_t error;
 	char error_text[REASON_TEXT_MAX];
+	uint32_t retries;
+	int64_t retry_at;
+	bool stuck;
 	struct service_disk *disks;
 	size_t disk_count;
 };
@@ -142,7 +148,6 @@ struct service_statistics {
  * @last_job: number of the last one that ended, 0: none
  * @next_run: when the next recurring run, automatic resynchronization or retry is
  *	due, µs since 1970; 0: none is
- * @retries: failed runs in a row
  */
 struct collection {
 	char name[NAME_SIZE];
@@ -159,7 +164,6 @@ struct collection {
 	uint64_t job;
 	uint64_t last_job;
 	int64_t next_run;
-	uint32_t retries;
 	struct collection_private *private;
 };
 
@@ -179,6 +183,8 @@ const struct service_vm *service_vm(const struct collection *c, const char *vm);
 const struct service_job *service_jobs(const struct service *s);
 /** service_job() - by number; NULL: there is none */
 const struct service_job *service_job(const struct service *s, uint64_t id);
+/** service_changes() - another number when collections or their disks have become others */
+uint64_t service_changes(const struct service *s);
 /** service_running() - how many jobs run now */
 size_t service_running(const struct service *s);
 /** service_history() - for pages of ended jobs (job/history.h) */

@@ -23,16 +23,16 @@ tracking = none
 granule = 4K
 [collection deaf]
 replica = 127.0.0.1:1
-[disk deaf/vm/d0]
+[disk deaf/deaf/d0]
 device = $dir/d0.img
 tracking = none
 [collection untracked]
 replica = 127.0.0.1:$port
-[disk untracked/vm/d0]
+[disk untracked/untracked/d0]
 device = $dir/d0.img
 [collection lost]
 replica = 127.0.0.1:$port
-[disk lost/vm/d0]
+[disk lost/lost/d0]
 device = $dir/nowhere.img
 tracking = none
 END
@@ -140,7 +140,7 @@ like "and says why" "$(cat "$dir/error")" 'another agent has it'
 call=(busctl "--address=unix:path=$dir/sender.bus" call org.tidemark.Replication1
       /org/tidemark/Replication1 org.tidemark.Replication1.Service)
 like "a start time is refused with its number" \
-    "$("${call[@]}" Resynchronize 'ssba{sv}' c 20261123100000.000000+000 false 0 2>&1)" '32770: '
+    "$("${call[@]}" Resynchronize 'ssba{sv}' c 20261123100000.000000+000 false 0 2>&1)" '32773: '
 like "an unknown option is refused with its number" \
     "$("${call[@]}" Resynchronize 'ssba{sv}' c '' false 1 Speed u 3 2>&1)" '32773: '
 like "an option of the wrong type is refused with its number" \
@@ -174,7 +174,7 @@ refused "a name that would leave the store" :5 '\[disk c/../d\], expected' \
     <<< "$base"$'127.0.0.1:1\n[disk c/../d]\ndevice = /x'
 refused "another host without plain=yes" '' '.collection c.: 192.0.2.1 is another host' \
     <<< "$base"$'192.0.2.1:1\n[disk c/vm/d]\ndevice = /x'
-refused "a collection without disks" '' '.collection c. has no .disk c/VM/DISK' \
+refused "a collection without disks" '' '.collection c.: it has no .disk c/VM/DISK' \
     <<< "$base"'127.0.0.1:1'
 
 # -- the end ------------------------------------------------------------------
@@ -183,11 +183,12 @@ path=$(here resync c)
 kill -TERM "$sender_pid"
 wait "$sender_pid"
 is "SIGTERM during a run: the sender ends cleanly" $? 0
-like "after stopping the job" "$(tail -n 3 "$dir/sender.log")" 'Terminated'
+like "after stopping the job" "$(tail -n 3 "$dir/sender.log")" 'goes on at the next start'
 sender_pid=''
 sender_start
 tap_line $? "it starts again"
-like "and knows how the last job ended" "$(here status c --json)" '"state_name": ?"Terminated"'
+ok "the same job goes on" here job wait "$path"
+is "to its end" "$(here job show "$path" --json | field state_name)" Completed
 kill -TERM "$receiver_pid"
 wait "$receiver_pid"
 is "the receiver ends cleanly" $? 0

@@ -197,7 +197,7 @@ int bus_cancel(struct bus *b, uint64_t job)
 
 	bus_job_path(job, path);
 	err = sd_bus_call_method(b->bus, BUS_NAME, path, BUS_JOB, "RequestStateChange", &error,
-				 NULL, "u", 4u);
+				 NULL, "ua{sv}", 4u, 0);
 	err = err < 0 ? bus_refused(&error, err) : EXIT_DONE;
 	sd_bus_error_free(&error);
 	return err;

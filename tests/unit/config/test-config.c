@@ -90,7 +90,7 @@ static void config__everything(void **state)
 				"[replica web/web01/vda]\n"
 				"path=/dev/y\n"
 				"force=yes\n");
-	const struct run_config *run;
+	const struct config_collection *run;
 
 	assert_string_equal(c->state_dir, "/s");
 	assert_string_equal(c->bus, "unix:path=/b,guid=1");
@@ -100,11 +100,11 @@ static void config__everything(void **state)
 	assert_int_equal(c->listen_port, 99);
 	assert_string_equal(c->store, "/r");
 	assert_int_equal(c->collection_count, 1);
-	run = &config_collection(c, "web")->run;
-	assert_string_equal(run->host, "127.0.0.1");
-	assert_string_equal(run->port, "7450");
-	assert_int_equal(run->max_passes, 5);
-	assert_int_equal(run->timeout_ms, 7000);
+	run = config_collection(c, "web");
+	assert_string_equal(run->settings.host, "127.0.0.1");
+	assert_string_equal(run->settings.port, "7450");
+	assert_int_equal(run->settings.max_passes, 5);
+	assert_int_equal(run->settings.timeout_s, 7);
 	assert_int_equal(run->disk_count, 2);
 	assert_string_equal(run->disks[0].vm, "web01");
 	assert_string_equal(run->disks[0].name, "vda");
@@ -159,11 +159,11 @@ static void config__errors_say_where_and_what(void **state)
 
 static void config__what_no_line_says(void **state)
 {
-	refused("[collection c]\nplain=no\n", "has no replica=HOST:PORT");
-	refused("[collection c]\nreplica=127.0.0.1:1\n", "has no [disk c/VM/DISK]");
+	refused("[collection c]\nplain=no\n", "there is no replica=HOST:PORT");
+	refused("[collection c]\nreplica=127.0.0.1:1\n", "it has no [disk c/VM/DISK]");
 	refused("[collection c]\nreplica=127.0.0.1:1\n[disk c/v/d]\ntracking=none\n",
 		"has no device=PATH");
-	refused("[disk c/v/d]\ndevice=/x\n", "has no replica=HOST:PORT");
+	refused("[disk c/v/d]\ndevice=/x\n", "there is no replica=HOST:PORT");
 	refused("[replica c/v/d]\nforce=yes\n", "has no path=PATH");
 }
 
@@ -219,8 +219,8 @@ static void config__long_names(void **state)
 		 name, name);
 	c = load(text);
 	assert_int_equal(c->collection_count, 1);
-	assert_int_equal(c->collections[0].run.disk_count, 1);
-	assert_string_equal(c->collections[0].run.disks[0].name, name);
+	assert_int_equal(c->collections[0].disk_count, 1);
+	assert_string_equal(c->collections[0].disks[0].name, name);
 	config_free(c);
 	memset(text, 'x', sizeof(text));
 	memcpy(text, "[agent]\nbus=", 12);

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "config/settings.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "config/config.h"
+#include "config/value.h"
+
+#define INTERVAL_MAX 86400u
+#define HISTORY_MAX 24u
+#define TIMEOUT_MAX 86400u
+
+/* -- one of each ------------------------------------------------------------ */
+
+static int set_replica(struct settings *s, const char *text)
+{
+	uint16_t number;
+	char *host, *port;
+	int err = value_endpoint(text, &host, &number);
+
+	if (err)
+		return err;
+	if (asprintf(&port, "%u", number) < 0) {
+		free(host);
+		return -ENOMEM;
+	}
+	free(s->host);
+	free(s->port);
+	s->host = host;
+	s->port = port;
+	return 0;
+}
+
+static void get_replica(const struct settings *s, char *text, size_t size)
+{
+	if (!s->host)
+		text[0] = '\0';
+	else
+		snprintf(text, size, strchr(s->host, ':') ? "[%s]:%s" : "%s:%s", s->host, s->port);
+}
+
+static int set_freeze(struct settings *s, const char *text)
+{
+	char *copy = NULL;
+
+	if (*text && *text != '/')
+		return -EINVAL;
+	if (*text) {
+		copy = strdup(text);
+		if (!copy)
+			return -ENOMEM;
+	}
+	free(s->freeze);
+	s->freeze = copy;
+	return 0;
+}
+
+static void get_freeze(const struct settings *s, char *text, size_t size)
+{
+	snprintf(text, size, "%s", s->freeze ? s->freeze : "");
+}
+
+static int set_authentication(struct settings *s, const char *text)
+{
+	if (strcmp(text, "none") != 0 && strcmp(text, "0") != 0)
+		return -EINVAL;
+	s->authentication = AUTHENTICATION_NONE;
+	return 0;
+}
+
+static void get_authentication(const struct settings *s, char *text, size_t size)
+{
+	snprintf(text, size, "%u", s->authentication);
+}
+
+static int set_compression(struct settings *s, const char *text)
+{
+	bool on;
+
+	if (value_bool(text, &on) || on)
+		return -EINVAL;
+	s->compression = on;
+	return 0;
+}
+
+static int set_history(struct settings *s, const char *text)
+{
+	int err = value_uint(text, 0, HISTORY_MAX, &s->history);
+
+	if (!err)
+		s->history_given = true;
+	return err;
+}
+
+static void get_history(const struct settings *s, char *text, size_t size)
+{
+	snprintf(text, size, "%u", s->history);
+}
+
+static int set_rate_limit(struct settings *s, const char *text)
+{
+	return value_bytes(text, &s->rate_limit);
+}
+
+static void get_rate_limit(const struct settings *s, char *text, size_t size)
+{
+	snprintf(text, size, "%" PRIu64, s->rate_limit);
+}
+
+#define SETTING_BOOL_GET(member)                                                      \
+	static void get_##member(const struct settings *s, char *text, size_t size)   \
+	{                                                                             \
+		snprintf(text, size, "%s", s->member ? "yes" : "no");                 \
+	}
+#define SETTING_BOOL(member)                                                          \
+	static int set_##member(struct settings *s, const char *text)                 \
+	{                                                                             \
+		return value_bool(text, &s->member);                                  \
+	}                                                                             \
+	SETTING_BOOL_GET(member)
+#define SETTING_UINT(member, min, max)                                                \
+	static int set_##member(struct settings *s, const char *text)                 \
+	{                                                                             \
+		return value_uint(text, min, max, &s->member);                        \
+	}                                                                             \
+	static void get_##member(const struct settings *s, char *text, size_t size)   \
+	{                                                                             \
+		snprintf(text, size, "%u", s->member);                                \
+	}
+#define SETTING_TIME(member)                                                          \
+	static int set_##member(struct settings *s, const char *text)                 \
+	{                                                                             \
+		return value_time_of_day(text, &s->member);                           \
+	}                                                                             \
+	static void get_##member(const struct settings *s, char *text, size_t size)   \
+	{                                                                             \
+		snprintf(text, size, "%02u:%02u", s->member / 3600,                   \
+			 s->member / 60 % 60);                                        \
+	}
+
+SETTING_BOOL_GET(compression)
+SETTING_BOOL(plain)
+SETTING_BOOL(auto_resync)
+SETTING_BOOL(write_order)
+SETTING_BOOL(allow_compare)
+SETTING_UINT(interval_s, 0, INTERVAL_MAX)
+SETTING_UINT(consistent_s, 0, INTERVAL_MAX)
+SETTING_UINT(max_concurrent, 0, 64)
+SETTING_UINT(max_passes, 1, 10000)
+SETTING_UINT(timeout_s, 1, TIMEOUT_MAX)
+SETTING_UINT(drain_timeout_s, 1, TIMEOUT_MAX)
+SETTING_UINT(commit_timeout_s, 1, TIMEOUT_MAX)
+SETTING_TIME(window_start_s)
+SETTING_TIME(window_end_s)
+
+/* -- the table -------------------------------------------------------------- */
+
+#define YES_NO "yes or no"
+#define SECONDS "seconds, 1 to 86400"
+#define TIME_OF_DAY "HH:MM, 00:00 to 23:59"
+
+static const struct setting table[] = {
+	{ "replica", "RecoveryConnectionPoint", 's', "HOST:PORT", set_replica, get_replica },
+	{ "authentication", "AuthenticationType", 'u', "none: this version has no certificates",
+	  set_authentication, get_authentication },
+	{ "plain", "PlainAllowed", 'b', YES_NO, set_plain, get_plain },
+	{ "compression", "CompressionEnabled", 'b', "no: this version does not compress",
+	  set_compression, get_compression },
+	{ "interval", "ReplicationInterval", 'u', "seconds, 0 (only on request) to 86400",
+	  set_interval_s, get_interval_s },
+	{ "history", "RecoveryHistory", 'u', "0 to 24", set_history, get_history },
+	{ "consistent_interval", "ApplicationConsistentSnapshotInterval", 'u',
+	  "seconds, 0 (never) to 86400", set_consistent_s, get_consistent_s },
+	{ "freeze_hook", "FreezeHook", 's', "an absolute path, or nothing", set_freeze, get_freeze },
+	{ "auto_resync", "AutoResynchronizeEnabled", 'b', YES_NO, set_auto_resync,
+	  get_auto_resync },
+	{ "window_start", "AutoResynchronizeIntervalStart", 's', TIME_OF_DAY, set_window_start_s,
+	  get_window_start_s },
+	{ "window_end", "AutoResynchronizeIntervalEnd", 's', TIME_OF_DAY, set_window_end_s,
+	  get_window_end_s },
+	{ "write_order", "EnableWriteOrderPreservationAcrossDisks", 'b', YES_NO, set_write_order,
+	  get_write_order },
+	{ "allow_compare", "CompareAllowed", 'b', YES_NO, set_allow_compare, get_allow_compare },
+	{ "rate_limit", "RateLimit", 't', "bytes a second, 64K or more, or 0 (none)",
+	  set_rate_limit, get_rate_limit },
+	{ "max_concurrent", "MaxConcurrent", 'u', "0 (no limit of its own) to 64",
+	  set_max_concurrent, get_max_concurrent },
+	{ "max_passes", "MaxPasses", 'u', "1 to 10000", set_max_passes, get_max_passes },
+	{ "timeout", "Timeout", 'u', SECONDS, set_timeout_s, get_timeout_s },
+	{ "drain_timeout", "DrainTimeout", 'u', SECONDS, set_drain_timeout_s,
+	  get_drain_timeout_s },
+	{ "commit_timeout", "CommitTimeout", 'u', SECONDS, set_commit_timeout_s,
+	  get_commit_timeout_s },
+};
+
+const struct setting *settings_table(size_t *ret_count)
+{
+	*ret_count = ARRAY_SIZE(table);
+	return table;
+}
+
+const struct setting *settings_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		if (strcmp(table[i].key, name) == 0 || strcmp(table[i].name, name) == 0)
+			return &table[i];
+	}
+	return NULL;
+}
+
+/* -- all of them ------------------------------------------------------------ */
+
+void settings_defaults(struct settings *s)
+{
+	*s = (struct settings){
+		.write_order = true,
+		.allow_compare = true,
+		.window_start_s = 18 * 3600 + 30 * 60,
+		.window_end_s = 6 * 3600,
+		.max_passes = 32,
+		.timeout_s = 60,
+		.drain_timeout_s = 30,
+		.commit_timeout_s = 600,
+	};
+}
+
+static int copy_text(char **to, const char *from)
+{
+	*to = from ? strdup(from) : NULL;
+	return from && !*to ? -ENOMEM : 0;
+}
+
+int settings_copy(struct settings *to, const struct settings *from)
+{
+	struct settings copy = *from;
+	int err;
+
+	copy.host = copy.port = copy.freeze = NULL;
+	err = copy_text(&copy.host, from->host);
+	if (!err)
+		err = copy_text(&copy.port, from->port);
+	if (!err)
+		err = copy_text(&copy.freeze, from->freeze);
+	if (err) {
+		settings_clear(&copy);
+		return err;
+	}
+	*to = copy;
+	return 0;
+}
+
+void settings_clear(struct settings *s)
+{
+	free(s->host);
+	free(s->port);
+	free(s->freeze);
+	s->host = s->port = s->freeze = NULL;
+}
+
+int settings_apply(struct settings *s, const char *name, const char *text, struct reason *reason)
+{
+	const struct setting *setting = settings_find(name);
+	int err;
+
+	if (!setting)
+		return reason_set(reason, -ENOENT, REASON_INVALID_PARAMETER,
+				  "there is no setting %s", name);
+	err = setting->set(s, text);
+	if (err == -ENOMEM)
+		return reason_set(reason, err, 0, "out of memory");
+	if (err)
+		return reason_set(reason, err, REASON_INVALID_PARAMETER, "%s=%s, expected %s",
+				  name, text, setting->expected);
+	return 0;
+}
+
+int settings_check(const struct settings *s, struct reason *reason)
+{
+	if (!s->host)
+		return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
+				  "there is no replica=HOST:PORT (RecoveryConnectionPoint)");
+	if (!s->plain && !config_loopback(s->host))
+		return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
+				  "%s is another host, and the connection is not encrypted: this "
+				  "needs plain=yes (PlainAllowed)", s->host);
+	return 0;
+}

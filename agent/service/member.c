@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * How members are: disks as the kernel shows them, replicas as the store has them.
+ */
+#include "service/private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/util.h"
+
+/* -- primary: disks --------------------------------------------------------- */
+
+static void disk_error(struct service_disk *d, const char *text)
+{
+	snprintf(d->error, sizeof(d->error), "%s", text);
+	d->health = *text ? HEALTH_CRITICAL : HEALTH_OK;
+}
+
+/* The tracker is another than the one whose epochs the replica knows. */
+static bool disk_lost(const struct service_disk *d, const struct source_info *info)
+{
+	return d->tracked && d->point && memcmp(d->tracker, info->uuid, sizeof(d->tracker)) != 0;
+}
+
+static void disk_look(struct service *s, struct collection *c, struct service_vm *vm,
+		      struct service_disk *d)
+{
+	struct source_info info = { 0 };
+	int err = s->world.look(s->world.arg, d->device, d->tracked, d->granule, &info);
+	char text[REASON_TEXT_MAX];
+
+	if (err) {
+		snprintf(text, sizeof(text), "disk %s (%s): %s", d->name, d->device,
+			 err == -ENOPKG ? "the kernel module is not loaded" :
+			 err == -ENODEV ? "not tracked" : strerrordesc_np(-err));
+		disk_error(d, text);
+		return;
+	}
+	disk_error(d, "");
+	d->size = info.size;
+	d->owed = info.tracked ?
+		u64_min((info.marked + info.sealed) * info.granule, info.size) : 0;
+	if (info.unreliable) {
+		snprintf(text, sizeof(text), "disk %s: %s", d->name, info.unreliable);
+		disk_error(d, text);
+		if (d->point)
+			vm_happen(s, c, vm, EVENT_LOST, text);
+	} else if (disk_lost(d, &info)) {
+		snprintf(text, sizeof(text), "disk %s has another tracker than at its last point",
+			 d->name);
+		vm_happen(s, c, vm, EVENT_LOST, text);
+	}
+}
+
+void member_look(struct service *s, struct collection *c)
+{
+	enum model_vm_state was;
+	bool lost = false;
+
+	if (c->role != MODEL_PRIMARY)
+		return;
+	for (size_t i = 0; i < c->vm_count; i++) {
+		struct service_vm *vm = &c->vms[i];
+
+		was = vm->state;
+		for (size_t j = 0; j < vm->disk_count; j++)
+			disk_look(s, c, vm, &vm->disks[j]);
+		lost |= vm->state != was;
+	}
+	if (lost) {
+		int err = record_begin(s);
+
+		if (!err)
+			err = record_end(s, record_members(s, c));
+		/* Found again at the next look, and at every start. */
+		if (err)
+			log_warning("collection %s: cannot be recorded: %s", c->name,
+				    strerrordesc_np(-err));
+		collection_schedule(s, c);
+	}
+	collection_refresh(s, c);
+}
+
+bool member_in_sync(struct service *s, const struct collection *c, const struct service_vm *vm)
+{
+	if (!vm->disk_count)
+		return false;
+	for (size_t i = 0; i < vm->disk_count; i++) {
+		const struct service_disk *d = &vm->disks[i];
+		struct source_info info = { 0 };
+
+		if (!d->tracked || !d->point)
+			return false;
+		if (s->world.look(s->world.arg, d->device, true, d->granule, &info))
+			return false;
+		if (info.unreliable || info.marked || info.sealed || d->point_epoch != info.committed_epoch ||
+		    memcmp(d->tracker, info.uuid, sizeof(d->tracker)) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* -- replica: the store ----------------------------------------------------- */
+
+static struct collection *replica_collection(struct service *s, const char *name, bool *ret_new)
+{
+	for (size_t i = 0; i < s->collection_count; i++) {
+		struct collection *c = s->collections[i];
+
+		if (c->role == MODEL_REPLICA && strcmp(c->name, name) == 0)
+			return c;
+	}
+	*ret_new = true;
+	return collection_new(name, MODEL_REPLICA, ORIGIN_STORE);
+}
+
+static int replica_fill(struct service_disk *d, const struct store_replica *r)
+{
+	if (!d->device || strcmp(d->device, r->path) != 0) {
+		char *path = strdup(r->path);
+
+		if (!path)
+			return -ENOMEM;
+		free(d->device);
+		d->device = path;
+	}
+	d->size = r->size;
+	d->point = r->point;
+	d->point_epoch = r->epoch;
+	d->point_time = r->created;
+	memcpy(d->tracker, r->tracker, sizeof(d->tracker));
+	return 0;
+}
+
+/* One disk of the store; a collection that is new is entered with its first. */
+static int replica_take(const struct store_replica *r, void *arg)
+{
+	struct service *s = arg;
+	bool is_new = false;
+	struct collection *c = replica_collection(s, r->collection, &is_new);
+	struct service_vm *vm = c ? collection_add_vm(c, r->vm) : NULL;
+	bool new_vm = vm && !vm->disk_count;
+	struct service_disk *d = vm ? vm_add_disk(vm, r->disk) : NULL;
+	int err = d ? replica_fill(d, r) : -ENOMEM;
+
+	if (!err && r->created >= vm->point_time) {
+		vm->point = r->point;
+		vm->point_time = r->created;
+	}
+	if (!err && new_vm)
+		err = record_load_vm(s, c, vm);
+	if (!err && is_new)
+		err = service_insert(s, c);
+	if (err) {
+		if (is_new)
+			collection_free(c);
+		return err;
+	}
+	if (r->state == STORE_DAMAGED)
+		vm_happen(s, c, vm, EVENT_BROKEN, "the replica is damaged");
+	else
+		vm_happen(s, c, vm, r->point ? EVENT_RECEIVED : EVENT_RECEIVING, NULL);
+	return 0;
+}
+
+void member_look_replicas(struct service *s)
+{
+	int err;
+
+	if (!s->world.replicas)
+		return;
+	err = s->world.replicas(s->world.arg, replica_take, s);
+	if (err)
+		log_warning("cannot read the store: %s", strerrordesc_np(-err));
+	for (size_t i = 0; i < s->collection_count; i++) {
+		if (s->collections[i]->role == MODEL_REPLICA)
+			collection_refresh(s, s->collections[i]);
+	}
+}
