@@ -45,7 +45,7 @@ layer tools/tidemark     libtidemark
 owner liburing\.h                   agent/ring/uring\.c
 owner sqlite3\.h                    agent/state/.*
 owner xxhash\.h                     agent/wire/.*
-owner blkid/.*                      agent/point/guard\.c
+owner blkid/.*                      agent/point/guard\.c|tools/tidemark/signature\.c
 owner systemd/sd-bus.*              agent/bus/.*|tools/tidemark/bus\.c
 owner libdevmapper\.h               tools/libtidemark/dm\.c
 owner netlink/.*                    tools/libtidemark/event\.c
@@ -53,7 +53,7 @@ owner linux/(ge)?netlink\.h        tools/libtidemark/event\.c|module/event\.c
 owner libsmartcols.*                tools/tidemark/.*
 owner libtidemark/tidemark\.h       .*
 owner libtidemark/.*                tools/libtidemark/.*
-owner linux/tidemark\.h             tools/.*|module/.*
+owner linux/tidemark(-meta)?\.h     tools/.*|module/.*
 
 # Parsing, encoding and planning are pure: they have no way to the world.
 bare  agent/(wire|plan)/.*          (unistd|fcntl|poll|netdb|pthread|liburing)\.h

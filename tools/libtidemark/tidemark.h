@@ -286,6 +286,184 @@ const char *tidemark_reason_name(uint32_t reason);
  */
 const char *tidemark_unreliable_text(uint32_t reason);
 
+/* -- metadata devices --------------------------------------------------------
+ *
+ * Only while nobody has the disk attached: the module holds its metadata device
+ * open for itself. These functions read and write an open file or device from
+ * its beginning; the format is in <linux/tidemark-meta.h>.
+ */
+
+/**
+ * struct tidemark_meta_layout - where things are on a metadata device
+ * @sectors: size of the tracked disk
+ * @granule_sectors: sectors in a granule
+ * @granules: of the disk
+ * @extents: of the disk
+ * @intent_units: how many
+ * @bitmap_units: how many
+ * @intent_block: the first of them is in this block of 4096 bytes
+ * @bitmap_block: the same
+ * @bytes: how large the device must be
+ */
+struct tidemark_meta_layout {
+	uint64_t sectors;
+	uint32_t granule_sectors;
+	uint64_t granules;
+	uint64_t extents;
+	uint64_t intent_units;
+	uint64_t bitmap_units;
+	uint64_t intent_block;
+	uint64_t bitmap_block;
+	uint64_t bytes;
+};
+
+/**
+ * tidemark_meta_layout() - the layout for a disk
+ *
+ * Return: 0; -EINVAL: not such a granule, or an empty disk; -EFBIG: more than
+ * TIDEMARK_GRANULES_MAX.
+ */
+int tidemark_meta_layout(uint64_t sectors, uint32_t granule_sectors,
+			 struct tidemark_meta_layout *ret);
+
+/**
+ * tidemark_meta_format() - make a metadata device for a disk
+ * @fd: for reading and writing
+ * @sectors: size of the tracked disk
+ * @granule_sectors: sectors in a granule
+ * @identity: what the table will call the disk, up to TIDEMARK_IDENTITY_MAX
+ *	bytes; NULL: nothing
+ *
+ * Whatever was there is lost; it does not ask. Superblocks are wiped first and
+ * written last, so that half a formatting is none.
+ *
+ * Return: 0; as tidemark_meta_layout(); -ENOSPC: the device is too small;
+ * -ENAMETOOLONG; an error of the device.
+ */
+int tidemark_meta_format(int fd, uint64_t sectors, uint32_t granule_sectors,
+			 const char *identity);
+
+/**
+ * enum tidemark_meta_slot - what is in a superblock's slot
+ * @TIDEMARK_META_SLOT_EMPTY: zeroes
+ * @TIDEMARK_META_SLOT_FOREIGN: something else
+ * @TIDEMARK_META_SLOT_DAMAGED: a superblock that does not verify
+ * @TIDEMARK_META_SLOT_UNKNOWN: a superblock of a later version
+ * @TIDEMARK_META_SLOT_VALID: a superblock
+ */
+enum tidemark_meta_slot {
+	TIDEMARK_META_SLOT_EMPTY,
+	TIDEMARK_META_SLOT_FOREIGN,
+	TIDEMARK_META_SLOT_DAMAGED,
+	TIDEMARK_META_SLOT_UNKNOWN,
+	TIDEMARK_META_SLOT_VALID,
+};
+
+/**
+ * struct tidemark_meta_report - what a metadata device says
+ * @slots: enum tidemark_meta_slot, of each
+ * @slot: the one that counts
+ * @layout: where things are
+ * @seq: of the superblock
+ * @format: of the superblock
+ * @uuid: of the tracker
+ * @next_epoch: each epoch that ever was current is less
+ * @sealed_epoch: 0: none
+ * @committed_epoch: 0: none
+ * @unreliable_epoch: 0: none
+ * @state: enum tidemark_meta_state
+ * @reason: enum tidemark_reason
+ * @time: seconds since 1970
+ * @writes: superblocks and units written since formatting
+ * @identity: NUL-terminated
+ * @all: all granules count as changed, whatever the units say
+ * @intent_bad: intent units that do not verify
+ * @bitmap_bad: bitmap units that do not verify
+ * @intents: extents with intent
+ * @marked: granules in the bitmap, those of bad units too
+ * @changed: granules in the bitmap or in an extent with intent; all, with @all
+ */
+struct tidemark_meta_report {
+	uint8_t slots[2];
+	uint8_t slot;
+	struct tidemark_meta_layout layout;
+	uint64_t seq;
+	uint8_t format[16];
+	uint8_t uuid[TIDEMARK_UUID_SIZE];
+	uint64_t next_epoch;
+	uint64_t sealed_epoch;
+	uint64_t committed_epoch;
+	uint64_t unreliable_epoch;
+	uint32_t state;
+	uint32_t reason;
+	uint64_t time;
+	uint64_t writes;
+	char identity[TIDEMARK_IDENTITY_MAX + 1];
+	bool all;
+	uint64_t intent_bad;
+	uint64_t bitmap_bad;
+	uint64_t intents;
+	uint64_t marked;
+	uint64_t changed;
+};
+
+/** struct tidemark_meta - a metadata device as it was read */
+struct tidemark_meta;
+
+/**
+ * tidemark_meta_load() - read a metadata device
+ * @fd: for reading
+ * @ret: freed by tidemark_meta_free()
+ *
+ * Damage to units is no error, as it is none for the module: they count as ones.
+ *
+ * Return: 0; -ENOMSG: no superblock at all; -EBADMSG: none that verifies;
+ * -EPROTONOSUPPORT: of a later version; -ENODATA: the device ends too early; an
+ * error of the device; -ENOMEM.
+ */
+int tidemark_meta_load(int fd, struct tidemark_meta **ret);
+/** tidemark_meta_free() - NULL is ignored. Return: NULL */
+struct tidemark_meta *tidemark_meta_free(struct tidemark_meta *m);
+/** tidemark_meta_report() - what it says; valid as long as @m is */
+const struct tidemark_meta_report *tidemark_meta_report(const struct tidemark_meta *m);
+
+/**
+ * tidemark_meta_next() - the next run of granules that count as changed
+ * @m: a loaded one
+ * @from: granule to begin with
+ * @ret: the run
+ *
+ * Return: whether there is one.
+ */
+bool tidemark_meta_next(const struct tidemark_meta *m, uint64_t from, struct tidemark_run *ret);
+/** tidemark_meta_intent() - has this extent intent */
+bool tidemark_meta_intent(const struct tidemark_meta *m, uint64_t extent);
+
+/**
+ * struct tidemark_meta_repaired - what a repair has done
+ * @supers: superblocks written
+ * @intent_units: intent units set to ones
+ * @bitmap_units: bitmap units set to ones
+ */
+struct tidemark_meta_repaired {
+	unsigned int supers;
+	uint64_t intent_units;
+	uint64_t bitmap_units;
+};
+
+/**
+ * tidemark_meta_repair() - mend what can be mended without guessing
+ * @fd: for reading and writing
+ * @ret: what was done
+ *
+ * A unit that does not verify becomes ones, which it stood for already. A slot
+ * whose superblock does not verify may have held the newer one: what that said
+ * nobody knows, so both slots then say that everything has changed.
+ *
+ * Return: 0; as tidemark_meta_load().
+ */
+int tidemark_meta_repair(int fd, struct tidemark_meta_repaired *ret);
+
 #ifdef __cplusplus
 }
 #endif

@@ -82,6 +82,7 @@ int command_attach(int argc, char **argv);
 int command_detach(int argc, char **argv);
 int command_disks(int argc, char **argv);
 int command_events(int argc, char **argv);
+int command_meta(int argc, char **argv);
 int command_resync(int argc, char **argv);
 int command_verify(int argc, char **argv);
 int command_status(int argc, char **argv);

@@ -33,6 +33,7 @@ _tidemark() {
 		case $command in
 		help)	words=$(_tidemark_commands) ;;
 		attach)	words=$(_tidemark_devices) ;;
+		meta)	[[ $COMP_CWORD -gt 2 ]] || words='format size check dump repair' ;;
 		detach | disks)
 			words=$(tidemark disks --noheadings --output NAME,DEVICE 2>/dev/null) ;;
 		esac

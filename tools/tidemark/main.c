@@ -23,6 +23,7 @@ static const struct command {
 	{ "detach",	command_detach,	"stop tracking a device" },
 	{ "disks",	command_disks,	"list the tracked disks" },
 	{ "events",	command_events,	"print what the kernel module reports, as it happens" },
+	{ "meta",	command_meta,	"make, look at and mend metadata devices" },
 	{ "resync",	command_resync,	"bring the replica of a collection up to date" },
 	{ "verify",	command_verify,	"compare a collection with its replica" },
 	{ "status",	command_status,	"what this host sends and which replicas it holds" },
