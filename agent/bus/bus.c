@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bus/objects.h"
+#include "bus/task.h"
 
 sd_bus_slot **bus_slot(struct bus *b)
 {
@@ -46,6 +47,8 @@ static int bus_set_up(struct bus *b, const char *address, struct reason *reason)
 	if (err >= 0)
 		err = changes_create(b);
 	if (err >= 0)
+		err = bus_points_add(b);
+	if (err >= 0)
 		err = sd_bus_attach_event(b->bus, b->event, SD_EVENT_PRIORITY_NORMAL);
 	if (err < 0)
 		return reason_set(reason, err, 0, "cannot set up D-Bus: %s", strerrordesc_np(-err));
@@ -80,6 +83,7 @@ struct bus *bus_destroy(struct bus *b)
 {
 	if (!b)
 		return NULL;
+	tasks_end(b);
 	changes_destroy(b);
 	bus_authorize_end(b);
 	for (size_t i = 0; i < b->slot_count; i++)

@@ -17,6 +17,7 @@
 #define BUS_COLLECTION BUS_NAME ".Collection"
 #define BUS_COLLECTION_PATH BUS_PATH "/Collection"
 #define BUS_VM BUS_NAME ".VM"
+#define BUS_POINTS BUS_NAME ".Points"
 #define BUS_JOB BUS_NAME ".Job"
 #define BUS_JOB_PATH BUS_PATH "/Job"
 /* A path with two escaped names of NAME_SIZE; escaping makes three letters of one. */
@@ -42,6 +43,7 @@ struct changes;
  * @changes: what is yet to be signalled
  * @checks: authorizations that are awaited
  * @check_count: of them
+ * @tasks: methods that are being done in threads of their own
  */
 struct bus {
 	struct bus_agent agent;
@@ -52,6 +54,7 @@ struct bus {
 	struct changes *changes;
 	struct bus_check *checks;
 	size_t check_count;
+	struct task *tasks;
 };
 
 /* -- names ------------------------------------------------------------------ */
@@ -124,6 +127,7 @@ void bus_sender(sd_bus_message *m, char *ret, size_t size);
 
 /* Methods of each interface, ended by an empty one. */
 extern const struct bus_method bus_service_methods[];
+extern const struct bus_method bus_points_methods[];
 extern const struct bus_method bus_request_methods[];
 extern const struct bus_method bus_configure_methods[];
 extern const struct bus_method bus_job_methods[];
@@ -155,6 +159,8 @@ int bus_collections_add(struct bus *b);
 int bus_jobs_add(struct bus *b);
 /** bus_slot() - the next free one of b->slots */
 sd_bus_slot **bus_slot(struct bus *b);
+/** bus_points_add() - recovery points, at the service's object */
+int bus_points_add(struct bus *b);
 
 /* Getters of properties that lie in a struct, at the vtable's offset. */
 int bus_get_array(sd_bus *bus, const char *path, const char *interface, const char *property,

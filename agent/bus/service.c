@@ -40,6 +40,7 @@ static const struct {
 	const struct bus_method *methods;
 } tables[] = {
 	{ BUS_SERVICE, bus_service_methods },
+	{ BUS_POINTS, bus_points_methods },
 	{ BUS_SERVICE, bus_request_methods },
 	{ BUS_SERVICE, bus_configure_methods },
 	{ BUS_JOB, bus_job_methods },

@@ -445,6 +445,16 @@ void store_unpin(struct store *s, const char *collection, uint64_t point)
 	free(gone);
 }
 
+bool store_pinned(struct store *s, const char *collection, uint64_t point)
+{
+	bool pinned;
+
+	pthread_mutex_lock(&s->lock);
+	pinned = store_find_pin(s, collection, point);
+	pthread_mutex_unlock(&s->lock);
+	return pinned;
+}
+
 int store_retire(struct store *s, const char *collection, uint64_t point)
 {
 	int err = -EBUSY;

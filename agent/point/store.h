@@ -133,6 +133,8 @@ unsigned int store_history(struct store *s, const char *collection);
  */
 int store_pin(struct store *s, const char *collection, uint64_t point);
 void store_unpin(struct store *s, const char *collection, uint64_t point);
+/** store_pinned() - does anybody use it? */
+bool store_pinned(struct store *s, const char *collection, uint64_t point);
 /** store_retire() - a point is kept no more. Return: 0; -EBUSY: it is in use; -ENOENT; errno */
 int store_retire(struct store *s, const char *collection, uint64_t point);
 

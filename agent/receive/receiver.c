@@ -46,6 +46,7 @@ struct service {
 /*
  * @stop: set once; every thread looks at it
  * @wake_fd: readable when the accepting thread is to look
+ * @tidy_fd: the merging thread waits for it
  * @services: of the accepting thread alone
  */
 struct receiver {
@@ -55,6 +56,7 @@ struct receiver {
 	atomic_bool stop;
 	int listen_fd;
 	int wake_fd;
+	int tidy_fd;
 	uint16_t port;
 	pthread_t accept_thread;
 	pthread_t merge_thread;
@@ -281,13 +283,17 @@ static void merge_collection(struct receiver *r, const char *collection, struct 
 static void *merge_main(void *arg)
 {
 	struct receiver *r = arg;
-	char collection[NAME_SIZE] = "";
 	struct ring *ring;
+	uint64_t count;
 
 	if (ring_create(&ring, RECEIVER_RING_DEPTH))
 		return NULL; /* connections will say so, and merge */
-	while (!r->stop && retain_pending(r->store, collection, collection) > 0)
-		merge_collection(r, collection, ring);
+	do {
+		char collection[NAME_SIZE] = "";
+
+		while (!r->stop && retain_pending(r->store, collection, collection) > 0)
+			merge_collection(r, collection, ring);
+	} while (!r->stop && read(r->tidy_fd, &count, sizeof(count)) > 0);
 	ring_destroy(ring);
 	return NULL;
 }
@@ -326,6 +332,9 @@ static int receiver_init(struct receiver *r, const struct receiver_config *confi
 	r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (r->wake_fd < 0)
 		return reason_set(reason, -errno, 0, "cannot make an event descriptor");
+	r->tidy_fd = eventfd(0, EFD_CLOEXEC);
+	if (r->tidy_fd < 0)
+		return reason_set(reason, -errno, 0, "cannot make an event descriptor");
 	err = store_open(config->store_dir, config->state_path, config->targets,
 			 config->target_count, &r->store, reason);
 	if (!err)
@@ -354,6 +363,7 @@ int receiver_create(const struct receiver_config *config, struct receiver **ret,
 		return reason_set(reason, -ENOMEM, 0, "no memory for a receiver");
 	r->listen_fd = -1;
 	r->wake_fd = -1;
+	r->tidy_fd = -1;
 	r->limits = config->limits;
 	limits_default(&r->limits);
 	err = receiver_init(r, config, reason);
@@ -374,15 +384,30 @@ struct receiver *receiver_destroy(struct receiver *r)
 	r->stop = true;
 	if (r->wake_fd >= 0)
 		(void)!write(r->wake_fd, &one, sizeof(one));
+	receiver_tidy(r);
 	if (r->accepting)
 		pthread_join(r->accept_thread, NULL);
 	if (r->merging)
 		pthread_join(r->merge_thread, NULL);
 	closep(&r->listen_fd);
 	closep(&r->wake_fd);
+	closep(&r->tidy_fd);
 	store_close(r->store);
 	free(r);
 	return NULL;
+}
+
+struct store *receiver_store(struct receiver *r)
+{
+	return r->store;
+}
+
+void receiver_tidy(struct receiver *r)
+{
+	uint64_t one = 1;
+
+	if (r->tidy_fd >= 0)
+		(void)!write(r->tidy_fd, &one, sizeof(one));
 }
 
 uint16_t receiver_port(const struct receiver *r)

@@ -81,6 +81,12 @@ int receiver_create(const struct receiver_config *config, struct receiver **ret,
  */
 struct receiver *receiver_destroy(struct receiver *r);
 
+/** receiver_store() - where the points lie; stands as long as the receiver */
+struct store *receiver_store(struct receiver *r);
+
+/** receiver_tidy() - a point was deleted: merge what is needed no more, in the background */
+void receiver_tidy(struct receiver *r);
+
 /** receiver_port() - the port that is listened on */
 uint16_t receiver_port(const struct receiver *r);
 

@@ -65,6 +65,18 @@ receiver_status() {
     cat "$dir/status"
 }
 
+# points VERB COLLECTION [NUMBER]: ask a receiver that was started with --commands
+# "$dir/commands"; what it answers
+points() {
+    : > "$dir/status"
+    timeout 5 bash -c 'echo "$1" > "$2"' - "$*" "$dir/commands"
+    for _ in {1..200}; do
+        grep -qx end "$dir/status" && break
+        sleep 0.02
+    done
+    grep -vx end "$dir/status"
+}
+
 # Until no point is an overlay any more
 receiver_settled() {
     for _ in {1..100}; do

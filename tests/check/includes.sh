@@ -35,7 +35,7 @@ layer agent/model        base
 layer agent/job          base config model send state
 layer agent/service      base config job model point receive send state
 layer agent/failover     base config model point receive send service state wire
-layer agent/bus          base config job model receive send service state
+layer agent/bus          base config job model point receive send service state
 
 # The command and the library know nothing of the agent's insides.
 layer tools/libtidemark
@@ -44,7 +44,7 @@ layer tools/tidemark     libtidemark
 # One owner for each library.
 owner liburing\.h                   agent/ring/uring\.c
 owner sqlite3\.h                    agent/state/.*
-owner xxhash\.h                     agent/wire/.*
+owner xxhash\.h                     agent/wire/.*|agent/point/digest\.c
 owner blkid/.*                      agent/point/guard\.c|tools/tidemark/signature\.c
 owner systemd/sd-bus.*              agent/bus/.*|tools/tidemark/bus\.c
 owner libdevmapper\.h               tools/libtidemark/dm\.c

@@ -9,14 +9,18 @@
  *     --target C/V/D=PATH    where the raw replica of a disk is; "force:PATH"
  *     --history N            further points that are kept: 0
  *     --history-max N        24
+ *     --commands FIFO        lines "list C", "show C N", "verify C N", "delete C N", answered
+ *                            on stdout; each answer ends with "end" and a code
  *     --connections N, --idle-ms N, --handshake-ms N, --busy-ms N
  */
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "point/points.h"
 #include "receive/receiver.h"
 
 #define TARGETS_MAX 16
@@ -25,6 +29,8 @@ struct run {
 	struct receiver_config config;
 	struct store_target targets[TARGETS_MAX];
 	const char *port_file;
+	const char *commands;
+	struct receiver *receiver;
 };
 
 static bool parse_target(struct run *r, char *text)
@@ -60,6 +66,8 @@ static bool parse_option(struct run *r, const char *name, char *value)
 		l->handshake_ms = atoi(value);
 	else if (!strcmp(name, "--busy-ms"))
 		l->busy_ms = atoi(value);
+	else if (!strcmp(name, "--commands"))
+		r->commands = value;
 	else if (!strcmp(name, "--history"))
 		r->config.history = atoi(value);
 	else if (!strcmp(name, "--history-max"))
@@ -78,6 +86,75 @@ static int print_replica(const struct store_replica *p, void *arg)
 	       p->size, p->path[0] ? p->path : "-");
 	fflush(stdout);
 	return 0;
+}
+
+/* -- points -------------------------------------------------------------------------- */
+
+static void print_points(struct run *r, const char *collection, uint64_t number,
+			 struct reason *reason)
+{
+	struct points_point *points = NULL;
+	size_t count = 0;
+
+	if (points_list(receiver_store(r->receiver), collection, &points, &count, reason))
+		return;
+	for (size_t i = 0; i < count; i++) {
+		const struct points_point *p = &points[i];
+
+		if (number && p->number != number)
+			continue;
+		printf("point %" PRIu64 " consistency %u%s%s\n", p->number, p->consistency,
+		       p->final ? " final" : "", p->newest ? " newest" : "");
+		for (size_t j = 0; number && j < p->disk_count; j++) {
+			printf("disk %s/%s layer %" PRIu64 " %s ", p->disks[j].vm,
+			       p->disks[j].disk, p->disks[j].layer, p->disks[j].path);
+			for (size_t k = 0; k < CATALOG_DIGEST_SIZE; k++)
+				printf("%02x", p->disks[j].digest[k]);
+			printf("\n");
+		}
+	}
+	points_free(points, count);
+}
+
+static void run_command(struct run *r, char *line)
+{
+	struct store *s = receiver_store(r->receiver);
+	struct reason reason = { 0 };
+	char *rest, *verb = strtok_r(line, " \n", &rest);
+	char *collection = verb ? strtok_r(NULL, " \n", &rest) : NULL;
+	char *word = collection ? strtok_r(NULL, " \n", &rest) : NULL;
+	uint64_t number = word ? strtoull(word, NULL, 10) : 0;
+	size_t fresh = 0;
+
+	if (!collection)
+		return;
+	if (!strcmp(verb, "verify")) {
+		if (!points_verify(s, collection, number, NULL, &fresh, &reason))
+			printf("fresh %zu\n", fresh);
+	} else if (!strcmp(verb, "delete")) {
+		if (!points_delete(s, collection, number, &reason))
+			receiver_tidy(r->receiver);
+	} else {
+		print_points(r, collection, !strcmp(verb, "show") ? number : 0, &reason);
+	}
+	if (reason.code)
+		printf("error %u %s\n", reason.code, reason.text);
+	printf("end\n");
+	fflush(stdout);
+}
+
+static void *commands_main(void *arg)
+{
+	struct run *r = arg;
+	char line[256];
+	FILE *f;
+
+	while ((f = fopen(r->commands, "r"))) {
+		while (fgets(line, sizeof(line), f))
+			run_command(r, line);
+		fclose(f);
+	}
+	return NULL;
 }
 
 static int write_port(const char *path, unsigned int port)
@@ -103,6 +180,7 @@ int main(int argc, char **argv)
 	struct run r = { .config = { .plain_allowed = true, .history_max = 24 } };
 	struct receiver *receiver;
 	struct reason reason = { 0 };
+	pthread_t commands;
 	sigset_t signals;
 	int i;
 
@@ -126,7 +204,12 @@ int main(int argc, char **argv)
 	}
 	if (r.port_file && write_port(r.port_file, receiver_port(receiver)))
 		return 1;
+	r.receiver = receiver;
+	if (r.commands && pthread_create(&commands, NULL, commands_main, &r))
+		return 1;
 	run_until_told(receiver, &signals);
-	receiver_destroy(receiver);
+	/* Whoever still answers a command has the store. */
+	if (!r.commands)
+		receiver_destroy(receiver);
 	return 0;
 }

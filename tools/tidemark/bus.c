@@ -189,6 +189,34 @@ int bus_verify(struct bus *b, const char *collection, uint64_t *ret_job)
 	return err;
 }
 
+int bus_points(struct bus *b, const char *method, const char *collection, uint64_t point,
+	       char **ret)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *m = NULL, *reply = NULL;
+	const char *text;
+	int err = sd_bus_message_new_method_call(b->bus, &m, BUS_NAME, BUS_PATH,
+						 BUS_NAME ".Points", method);
+
+	if (err >= 0)
+		err = sd_bus_message_append(m, "s", collection);
+	if (err >= 0 && strcmp(method, "ListPoints"))
+		err = sd_bus_message_append(m, "t", point);
+	/* All of a point may be read: that takes its time. */
+	if (err >= 0)
+		err = sd_bus_call(b->bus, m, UINT64_MAX, &error, &reply);
+	if (err >= 0 && ret) {
+		err = sd_bus_message_read(reply, "s", &text);
+		*ret = err >= 0 ? strdup(text) : NULL;
+		err = err >= 0 && !*ret ? -ENOMEM : err;
+	}
+	err = err < 0 ? bus_refused(&error, err) : EXIT_DONE;
+	sd_bus_message_unref(m);
+	sd_bus_message_unref(reply);
+	sd_bus_error_free(&error);
+	return err;
+}
+
 int bus_cancel(struct bus *b, uint64_t job)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;

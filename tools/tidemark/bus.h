@@ -110,6 +110,14 @@ struct bus *bus_close(struct bus *b);
 int bus_resynchronize(struct bus *b, const char *collection, bool compare, uint64_t *ret_job);
 /** bus_verify() - start a verification */
 int bus_verify(struct bus *b, const char *collection, uint64_t *ret_job);
+/**
+ * bus_points() - a method of the Points interface
+ * @method: ListPoints, VerifyPoint, DeletePoint
+ * @point: its number; ListPoints takes none
+ * @ret: the document that it answers with, allocated; NULL: it has none
+ */
+int bus_points(struct bus *b, const char *method, const char *collection, uint64_t point,
+	       char **ret);
 /** bus_cancel() - end a job soon */
 int bus_cancel(struct bus *b, uint64_t job);
 /** bus_status() - the agent's status document, allocated */

@@ -87,5 +87,6 @@ int command_resync(int argc, char **argv);
 int command_verify(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_job(int argc, char **argv);
+int command_points(int argc, char **argv);
 
 #endif

@@ -28,6 +28,7 @@ static const struct command {
 	{ "verify",	command_verify,	"compare a collection with its replica" },
 	{ "status",	command_status,	"what this host sends and which replicas it holds" },
 	{ "job",	command_job,	"show, wait for or cancel a job" },
+	{ "points",	command_points,	"list, show, verify or delete recovery points" },
 };
 
 static void help_print(void)

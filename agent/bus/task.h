@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A task: a method that takes long. It is done in a thread of its own, and the
+ * answer is sent from the event loop when it has ended.
+ */
+#ifndef TIDEMARK_BUS_TASK_H
+#define TIDEMARK_BUS_TASK_H
+
+#include "bus/objects.h"
+
+/**
+ * struct task_call - what a method was asked; for its thread alone
+ * @bus: the agent's parts that any thread may use: the receiver
+ * @collection: name
+ * @vm: name, or ""
+ * @number: of a point, 0: the newest
+ * @path: an argument
+ * @force: an option
+ * @text: set by the thread: the answer, allocated; NULL: the codes (0, "/")
+ */
+struct task_call {
+	struct bus *bus;
+	char collection[NAME_SIZE];
+	char vm[NAME_SIZE];
+	uint64_t number;
+	char path[256];
+	bool force;
+	char *text;
+};
+
+/**
+ * task_start() - do it
+ * @m: the call; answered later
+ * @call: copied
+ * @work: in the thread. Return: 0, or a negative errno with @reason
+ *
+ * Return: 1, for sd-bus, or negative.
+ */
+int task_start(sd_bus_message *m, const struct task_call *call,
+	       int (*work)(struct task_call *call, struct reason *reason));
+
+/** tasks_end() - wait for all tasks of a bus, and answer nobody */
+void tasks_end(struct bus *b);
+
+#endif

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * tidemark points - the recovery points that this host holds of a collection
+ */
+#include "tidemark/command.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tidemark/bus.h"
+#include "tidemark/output.h"
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+static const struct output_column point_columns[] = {
+	{ "POINT", "number", NULL, OUTPUT_NUMBER, false },
+	{ "CREATED", "when it was committed", NULL, OUTPUT_TEXT, false },
+	{ "CONSISTENCY", "application, crash or group crash", NULL, OUTPUT_TEXT, false },
+	{ "DISKS", "how many disks it has", NULL, OUTPUT_NUMBER, false },
+	{ "SPACE", "that the files which came with it take", NULL, OUTPUT_BYTES, false },
+	{ "NOTES", "newest, final, in use", "", OUTPUT_WORDS, false },
+};
+
+static const struct output_column disk_columns[] = {
+	{ "VM", "name of the VM", NULL, OUTPUT_TEXT, false },
+	{ "DISK", "name of the disk", NULL, OUTPUT_TEXT, false },
+	{ "SIZE", "of the disk", NULL, OUTPUT_BYTES, false },
+	{ "LAYER", "the point that its newest layer came with", NULL, OUTPUT_NUMBER, false },
+	{ "SPACE", "that this layer takes", NULL, OUTPUT_BYTES, false },
+	{ "FORMAT", "qcow2 or raw", NULL, OUTPUT_TEXT, false },
+	{ "PATH", "what to open, for reading", NULL, OUTPUT_TEXT, false },
+	{ "DIGEST", "of all bytes, once it was verified", NULL, OUTPUT_TEXT, false },
+	{ "EPOCH", "of the tracker that it closed", NULL, OUTPUT_NUMBER, true },
+	{ "TRACKER", "UUID", NULL, OUTPUT_TEXT, true },
+};
+
+static const char points_help[] =
+	"Usage: tidemark points list COLLECTION [OPTION...]\n"
+	"       tidemark points show COLLECTION [POINT] [OPTION...]\n"
+	"       tidemark points verify COLLECTION [POINT] [OPTION...]\n"
+	"       tidemark points delete COLLECTION POINT [OPTION...]\n\n"
+	"The recovery points that this host holds of a collection. Without POINT: the\n"
+	"newest one. 'verify' reads all of it: the first time it records a digest of each\n"
+	"disk, later it compares. 'delete' gives up a point; the others stay what they are.\n\n"
+	OUTPUT_OPTIONS_HELP
+	"      --bus ADDRESS    D-Bus: system or an address\n"
+	"  -h, --help           this text\n";
+
+struct points {
+	const char *verb;
+	const char *collection;
+	bool given;
+	uint64_t point;
+	const char *address;
+	struct output_options output;
+};
+
+static struct json_object *get(struct json_object *o, const char *name)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(o, name, &v) ? v : NULL;
+}
+
+static const char *get_text(struct json_object *o, const char *name)
+{
+	struct json_object *v = get(o, name);
+
+	return v ? json_object_get_string(v) : NULL;
+}
+
+static uint64_t get_number(struct json_object *o, const char *name)
+{
+	return json_object_get_uint64(get(o, name));
+}
+
+static void row_point(struct output *o, struct json_object *p)
+{
+	static const char *const notes[][2] = {
+		{ "newest", "newest" }, { "final", "final" }, { "in_use", "in use" },
+	};
+	char text[64] = "";
+	size_t at = 0;
+
+	output_row(o);
+	output_number(o, 0, get_number(p, "point"));
+	output_text(o, 1, get_text(p, "created"));
+	output_text(o, 2, get_text(p, "consistency_name"));
+	output_number(o, 3, json_object_array_length(get(p, "disks")));
+	output_number(o, 4, get_number(p, "space"));
+	for (size_t i = 0; i < ARRAY_SIZE(notes); i++) {
+		if (!json_object_get_boolean(get(p, notes[i][0])))
+			continue;
+		at += snprintf(text + at, sizeof(text) - at, "%s%s", at ? "," : "", notes[i][1]);
+	}
+	output_text(o, 5, text);
+}
+
+static void row_disk(struct output *o, struct json_object *d)
+{
+	output_row(o);
+	output_text(o, 0, get_text(d, "vm"));
+	output_text(o, 1, get_text(d, "disk"));
+	output_number(o, 2, get_number(d, "size"));
+	output_number(o, 3, get_number(d, "layer"));
+	output_number(o, 4, get_number(d, "space"));
+	output_text(o, 5, get_text(d, "format"));
+	output_text(o, 6, get_text(d, "path"));
+	output_text(o, 7, get_text(d, "digest"));
+	output_number(o, 8, get_number(d, "epoch"));
+	output_text(o, 9, get_text(d, "tracker"));
+}
+
+static int print_list(struct json_object *points, const struct output_options *options)
+{
+	struct output *o = output_new("points", point_columns, ARRAY_SIZE(point_columns));
+	int err;
+
+	for (size_t i = 0; points && i < json_object_array_length(points); i++)
+		row_point(o, json_object_array_get_idx(points, i));
+	err = output_print(o, options);
+	output_free(o);
+	return exit_code_of(err);
+}
+
+static int print_point(struct json_object *points, const struct points *p)
+{
+	size_t count = points ? json_object_array_length(points) : 0;
+	struct json_object *found = NULL, *disks;
+	struct output *o;
+	int err;
+
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *one = json_object_array_get_idx(points, i);
+
+		if (p->given ? get_number(one, "point") == p->point : i + 1 == count)
+			found = one;
+	}
+	if (!found) {
+		command_say("the collection %s has no such point", p->collection);
+		return EXIT_NOT_FOUND;
+	}
+	disks = get(found, "disks");
+	o = output_new("disks", disk_columns, ARRAY_SIZE(disk_columns));
+	for (size_t i = 0; disks && i < json_object_array_length(disks); i++)
+		row_disk(o, json_object_array_get_idx(disks, i));
+	err = output_print(o, &p->output);
+	output_free(o);
+	return exit_code_of(err);
+}
+
+static int points_show(struct bus *b, const struct points *p)
+{
+	struct json_object *document;
+	char *text = NULL;
+	int code = bus_points(b, "ListPoints", p->collection, 0, &text);
+
+	if (code)
+		return code;
+	document = json_tokener_parse(text);
+	if (!document)
+		code = command_fail(-EBADMSG, "the agent's answer is not understood");
+	else if (!strcmp(p->verb, "show"))
+		code = print_point(get(document, "points"), p);
+	else
+		code = print_list(get(document, "points"), &p->output);
+	json_object_put(document);
+	free(text);
+	return code;
+}
+
+static int points_verify(struct bus *b, const struct points *p)
+{
+	struct json_object *document;
+	char *text = NULL;
+	int code = bus_points(b, "VerifyPoint", p->collection, p->point, &text);
+
+	if (code)
+		return code;
+	document = json_tokener_parse(text);
+	if (p->output.json)
+		puts(text);
+	else if (get_number(document, "first_time"))
+		printf("all of it can be read; the digests of %" PRIu64
+		       " disks were recorded for the first time\n",
+		       get_number(document, "first_time"));
+	else
+		puts("all of it is what it was");
+	json_object_put(document);
+	free(text);
+	return EXIT_DONE;
+}
+
+static int points_run(const struct points *p)
+{
+	struct bus *b;
+	int code = bus_open(&b, p->address);
+
+	if (code)
+		return code;
+	if (!strcmp(p->verb, "verify"))
+		code = points_verify(b, p);
+	else if (!strcmp(p->verb, "delete"))
+		code = bus_points(b, "DeletePoint", p->collection, p->point, NULL);
+	else
+		code = points_show(b, p);
+	bus_close(b);
+	return code;
+}
+
+static int points_arguments(int argc, char **argv, struct points *p)
+{
+	char *end = NULL;
+
+	if (argc < 2 || argc > 3)
+		return command_usage("points", "points takes a verb, a collection, and a point");
+	p->verb = argv[0];
+	p->collection = argv[1];
+	if (strcmp(p->verb, "list") && strcmp(p->verb, "show") && strcmp(p->verb, "verify") &&
+	    strcmp(p->verb, "delete"))
+		return command_usage("points", "there is no 'points %s'", p->verb);
+	p->given = argc == 3;
+	if (p->given) {
+		errno = 0;
+		p->point = strtoull(argv[2], &end, 10);
+		if (errno || *end || !p->point || argv[2][0] == '-')
+			return command_usage("points", "'%s' is no number of a point", argv[2]);
+	}
+	if (!strcmp(p->verb, "delete") && !p->given)
+		return command_usage("points", "which point is to be deleted?");
+	if (!strcmp(p->verb, "list") && p->given)
+		return command_usage("points", "list takes a collection only");
+	return EXIT_DONE;
+}
+
+int command_points(int argc, char **argv)
+{
+	static const struct option names[] = {
+		OUTPUT_LONG_OPTIONS,
+		{ "bus", required_argument, NULL, 'B' },
+		{ "help", no_argument, NULL, 'h' },
+		{ }
+	};
+	struct points p = { 0 };
+	int option, code;
+
+	while ((option = getopt_long(argc, argv, OUTPUT_SHORT_OPTIONS "h", names, NULL)) >= 0) {
+		if (output_option(&p.output, option, optarg))
+			continue;
+		switch (option) {
+		case 'B': p.address = optarg; break;
+		case 'h':
+			fputs(points_help, stdout);
+			fputs("\nColumns of list:\n", stdout);
+			output_help_columns(point_columns, ARRAY_SIZE(point_columns));
+			fputs("\nColumns of show:\n", stdout);
+			output_help_columns(disk_columns, ARRAY_SIZE(disk_columns));
+			return EXIT_DONE;
+		default:
+			return command_usage("points", NULL);
+		}
+	}
+	code = points_arguments(argc - optind, argv + optind, &p);
+	return code ? code : points_run(&p);
+}
