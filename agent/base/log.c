@@ -14,6 +14,7 @@
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 
+#include "base/text.h"
 #include "base/util.h"
 
 #define LINE_SIZE 1024
@@ -120,6 +121,7 @@ static void log_line(int priority, const struct log_fields *fields, const char *
 
 	memcpy(line, key, sizeof(key));
 	vsnprintf(message, LINE_SIZE, format, args);
+	text_clean(message);
 	journal = log_is_journal();
 	if (journal && log_journal(priority, fields, line) >= 0)
 		return;

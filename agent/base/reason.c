@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/text.h"
+
 static uint32_t reason_code_of(int err)
 {
 	switch (-err) {
@@ -36,5 +38,7 @@ int reason_set(struct reason *r, int err, uint32_t code, const char *format, ...
 	va_start(args, format);
 	vsnprintf(r->text, sizeof(r->text), format, args);
 	va_end(args);
+	/* it may quote what a stranger has sent */
+	text_clean(r->text);
 	return err;
 }
