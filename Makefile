@@ -23,6 +23,10 @@ ifeq ($(SAN),1)
 BUILD	:= $(BUILD)/san
 CFLAGS	+= -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 LDFLAGS	+= -fsanitize=address,undefined
+else ifeq ($(SAN),thread)
+BUILD	:= $(BUILD)/tsan
+CFLAGS	+= -fsanitize=thread -fno-omit-frame-pointer
+LDFLAGS	+= -fsanitize=thread
 endif
 
 # Which library belongs to which part: see Documentation/architecture.rst.
@@ -43,7 +47,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
 HELPER_BIN := $(patsubst tests/helpers/%.c,$(BUILD)/helpers/%,$(HELPER_SRC))
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps user module modules debug-kernels tests demo check bench torture lint guest install uninstall clean
+.PHONY: all help deps user module modules debug-kernels test-programs tests demo check bench torture lint guest install uninstall clean
 
 ## all:      the agent, the command, the library and the module for both kernels
 all: user module
@@ -57,7 +61,8 @@ help:
 	@echo
 	@grep -h '^## ' $(MAKEFILE_LIST) | sed 's/^## /  make /'
 	@echo
-	@echo "SAN=1 builds with AddressSanitizer and UBSan, under build/san."
+	@echo "SAN=1 builds with AddressSanitizer and UBSan, under build/san,"
+	@echo "SAN=thread with ThreadSanitizer, under build/tsan."
 
 ## deps:     install the Debian packages that are needed (root or sudo)
 deps:
@@ -120,8 +125,11 @@ $(BUILD)/helpers/%: $(BUILD)/obj/tests/helpers/%.o $(BUILD)/libagent.a $(BUILD)/
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS) $(LIB_LIBS)
 
+# Those of user space, for tests/sanitize
+test-programs: $(UNIT_BIN) $(HELPER_BIN)
+
 ## tests:    build every test program
-tests: $(UNIT_BIN) $(HELPER_BIN)
+tests: test-programs
 	@$(MAKE) --no-print-directory -C tests/module
 
 ## check:    install, build, run all tests; ends with "N passed, N failed, N skipped"
@@ -215,7 +223,7 @@ uninstall:
 ## clean:    remove what was built; downloads and guest images stay
 clean:
 	rm -rf $(BUILD)/obj $(BUILD)/bin $(BUILD)/lib $(BUILD)/unit $(BUILD)/helpers \
-		$(BUILD)/libagent.a $(BUILD)/module $(BUILD)/systemd $(BUILD)/san $(BUILD)/log
+		$(BUILD)/libagent.a $(BUILD)/module $(BUILD)/systemd $(BUILD)/san $(BUILD)/tsan $(BUILD)/log
 
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

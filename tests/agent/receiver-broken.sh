@@ -215,8 +215,11 @@ for i in {1..40}; do
         "$dir/a" | peer > /dev/null
 done
 after=$(rss)
+# ThreadSanitizer keeps a shadow of all memory that was ever used
+allowed=4096
+[ "${TIDEMARK_BUILD:-}" != build/tsan ] || allowed=32768
 holds "memory is flat over 120 broken connections ($before to $after KiB)" \
-    "after < before + 4096"
+    "after < before + allowed"
 is "nothing of them is left in the store" \
     "$(find "$dir/store/web" -type f | wc -l)" 0
 

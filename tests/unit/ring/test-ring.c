@@ -166,6 +166,8 @@ static void ring__timeout_and_errors(void **state)
 	assert_int_equal(w.result, -EBADF);
 }
 
+static unsigned int threads_at_first; /* ThreadSanitizer has one of its own */
+
 static unsigned int threads(void)
 {
 	unsigned int count = 0;
@@ -235,7 +237,7 @@ static void ring__threads_are_bounded(void **state)
 	static char data[200][4096];
 	struct ring *r;
 
-	threads_wait(1);
+	threads_wait(threads_at_first);
 	setenv(RING_ENGINE_VARIABLE, "plain", 1);
 	assert_int_equal(ring_create(&r, 64), 0);
 	unsetenv(RING_ENGINE_VARIABLE);
@@ -248,9 +250,9 @@ static void ring__threads_are_bounded(void **state)
 	run_all(r);
 	for (int i = 0; i < 200; i++)
 		assert_int_equal(calls[i].result, 4096);
-	assert_in_range(most, 2, 5);
+	assert_in_range(most, threads_at_first + 1, threads_at_first + 4);
 	ring_destroy(r);
-	threads_wait(1);
+	threads_wait(threads_at_first);
 }
 
 /* In a child: io_uring_setup() fails with @error, as under a container's profile. */
@@ -325,5 +327,6 @@ int main(void)
 		cmocka_unit_test(ring__does_without_io_uring),
 	};
 
+	threads_at_first = threads();
 	return cmocka_run_group_tests_name("ring/ring", tests, NULL, NULL);
 }
