@@ -324,6 +324,8 @@ void job_launch(struct service *s, struct service_job *job)
 	if (!job->started)
 		job->started = wall(s);
 	job->private->started = c->private->last_start = steady(s);
+	if (!c->private->grid)
+		c->private->grid = steady(s);
 	job_begin_members(s, c, job);
 	/* Durable before the first byte moves: after a crash the job is begun again. */
 	job_set(s, job, JOB_RUNNING, "");

@@ -328,12 +328,10 @@ void method_cycle(struct service *s, struct collection *c)
 	}
 	if (c->settings.interval_s) {
 		int64_t interval = c->settings.interval_s * SECOND_US;
+		int64_t due = c->private->due < steady(s) ? c->private->due : steady(s);
 
-		if (c->private->last_start)
-			c->private->grid = schedule_cycle(c->private->grid, steady(s), interval,
-							  &missed) - interval;
-		else
-			c->private->grid = steady(s);
+		/* One that was tried again, or is the first, begins a grid of its own. */
+		c->private->grid = schedule_cycle(due, steady(s), interval, &missed) - interval;
 		c->statistics.miss_count += missed;
 		c->private->missed += missed;
 		c->private->cycles += missed + 1;
