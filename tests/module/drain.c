@@ -14,7 +14,7 @@
 
 #define GRANULE (64 * KIB)
 #define DELAY 2000
-#define TIMEOUT 120
+#define TIMEOUT 1200
 
 static double now(void)
 {

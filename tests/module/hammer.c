@@ -18,7 +18,7 @@
 
 #define GRANULE 4096
 #define GRANULES 4096
-#define TIMEOUT 180
+#define TIMEOUT 1200
 #define SECONDS 10
 
 static atomic_bool stop;

@@ -13,7 +13,7 @@
 #include "disk.h"
 #include "kselftest_harness.h"
 
-#define TIMEOUT 120
+#define TIMEOUT 1200
 
 /**
  * struct known - a request

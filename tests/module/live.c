@@ -11,7 +11,7 @@
 #include "disk.h"
 #include "kselftest_harness.h"
 
-#define TIMEOUT 240
+#define TIMEOUT 1200
 #define MOUNT "/tmp/tm-live-mnt"
 
 FIXTURE(live) {

@@ -12,7 +12,7 @@
 #include "disk.h"
 #include "kselftest_harness.h"
 
-#define TIMEOUT 180
+#define TIMEOUT 1200
 
 static double now(void)
 {

@@ -11,7 +11,7 @@
 #include "kselftest_harness.h"
 
 #define GRANULE (64 * KIB)
-#define TIMEOUT 120
+#define TIMEOUT 1200
 
 FIXTURE(seal) {
 	struct disk disk;

@@ -12,7 +12,7 @@
 
 #define GRANULE (64 * KIB)
 #define SIZE (16 * MIB)
-#define TIMEOUT 120
+#define TIMEOUT 1200
 
 FIXTURE(slow) {
 	struct disk disk;

@@ -15,7 +15,7 @@
 #include "views.h"
 
 #define SIZE (16 * MIB)
-#define TIMEOUT 120
+#define TIMEOUT 1200
 
 FIXTURE(view) {
 	struct disk disk;
