@@ -104,13 +104,21 @@ int disk_reload(struct disk *disk, const char *table)
 		  disk->name) ? -EIO : 0;
 }
 
+static int control = -1;
+
 int request(unsigned long number, void *argument)
 {
-	static int fd = -1;
+	if (control < 0)
+		control = open(TIDEMARK_CONTROL_PATH, O_RDWR | O_CLOEXEC);
+	return ioctl(control, number, argument) ? -errno : 0;
+}
 
-	if (fd < 0)
-		fd = open(TIDEMARK_CONTROL_PATH, O_RDWR | O_CLOEXEC);
-	return ioctl(fd, number, argument) ? -errno : 0;
+/* Let go of the control device, and by that of the module; request() opens it again. */
+void request_close(void)
+{
+	if (control >= 0)
+		close(control);
+	control = -1;
 }
 
 /* The number of the disk of that name, or 0. */

@@ -64,6 +64,7 @@ int disk_attach(struct disk *disk);
 uint64_t disk_find(const char *name);
 
 int request(unsigned long number, void *argument);
+void request_close(void);
 struct tidemark_info disk_info(const struct disk *disk);
 int seal(const struct disk *disk, uint32_t flags, uint64_t *ret_epoch);
 int seal_wait(const struct disk *disk, uint64_t epoch, uint32_t timeout_ms);
