@@ -187,4 +187,12 @@ void changes_destroy(struct bus *b);
  */
 int bus_status(struct bus *b, const char *collection, char **ret);
 
+/**
+ * bus_history() - the JSON document of GetHistory; allocated
+ * @collection: "": all
+ * @before: only jobs with lower numbers; 0: all
+ * @count: so many at most
+ */
+int bus_history(struct bus *b, const char *collection, uint64_t before, uint32_t count, char **ret);
+
 #endif

@@ -28,8 +28,24 @@ static int run_get_status(struct bus *b, sd_bus_message *m, sd_bus_error *error)
 	return reply_text(m, err, text);
 }
 
+static int run_get_history(struct bus *b, sd_bus_message *m, sd_bus_error *error)
+{
+	_cleanup_free_ char *text = NULL;
+	const char *collection;
+	uint64_t before;
+	uint32_t count;
+	int err = sd_bus_message_read(m, "stu", &collection, &before, &count);
+
+	if (err >= 0)
+		err = bus_read_options(m, NULL, 0, error);
+	if (err >= 0)
+		err = bus_history(b, collection, before, count, &text);
+	return reply_text(m, err, text);
+}
+
 const struct bus_method bus_service_methods[] = {
 	{ "GetStatus", "a{sv}", NULL, run_get_status },
+	{ "GetHistory", "stua{sv}", NULL, run_get_history },
 	{ 0 },
 };
 
@@ -158,6 +174,7 @@ static const sd_bus_vtable service_vtable[] = {
 	LOOK("GetReplicationStatistics", "sa{sv}", P(collection), "ua{sv}",
 	     P(code) P(statistics)),
 	LOOK("GetStatus", "a{sv}", , "s", P(json)),
+	LOOK("GetHistory", "stua{sv}", P(collection) P(before) P(count), "s", P(json)),
 	SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("Engine", "s", bus_get_text, offsetof(struct bus, agent.engine),
 			SD_BUS_VTABLE_PROPERTY_CONST),

@@ -7,51 +7,18 @@
  * document shows what the service saw last ("looked": false); ask for one
  * collection then.
  */
+#include "bus/document.h"
 #include "bus/objects.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "send/source.h"
 
-#define SCHEMA "tidemark/1"
-
 /* So many trackers are asked for one document: about 5 ms. */
 #define LOOK_MAX 256
-
-static void put(struct json_object *o, const char *key, struct json_object *value)
-{
-	json_object_object_add(o, key, value);
-}
-
-static void put_u64(struct json_object *o, const char *key, uint64_t value)
-{
-	put(o, key, json_object_new_uint64(value));
-}
-
-static void put_text(struct json_object *o, const char *key, const char *value)
-{
-	char text[BUS_TEXT_SIZE];
-
-	put(o, key, value ? json_object_new_string(bus_text(value, text, sizeof(text))) : NULL);
-}
-
-static void put_time(struct json_object *o, const char *key, int64_t value)
-{
-	char text[32];
-	time_t t = value;
-	struct tm tm;
-
-	if (!value || !gmtime_r(&t, &tm)) {
-		put(o, key, NULL);
-		return;
-	}
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	put_text(o, key, text);
-}
 
 static void put_uuid(struct json_object *o, const char *key, const uint8_t *u)
 {
@@ -60,35 +27,35 @@ static void put_uuid(struct json_object *o, const char *key, const uint8_t *u)
 	char *p = text;
 
 	if (memcmp(u, none, sizeof(none)) == 0) {
-		put(o, key, NULL);
+		document_put(o, key, NULL);
 		return;
 	}
 	for (size_t i = 0; i < FRAME_UUID_SIZE; i++)
 		p += snprintf(p, text + sizeof(text) - p, "%s%02x",
 			      i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
-	put_text(o, key, text);
+	document_put_text(o, key, text);
 }
 
 /* -- what is sent ----------------------------------------------------------- */
 
 static void put_source(struct json_object *o, const struct source_info *info)
 {
-	put_u64(o, "size", info->size);
-	put_u64(o, "granule", info->granule);
+	document_put_u64(o, "size", info->size);
+	document_put_u64(o, "granule", info->granule);
 	put_uuid(o, "uuid", info->uuid);
 	if (!info->tracked)
 		return;
-	put_u64(o, "epoch", info->epoch);
-	put_u64(o, "committed_epoch", info->committed_epoch);
-	put_u64(o, "sealed_epoch", info->sealed_epoch);
-	put_u64(o, "marked", u64_min(info->marked * info->granule, info->size));
-	put_u64(o, "sealed", u64_min(info->sealed * info->granule, info->size));
-	put_u64(o, "owed", u64_min(info->owed * info->granule, info->size));
-	put(o, "torn", json_object_new_boolean(info->torn));
-	put_u64(o, "writes", info->writes);
-	put_u64(o, "written", info->written);
-	put_u64(o, "discarded", info->discarded);
-	put_text(o, "message", info->message);
+	document_put_u64(o, "epoch", info->epoch);
+	document_put_u64(o, "committed_epoch", info->committed_epoch);
+	document_put_u64(o, "sealed_epoch", info->sealed_epoch);
+	document_put_u64(o, "marked", u64_min(info->marked * info->granule, info->size));
+	document_put_u64(o, "sealed", u64_min(info->sealed * info->granule, info->size));
+	document_put_u64(o, "owed", u64_min(info->owed * info->granule, info->size));
+	document_put(o, "torn", json_object_new_boolean(info->torn));
+	document_put_u64(o, "writes", info->writes);
+	document_put_u64(o, "written", info->written);
+	document_put_u64(o, "discarded", info->discarded);
+	document_put_text(o, "message", info->message);
 }
 
 static struct json_object *disk_json(const struct service_vm *vm, const struct service_disk *d,
@@ -98,27 +65,27 @@ static struct json_object *disk_json(const struct service_vm *vm, const struct s
 	struct source_info info;
 	int err = -EAGAIN;
 
-	put_text(o, "vm", vm->name);
-	put_text(o, "disk", d->name);
-	put_text(o, "device", d->device);
-	put_text(o, "tracking", d->tracked ? "kernel" : "none");
+	document_put_text(o, "vm", vm->name);
+	document_put_text(o, "disk", d->name);
+	document_put_text(o, "device", d->device);
+	document_put_text(o, "tracking", d->tracked ? "kernel" : "none");
 	if (look && d->device)
 		err = source_look(d->device, d->tracked, d->granule, &info);
-	put_text(o, "error", err == -ENOPKG ? "the kernel module is not loaded" :
+	document_put_text(o, "error", err == -ENOPKG ? "the kernel module is not loaded" :
 			     err == -ENODEV ? "not tracked" :
 			     err && err != -EAGAIN ? strerrordesc_np(-err) :
 			     d->error[0] ? d->error : NULL);
 	if (!err) {
 		put_source(o, &info);
 	} else if (d->size) {
-		put_u64(o, "size", d->size);
-		put_u64(o, "owed", d->owed);
+		document_put_u64(o, "size", d->size);
+		document_put_u64(o, "owed", d->owed);
 	}
-	put_u64(o, "health", d->health);
-	put_text(o, "health_name", model_health_name(d->health));
-	put_u64(o, "point", d->point);
-	put_u64(o, "point_epoch", d->point_epoch);
-	put_time(o, "point_time", d->point_time);
+	document_put_u64(o, "health", d->health);
+	document_put_text(o, "health_name", model_health_name(d->health));
+	document_put_u64(o, "point", d->point);
+	document_put_u64(o, "point_epoch", d->point_epoch);
+	document_put_time(o, "point_time", d->point_time);
 	return o;
 }
 
@@ -126,16 +93,16 @@ static struct json_object *vm_json(const struct service_vm *vm)
 {
 	struct json_object *o = json_object_new_object();
 
-	put_text(o, "vm", vm->name);
-	put_u64(o, "state", vm->state);
-	put_text(o, "state_name", model_vm_state_name(vm->state));
-	put_u64(o, "health", vm->health);
-	put_text(o, "health_name", model_health_name(vm->health));
-	put_text(o, "health_text", vm->health_text[0] ? vm->health_text : NULL);
-	put_u64(o, "point", vm->point);
-	put_time(o, "point_time", vm->point_time);
-	put_u64(o, "error", vm->error);
-	put_text(o, "text", vm->error_text[0] ? vm->error_text : NULL);
+	document_put_text(o, "vm", vm->name);
+	document_put_u64(o, "state", vm->state);
+	document_put_text(o, "state_name", model_vm_state_name(vm->state));
+	document_put_u64(o, "health", vm->health);
+	document_put_text(o, "health_name", model_health_name(vm->health));
+	document_put_text(o, "health_text", vm->health_text[0] ? vm->health_text : NULL);
+	document_put_u64(o, "point", vm->point);
+	document_put_time(o, "point_time", vm->point_time);
+	document_put_u64(o, "error", vm->error);
+	document_put_text(o, "text", vm->error_text[0] ? vm->error_text : NULL);
 	return o;
 }
 
@@ -143,19 +110,19 @@ static struct json_object *last_json(const struct history_entry *e)
 {
 	struct json_object *o = json_object_new_object();
 
-	put_u64(o, "job", e->id);
-	put_u64(o, "state", e->state);
-	put_text(o, "state_name", job_state_name(e->state));
-	put_u64(o, "error", e->error);
-	put_text(o, "text", e->text);
-	put_u64(o, "point", e->point);
-	put_time(o, "started", e->started);
-	put_time(o, "ended", e->ended);
-	put_u64(o, "owed", e->owed);
-	put_u64(o, "sent", e->sent);
-	put_u64(o, "wire", e->wire);
-	put_u64(o, "different", e->different);
-	put_u64(o, "passes", e->passes);
+	document_put_u64(o, "job", e->id);
+	document_put_u64(o, "state", e->state);
+	document_put_text(o, "state_name", job_state_name(e->state));
+	document_put_u64(o, "error", e->error);
+	document_put_text(o, "text", e->text);
+	document_put_u64(o, "point", e->point);
+	document_put_time(o, "started", e->started);
+	document_put_time(o, "ended", e->ended);
+	document_put_u64(o, "owed", e->owed);
+	document_put_u64(o, "sent", e->sent);
+	document_put_u64(o, "wire", e->wire);
+	document_put_u64(o, "different", e->different);
+	document_put_u64(o, "passes", e->passes);
 	return o;
 }
 
@@ -164,21 +131,21 @@ static struct json_object *statistics_json(const struct service_statistics *s)
 {
 	struct json_object *o = json_object_new_object();
 
-	put_time(o, "start_statistic_time", s->start_time);
-	put_time(o, "end_statistic_time", s->end_time);
-	put_u64(o, "replication_size", s->size);
-	put_u64(o, "max_replication_size", s->max_size);
-	put_u64(o, "pending_replication_size", s->pending_size);
-	put_u64(o, "replication_success_count", s->success_count);
-	put_u64(o, "replication_miss_count", s->miss_count);
-	put_u64(o, "network_failure_count", s->network_failure_count);
-	put_u64(o, "replication_failure_count", s->failure_count);
-	put_u64(o, "replication_latency", s->latency);
-	put_u64(o, "max_replication_latency", s->max_latency);
-	put_time(o, "last_test_failover_time", s->last_test_time);
-	put_u64(o, "resynchronize_count", s->resync_count);
-	put_u64(o, "bytes_compared", s->compared_bytes);
-	put_u64(o, "bytes_sent", s->sent_bytes);
+	document_put_time(o, "start_statistic_time", s->start_time);
+	document_put_time(o, "end_statistic_time", s->end_time);
+	document_put_u64(o, "replication_size", s->size);
+	document_put_u64(o, "max_replication_size", s->max_size);
+	document_put_u64(o, "pending_replication_size", s->pending_size);
+	document_put_u64(o, "replication_success_count", s->success_count);
+	document_put_u64(o, "replication_miss_count", s->miss_count);
+	document_put_u64(o, "network_failure_count", s->network_failure_count);
+	document_put_u64(o, "replication_failure_count", s->failure_count);
+	document_put_u64(o, "replication_latency", s->latency);
+	document_put_u64(o, "max_replication_latency", s->max_latency);
+	document_put_time(o, "last_test_failover_time", s->last_test_time);
+	document_put_u64(o, "resynchronize_count", s->resync_count);
+	document_put_u64(o, "bytes_compared", s->compared_bytes);
+	document_put_u64(o, "bytes_sent", s->sent_bytes);
 	return o;
 }
 
@@ -188,7 +155,7 @@ static void put_replica(struct json_object *o, const struct settings *s)
 
 	snprintf(text, sizeof(text), strchr(s->host ?: "", ':') ? "[%s]:%s" : "%s:%s",
 		 s->host ?: "", s->port ?: "");
-	put_text(o, "replica", s->host ? text : NULL);
+	document_put_text(o, "replica", s->host ? text : NULL);
 }
 
 static void put_members(struct json_object *o, const struct collection *c, bool look)
@@ -203,8 +170,8 @@ static void put_members(struct json_object *o, const struct collection *c, bool 
 		for (size_t k = 0; k < vm->disk_count; k++)
 			json_object_array_add(disks, disk_json(vm, &vm->disks[k], look));
 	}
-	put(o, "vms", vms);
-	put(o, "disks", disks);
+	document_put(o, "vms", vms);
+	document_put(o, "disks", disks);
 }
 
 static struct json_object *collection_json(struct bus *b, const struct collection *c, bool look)
@@ -212,19 +179,19 @@ static struct json_object *collection_json(struct bus *b, const struct collectio
 	struct json_object *o = json_object_new_object();
 	struct history_entry last;
 
-	put_text(o, "collection", c->name);
-	put_text(o, "role", model_role_name(c->role));
+	document_put_text(o, "collection", c->name);
+	document_put_text(o, "role", model_role_name(c->role));
 	put_replica(o, &c->settings);
-	put(o, "job", c->job ? json_object_new_uint64(c->job) : NULL);
-	put(o, "last", c->last_job && history_last(service_history(b->agent.service), c->name,
+	document_put(o, "job", c->job ? json_object_new_uint64(c->job) : NULL);
+	document_put(o, "last", c->last_job && history_last(service_history(b->agent.service), c->name,
 						   &last) == 0 ? last_json(&last) : NULL);
-	put_u64(o, "state", c->state);
-	put_text(o, "state_name", model_collection_state_name(c->state));
-	put_u64(o, "health", c->health);
-	put_text(o, "health_name", model_health_name(c->health));
-	put_text(o, "health_text", c->health_text[0] ? c->health_text : NULL);
-	put_time(o, "next_run", c->next_run / 1000000);
-	put(o, "statistics", statistics_json(&c->statistics));
+	document_put_u64(o, "state", c->state);
+	document_put_text(o, "state_name", model_collection_state_name(c->state));
+	document_put_u64(o, "health", c->health);
+	document_put_text(o, "health_name", model_health_name(c->health));
+	document_put_text(o, "health_text", c->health_text[0] ? c->health_text : NULL);
+	document_put_time(o, "next_run", c->next_run / 1000000);
+	document_put(o, "statistics", statistics_json(&c->statistics));
 	put_members(o, c, look && c->role == MODEL_PRIMARY);
 	return o;
 }
@@ -249,28 +216,28 @@ static struct json_object *job_json(const struct service_job *job)
 	struct progress_view p;
 
 	service_job_progress(job, &p);
-	put_u64(o, "job", job->id);
-	put_text(o, "collection", job->collection);
-	put_text(o, "name", service_job_name(job));
-	put_text(o, "kind", kind_of(job));
-	put_u64(o, "state", job->state);
-	put_text(o, "state_name", job_state_name(job->state));
-	put_text(o, "status", job->status[0] ? job->status : NULL);
-	put_text(o, "owner", job->owner[0] ? job->owner : NULL);
-	put_u64(o, "percent", p.permille / 10);
-	put_u64(o, "owed", p.owed);
-	put_u64(o, "sent", p.sent);
-	put_u64(o, "wire", p.wire);
-	put_u64(o, "remaining", p.remaining);
-	put_u64(o, "rate", p.rate);
-	put(o, "eta", p.eta == UINT64_MAX ? NULL : json_object_new_uint64(p.eta));
-	put_u64(o, "passes", p.passes);
-	put_u64(o, "error", job->error);
-	put_text(o, "text", job->text);
-	put_time(o, "submitted", job->submitted / 1000000);
-	put_time(o, "scheduled", job->scheduled / 1000000);
-	put_time(o, "started", job->started / 1000000);
-	put_time(o, "ended", job->ended / 1000000);
+	document_put_u64(o, "job", job->id);
+	document_put_text(o, "collection", job->collection);
+	document_put_text(o, "name", service_job_name(job));
+	document_put_text(o, "kind", kind_of(job));
+	document_put_u64(o, "state", job->state);
+	document_put_text(o, "state_name", job_state_name(job->state));
+	document_put_text(o, "status", job->status[0] ? job->status : NULL);
+	document_put_text(o, "owner", job->owner[0] ? job->owner : NULL);
+	document_put_u64(o, "percent", p.permille / 10);
+	document_put_u64(o, "owed", p.owed);
+	document_put_u64(o, "sent", p.sent);
+	document_put_u64(o, "wire", p.wire);
+	document_put_u64(o, "remaining", p.remaining);
+	document_put_u64(o, "rate", p.rate);
+	document_put(o, "eta", p.eta == UINT64_MAX ? NULL : json_object_new_uint64(p.eta));
+	document_put_u64(o, "passes", p.passes);
+	document_put_u64(o, "error", job->error);
+	document_put_text(o, "text", job->text);
+	document_put_time(o, "submitted", job->submitted / 1000000);
+	document_put_time(o, "scheduled", job->scheduled / 1000000);
+	document_put_time(o, "started", job->started / 1000000);
+	document_put_time(o, "ended", job->ended / 1000000);
 	return o;
 }
 
@@ -282,17 +249,17 @@ static int replica_json(const struct store_replica *r, void *arg)
 	size_t length = strlen(r->path);
 	bool qcow2 = length > 6 && strcmp(r->path + length - 6, ".qcow2") == 0;
 
-	put_text(o, "collection", r->collection);
-	put_text(o, "vm", r->vm);
-	put_text(o, "disk", r->disk);
-	put_text(o, "path", r->path[0] ? r->path : NULL);
-	put_text(o, "format", r->path[0] ? (qcow2 ? "qcow2" : "raw") : NULL);
-	put_u64(o, "size", r->size);
-	put_u64(o, "point", r->point);
-	put_time(o, "created", r->created);
+	document_put_text(o, "collection", r->collection);
+	document_put_text(o, "vm", r->vm);
+	document_put_text(o, "disk", r->disk);
+	document_put_text(o, "path", r->path[0] ? r->path : NULL);
+	document_put_text(o, "format", r->path[0] ? (qcow2 ? "qcow2" : "raw") : NULL);
+	document_put_u64(o, "size", r->size);
+	document_put_u64(o, "point", r->point);
+	document_put_time(o, "created", r->created);
 	put_uuid(o, "tracker", r->tracker);
-	put_u64(o, "epoch", r->epoch);
-	put_text(o, "state", store_state_name(r->state));
+	document_put_u64(o, "epoch", r->epoch);
+	document_put_text(o, "state", store_state_name(r->state));
 	return json_object_array_add(arg, o);
 }
 
@@ -325,8 +292,8 @@ static void put_collections(struct bus *b, struct json_object *o, const char *co
 		if (wanted(collection, c->name))
 			json_object_array_add(array, collection_json(b, c, look));
 	}
-	put(o, "looked", json_object_new_boolean(look));
-	put(o, "collections", array);
+	document_put(o, "looked", json_object_new_boolean(look));
+	document_put(o, "collections", array);
 }
 
 static void put_jobs(struct bus *b, struct json_object *o, const char *collection)
@@ -338,7 +305,7 @@ static void put_jobs(struct bus *b, struct json_object *o, const char *collectio
 		if (wanted(collection, job->collection))
 			json_object_array_add(array, job_json(job));
 	}
-	put(o, "jobs", array);
+	document_put(o, "jobs", array);
 }
 
 int bus_status(struct bus *b, const char *collection, char **ret)
@@ -347,20 +314,18 @@ int bus_status(struct bus *b, const char *collection, char **ret)
 	struct json_object *replicas = json_object_new_array();
 	int err = 0;
 
-	put_text(o, "schema", SCHEMA);
-	put_text(o, "version", TIDEMARK_VERSION);
-	put_text(o, "engine", b->agent.engine);
-	put_time(o, "time", time(NULL));
+	document_put_text(o, "schema", DOCUMENT_SCHEMA);
+	document_put_text(o, "version", TIDEMARK_VERSION);
+	document_put_text(o, "engine", b->agent.engine);
+	document_put_time(o, "time", time(NULL));
 	put_collections(b, o, collection ?: "");
 	put_jobs(b, o, collection ?: "");
 	if (b->agent.receiver)
 		err = receiver_status(b->agent.receiver, replica_json, replicas);
-	put(o, "replicas", replicas);
-	if (!err) {
-		*ret = strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
-							     JSON_C_TO_STRING_NOSLASHESCAPE));
-		err = *ret ? 0 : -ENOMEM;
+	document_put(o, "replicas", replicas);
+	if (err) {
+		json_object_put(o);
+		return err;
 	}
-	json_object_put(o);
-	return err;
+	return document_end(o, ret);
 }

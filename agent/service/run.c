@@ -225,12 +225,15 @@ size_t run_active(const struct service_job *job)
 /* All members of a run that never was. */
 static void run_fail(struct service_job *job, size_t run, int err)
 {
+	/* EAGAIN: a thread without room for its stack */
+	bool no_memory = err == -ENOMEM || err == -EAGAIN;
+
 	for (size_t i = 0; i < job->member_count; i++) {
 		const struct job_slot *slot = run_slot(job, i, 0);
 
 		if (job->members[i].disk_count && slot->run == run)
 			job_member_fail(&job->members[i],
-					err == -ENOMEM ? REASON_NO_MEMORY : REASON_FAILED,
+					no_memory ? REASON_NO_MEMORY : REASON_FAILED,
 					"its run cannot be started");
 	}
 }
