@@ -46,7 +46,7 @@ owner liburing\.h                   agent/ring/uring\.c
 owner sqlite3\.h                    agent/state/.*
 owner xxhash\.h                     agent/wire/.*|agent/point/digest\.c
 owner blkid/.*                      agent/point/guard\.c|tools/tidemark/signature\.c
-owner systemd/sd-bus.*              agent/bus/.*|tools/tidemark/bus\.c
+owner systemd/sd-bus.*              agent/bus/.*|tools/tidemark/bus(-[a-z]+)?\.[ch]
 owner libdevmapper\.h               tools/libtidemark/dm\.c
 owner netlink/.*                    tools/libtidemark/event\.c
 owner linux/(ge)?netlink\.h        tools/libtidemark/event\.c|module/event\.c

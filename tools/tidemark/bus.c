@@ -9,20 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-bus.h>
+#include <unistd.h>
 
+#include "tidemark/bus-private.h"
 #include "tidemark/command.h"
 
-#define BUS_NAME "org.tidemark.Replication1"
-#define BUS_PATH "/org/tidemark/Replication1"
-#define BUS_SERVICE BUS_NAME ".Service"
-#define BUS_JOB BUS_NAME ".Job"
 #define CODE_FAILED 32768u
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-
-struct bus {
-	sd_bus *bus;
-};
+/* Somebody types a password meanwhile. */
+#define ASKING_US UINT64_C(150000000)
 
 /* -- codes ------------------------------------------------------------------ */
 
@@ -64,7 +58,7 @@ void bus_job_path(uint64_t job, char ret[64])
  * The agent's refusals begin with their number: "32774: ...". Others come from
  * D-Bus itself, and say with their name what is the matter.
  */
-static int bus_refused(const sd_bus_error *error, int err)
+int bus_refused(const sd_bus_error *error, int err)
 {
 	static const struct {
 		const char *name;
@@ -101,6 +95,36 @@ static int bus_refused(const sd_bus_error *error, int err)
 
 /* -- life ------------------------------------------------------------------- */
 
+static int bus_connect(sd_bus **ret, const char *address)
+{
+	sd_bus *bus = NULL;
+	int err;
+
+	if (!address || strcmp(address, "system") == 0)
+		return sd_bus_open_system(ret);
+	err = sd_bus_new(&bus);
+	if (err >= 0)
+		err = sd_bus_set_address(bus, address);
+	if (err >= 0)
+		err = sd_bus_set_bus_client(bus, 1);
+	if (err >= 0)
+		err = sd_bus_start(bus);
+	if (err < 0)
+		sd_bus_unref(bus);
+	else
+		*ret = bus;
+	return err;
+}
+
+int bus_reachable(const char *address)
+{
+	sd_bus *bus = NULL;
+	int err = bus_connect(&bus, address ?: getenv(BUS_ENVIRONMENT));
+
+	sd_bus_flush_close_unref(bus);
+	return err < 0 ? err : 0;
+}
+
 int bus_open(struct bus **ret, const char *address)
 {
 	struct bus *b = calloc(1, sizeof(*b));
@@ -110,19 +134,9 @@ int bus_open(struct bus **ret, const char *address)
 		return command_fail(-ENOMEM, "cannot connect to D-Bus");
 	if (!address)
 		address = getenv(BUS_ENVIRONMENT);
-	if (!address || strcmp(address, "system") == 0) {
-		err = sd_bus_open_system(&b->bus);
-	} else {
-		err = sd_bus_new(&b->bus);
-		if (err >= 0)
-			err = sd_bus_set_address(b->bus, address);
-		if (err >= 0)
-			err = sd_bus_set_bus_client(b->bus, 1);
-		if (err >= 0)
-			err = sd_bus_start(b->bus);
-	}
+	err = bus_connect(&b->bus, address);
 	if (err < 0) {
-		bus_close(b);
+		free(b);
 		command_fail(err, "cannot connect to D-Bus at %s", address ? address : "system");
 		return EXIT_NOT_AVAILABLE;
 	}
@@ -139,258 +153,40 @@ struct bus *bus_close(struct bus *b)
 	return NULL;
 }
 
-/* -- methods ---------------------------------------------------------------- */
+/* -- calls ------------------------------------------------------------------ */
 
-/* The reply (u code, o job) that every method that makes a job gives. */
-static int bus_read_job(sd_bus_message *reply, uint64_t *ret_job)
+int bus_garbled(int err)
 {
-	const char *path;
-	uint32_t code;
-	int err = sd_bus_message_read(reply, "uo", &code, &path);
-
-	if (err < 0)
-		return command_fail(err, "the agent's answer is not understood");
-	*ret_job = 0;
-	if (code && sscanf(path, BUS_PATH "/Job/%" SCNu64, ret_job) != 1)
-		return command_fail(-EBADMSG, "the agent's answer is not understood");
-	return EXIT_DONE;
+	return command_fail(err < 0 ? err : -EBADMSG, "the agent's answer is not understood");
 }
 
-int bus_resynchronize(struct bus *b, const char *collection, bool compare, uint64_t *ret_job)
+/* polkit may ask the person at the terminal, if there is one */
+int bus_allow_asking(sd_bus_message *m)
 {
-	sd_bus_error error = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = NULL;
-	int err;
-
-	if (compare)
-		err = sd_bus_call_method(b->bus, BUS_NAME, BUS_PATH, BUS_SERVICE, "Resynchronize",
-					 &error, &reply, "ssba{sv}", collection, "", 0, 1,
-					 "Compare", "b", 1);
-	else
-		err = sd_bus_call_method(b->bus, BUS_NAME, BUS_PATH, BUS_SERVICE, "Resynchronize",
-					 &error, &reply, "ssba{sv}", collection, "", 0, 0);
-	err = err < 0 ? bus_refused(&error, err) : bus_read_job(reply, ret_job);
-	sd_bus_message_unref(reply);
-	sd_bus_error_free(&error);
-	return err;
+	return sd_bus_message_set_allow_interactive_authorization(m, isatty(STDIN_FILENO));
 }
 
-int bus_verify(struct bus *b, const char *collection, uint64_t *ret_job)
+int bus_new_call(struct bus *b, sd_bus_message **ret, const char *method)
 {
-	sd_bus_error error = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = NULL;
-	int err;
+	int err = sd_bus_message_new_method_call(b->bus, ret, BUS_NAME, BUS_PATH, BUS_SERVICE,
+						 method);
 
-	err = sd_bus_call_method(b->bus, BUS_NAME, BUS_PATH, BUS_SERVICE, "Verify", &error, &reply,
-				 "sa{sv}", collection, 0);
-	err = err < 0 ? bus_refused(&error, err) : bus_read_job(reply, ret_job);
-	sd_bus_message_unref(reply);
-	sd_bus_error_free(&error);
-	return err;
+	return err < 0 ? err : bus_allow_asking(*ret);
 }
 
-int bus_points(struct bus *b, const char *method, const char *collection, uint64_t point,
-	       char **ret)
+int bus_call(struct bus *b, sd_bus_message *m, sd_bus_message **ret)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
-	sd_bus_message *m = NULL, *reply = NULL;
-	const char *text;
-	int err = sd_bus_message_new_method_call(b->bus, &m, BUS_NAME, BUS_PATH,
-						 BUS_NAME ".Points", method);
+	bool asking = sd_bus_message_get_allow_interactive_authorization(m) > 0;
+	int err = sd_bus_call(b->bus, m, asking ? ASKING_US : 0, &error, ret);
+	int code = err < 0 ? bus_refused(&error, err) : EXIT_DONE;
 
-	if (err >= 0)
-		err = sd_bus_message_append(m, "s", collection);
-	if (err >= 0 && strcmp(method, "ListPoints"))
-		err = sd_bus_message_append(m, "t", point);
-	/* All of a point may be read: that takes its time. */
-	if (err >= 0)
-		err = sd_bus_call(b->bus, m, UINT64_MAX, &error, &reply);
-	if (err >= 0 && ret) {
-		err = sd_bus_message_read(reply, "s", &text);
-		*ret = err >= 0 ? strdup(text) : NULL;
-		err = err >= 0 && !*ret ? -ENOMEM : err;
-	}
-	err = err < 0 ? bus_refused(&error, err) : EXIT_DONE;
 	sd_bus_message_unref(m);
-	sd_bus_message_unref(reply);
 	sd_bus_error_free(&error);
-	return err;
+	return code;
 }
 
-int bus_cancel(struct bus *b, uint64_t job)
-{
-	sd_bus_error error = SD_BUS_ERROR_NULL;
-	char path[64];
-	int err;
-
-	bus_job_path(job, path);
-	err = sd_bus_call_method(b->bus, BUS_NAME, path, BUS_JOB, "RequestStateChange", &error,
-				 NULL, "ua{sv}", 4u, 0);
-	err = err < 0 ? bus_refused(&error, err) : EXIT_DONE;
-	sd_bus_error_free(&error);
-	return err;
-}
-
-int bus_status(struct bus *b, char **ret)
-{
-	sd_bus_error error = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = NULL;
-	const char *text;
-	int err;
-
-	err = sd_bus_call_method(b->bus, BUS_NAME, BUS_PATH, BUS_SERVICE, "GetStatus", &error,
-				 &reply, "a{sv}", 0);
-	if (err >= 0)
-		err = sd_bus_message_read(reply, "s", &text);
-	if (err >= 0) {
-		*ret = strdup(text);
-		err = *ret ? EXIT_DONE : command_fail(-ENOMEM, "cannot read the status");
-	} else {
-		err = bus_refused(&error, err);
-	}
-	sd_bus_message_unref(reply);
-	sd_bus_error_free(&error);
-	return err;
-}
-
-/* -- a job's properties ----------------------------------------------------- */
-
-static const struct property {
-	const char *name;
-	char type; /* of D-Bus */
-	size_t offset;
-	size_t size; /* of texts */
-} properties[] = {
-#define TEXT(n, m) { n, 's', offsetof(struct bus_job, m), sizeof(((struct bus_job *)0)->m) }
-#define U32(n, m) { n, 'u', offsetof(struct bus_job, m), 0 }
-#define U64(n, m) { n, 't', offsetof(struct bus_job, m), 0 }
-	TEXT("Collection", collection),
-	TEXT("Name", name),
-	TEXT("JobStatus", status),
-	TEXT("ErrorDescription", text),
-	U32("JobState", state),
-	U32("ErrorCode", error),
-	U32("Permille", permille),
-	U32("Passes", passes),
-	U32("Torn", torn),
-	U64("BytesDisk", bytes_disk),
-	U64("BytesMarked", bytes_marked),
-	U64("BytesOwed", bytes_owed),
-	U64("BytesSent", bytes_sent),
-	U64("BytesZero", bytes_zero),
-	U64("BytesOnWire", bytes_on_wire),
-	U64("BytesRemaining", bytes_remaining),
-	U64("BytesDifferent", bytes_different),
-	U64("ReadCalls", read_calls),
-	U64("Rate", rate),
-	U64("ETA", eta),
-	U64("ElapsedTime", elapsed),
-	U64("Point", point),
-#undef TEXT
-#undef U32
-#undef U64
-};
-
-static int read_ranges(sd_bus_message *m, struct bus_job *job)
-{
-	struct bus_range *grown;
-	const char *vm, *disk;
-	uint64_t offset, length;
-	int err = sd_bus_message_enter_container(m, 'v', "a(sstt)");
-
-	if (err >= 0)
-		err = sd_bus_message_enter_container(m, 'a', "(sstt)");
-	while (err >= 0 &&
-	       (err = sd_bus_message_read(m, "(sstt)", &vm, &disk, &offset, &length)) > 0) {
-		grown = realloc(job->ranges, (job->range_count + 1) * sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		job->ranges = grown;
-		grown += job->range_count++;
-		*grown = (struct bus_range){ .offset = offset, .length = length };
-		snprintf(grown->vm, sizeof(grown->vm), "%s", vm);
-		snprintf(grown->disk, sizeof(grown->disk), "%s", disk);
-	}
-	if (err >= 0)
-		err = sd_bus_message_exit_container(m);
-	return err < 0 ? err : sd_bus_message_exit_container(m);
-}
-
-static int read_property(sd_bus_message *m, struct bus_job *job)
-{
-	const char *name, *text;
-	int err = sd_bus_message_read(m, "s", &name);
-
-	if (err < 0)
-		return err;
-	if (strcmp(name, "Differences") == 0)
-		return read_ranges(m, job);
-	for (size_t i = 0; i < ARRAY_SIZE(properties); i++) {
-		const struct property *p = &properties[i];
-		char *where = (char *)job + p->offset;
-
-		if (strcmp(p->name, name) != 0)
-			continue;
-		if (p->type == 's') {
-			err = sd_bus_message_read(m, "v", "s", &text);
-			if (err >= 0)
-				snprintf(where, p->size, "%s", text);
-			return err;
-		}
-		return sd_bus_message_read(m, "v", p->type == 'u' ? "u" : "t", where);
-	}
-	return sd_bus_message_skip(m, "v");
-}
-
-static int read_properties(sd_bus_message *m, struct bus_job *job)
-{
-	int err = sd_bus_message_enter_container(m, 'a', "{sv}");
-
-	while (err >= 0 && (err = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-		err = read_property(m, job);
-		if (err >= 0)
-			err = sd_bus_message_exit_container(m);
-	}
-	return err < 0 ? err : sd_bus_message_exit_container(m);
-}
-
-int bus_job(struct bus *b, uint64_t job, struct bus_job *ret)
-{
-	sd_bus_error error = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = NULL;
-	struct bus_job got = { .id = job };
-	char path[64];
-	int err;
-
-	bus_job_path(job, path);
-	err = sd_bus_call_method(b->bus, BUS_NAME, path, "org.freedesktop.DBus.Properties",
-				 "GetAll", &error, &reply, "s", BUS_JOB);
-	if (err < 0 && (sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT) ||
-			sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_METHOD))) {
-		command_say("there is no job %" PRIu64, job);
-		err = EXIT_NOT_FOUND;
-	} else if (err < 0) {
-		err = bus_refused(&error, err);
-	} else {
-		err = read_properties(reply, &got);
-		err = err < 0 ? command_fail(err, "the agent's answer is not understood") :
-				EXIT_DONE;
-	}
-	if (err)
-		bus_job_free(&got);
-	else
-		*ret = got;
-	sd_bus_message_unref(reply);
-	sd_bus_error_free(&error);
-	return err;
-}
-
-void bus_job_free(struct bus_job *job)
-{
-	free(job->ranges);
-	job->ranges = NULL;
-	job->range_count = 0;
-}
+/* -- waiting ---------------------------------------------------------------- */
 
 int bus_wait(struct bus *b, unsigned int ms)
 {
@@ -405,4 +201,76 @@ int bus_wait(struct bus *b, unsigned int ms)
 	if (err < 0 && err != -EINTR)
 		return command_fail(err, "lost the connection to D-Bus");
 	return EXIT_DONE;
+}
+
+/* -- events ----------------------------------------------------------------- */
+
+static void bus_tell(struct bus *b, const struct bus_event *event)
+{
+	if (!b->event_result)
+		b->event_result = b->event(event, b->event_arg);
+}
+
+static int bus_on_event(sd_bus_message *m, void *arg, sd_bus_error *error)
+{
+	struct bus *b = arg;
+	struct bus_event e;
+
+	if (sd_bus_message_read(m, "ttssstuus", &e.seq, &e.time, &e.name, &e.collection, &e.vm,
+				&e.job, &e.from, &e.to, &e.text) >= 0)
+		bus_tell(b, &e);
+	return 0;
+}
+
+static int bus_on_owner(sd_bus_message *m, void *arg, sd_bus_error *error)
+{
+	struct bus_event e = { .collection = "", .vm = "" };
+	const char *name, *before, *after;
+	struct bus *b = arg;
+
+	if (sd_bus_message_read(m, "sss", &name, &before, &after) < 0)
+		return 0;
+	e.name = *after ? "agent-started" : "agent-ended";
+	e.text = *after ? "the agent answers; its numbers begin anew" :
+			  "the agent does not answer any more";
+	bus_tell(b, &e);
+	return 0;
+}
+
+int bus_events(struct bus *b, bus_event_fn *fn, void *arg)
+{
+	int err;
+
+	b->event = fn;
+	b->event_arg = arg;
+	err = sd_bus_match_signal(b->bus, NULL, BUS_NAME, BUS_PATH, BUS_SERVICE, "Event",
+				  bus_on_event, b);
+	if (err >= 0)
+		err = sd_bus_add_match(b->bus, NULL,
+				       "type='signal',sender='org.freedesktop.DBus',"
+				       "member='NameOwnerChanged',arg0='" BUS_NAME "'",
+				       bus_on_owner, b);
+	return err < 0 ? command_fail(err, "cannot subscribe to the agent's events") : EXIT_DONE;
+}
+
+int bus_events_fd(struct bus *b)
+{
+	return sd_bus_get_fd(b->bus);
+}
+
+short bus_events_poll(struct bus *b)
+{
+	int events = sd_bus_get_events(b->bus);
+
+	return (short)(events < 0 ? 0 : events);
+}
+
+int bus_events_next(struct bus *b)
+{
+	int err;
+
+	do {
+		err = sd_bus_process(b->bus, NULL);
+	} while (err > 0 && !b->event_result);
+	return err < 0 ? err : b->event_result;
 }

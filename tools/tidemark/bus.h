@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The agent, over D-Bus. The only file of the command that knows sd-bus.
+ * The agent, over D-Bus. Only bus*.c of the command know sd-bus.
  *
  * The functions that can be refused by the agent return an exit code and have
  * said why on stderr.
@@ -17,7 +17,9 @@
 
 /** The agent's job states that mean something here; numbers are the reference's */
 enum bus_job_state {
+	BUS_JOB_NEW		= 2,
 	BUS_JOB_RUNNING		= 4,
+	BUS_JOB_SUSPENDED	= 5,
 	BUS_JOB_SHUTTING_DOWN	= 6,
 	BUS_JOB_COMPLETED	= 7,
 	BUS_JOB_TERMINATED	= 8,
@@ -46,6 +48,8 @@ struct bus_range {
  * @collection: what it is about
  * @name: what it does: "Resynchronize", "Verify"
  * @status: its state in a word
+ * @note: JobStatus: what it waits for, or its state in a word
+ * @owner: who asked for it; "": the agent itself
  * @text: why it failed, or a warning
  * @state: enum bus_job_state
  * @error: code of the management model, 0: none
@@ -64,7 +68,13 @@ struct bus_range {
  * @rate: bytes a second
  * @eta: seconds, UINT64_MAX: not known
  * @elapsed: microseconds
+ * @submitted: microseconds since 1970, as the next three; 0: not yet, or never
+ * @scheduled: when it is to start
+ * @started: when it started
+ * @ended: when it ended
  * @point: number of the newest point
+ * @members: JSON array: its VMs, and how far each is
+ * @disks: JSON array: their disks
  * @ranges: what differs, the first of them
  * @range_count: of them
  */
@@ -73,6 +83,8 @@ struct bus_job {
 	char collection[64];
 	char name[32];
 	char status[32];
+	char note[128];
+	char owner[64];
 	char text[512];
 	uint32_t state;
 	uint32_t error;
@@ -91,25 +103,58 @@ struct bus_job {
 	uint64_t rate;
 	uint64_t eta;
 	uint64_t elapsed;
+	uint64_t submitted;
+	uint64_t scheduled;
+	uint64_t started;
+	uint64_t ended;
 	uint64_t point;
+	struct json_object *members;
+	struct json_object *disks;
 	struct bus_range *ranges;
 	size_t range_count;
 };
 
 struct bus;
+struct json_object;
 
 /** bus_open() - connect; @address NULL: what the environment says */
 int bus_open(struct bus **ret, const char *address);
+/** bus_reachable() - is there a bus? Says nothing. Return: 0 or negative errno */
+int bus_reachable(const char *address);
 /** bus_close() - NULL is ignored. Return: NULL */
 struct bus *bus_close(struct bus *b);
 
 /**
- * bus_resynchronize() - start a resynchronization
- * @ret_job: its number; 0: there was nothing to do
+ * struct bus_request - a method of the management model; unused members are zero
+ * @method: its name: "Resynchronize", "InitiateFailover", ...
+ * @collection: name
+ * @start_time: CIM datetime; Resynchronize, StartReplication, Verify
+ * @include_suspended: Resynchronize
+ * @initial: StartReplication: 1 network, 2 export, 3 seeded
+ * @point: InitiateFailover, TestReplicaCollection: its number, 0: the newest
+ * @path: StartReplication: where an export goes; failovers: as their option Path
+ * @vm: option VM: one member only
+ * @compare: option Compare
+ * @force: option Force
  */
-int bus_resynchronize(struct bus *b, const char *collection, bool compare, uint64_t *ret_job);
-/** bus_verify() - start a verification */
-int bus_verify(struct bus *b, const char *collection, uint64_t *ret_job);
+struct bus_request {
+	const char *method;
+	const char *collection;
+	const char *start_time;
+	bool include_suspended;
+	uint32_t initial;
+	uint64_t point;
+	const char *path;
+	const char *vm;
+	bool compare;
+	bool force;
+};
+
+/**
+ * bus_request() - call it
+ * @ret_job: number of the job; 0: it is done, there is none
+ */
+int bus_request(struct bus *b, const struct bus_request *rq, uint64_t *ret_job);
 /**
  * bus_points() - a method of the Points interface
  * @method: ListPoints, VerifyPoint, DeletePoint
@@ -118,10 +163,50 @@ int bus_verify(struct bus *b, const char *collection, uint64_t *ret_job);
  */
 int bus_points(struct bus *b, const char *method, const char *collection, uint64_t point,
 	       char **ret);
-/** bus_cancel() - end a job soon */
-int bus_cancel(struct bus *b, uint64_t job);
-/** bus_status() - the agent's status document, allocated */
-int bus_status(struct bus *b, char **ret);
+/** bus_plan() - what Resynchronize would do: a JSON object, to be put */
+int bus_plan(struct bus *b, const struct bus_request *rq, struct json_object **ret);
+
+/** struct bus_setting - a setting of a collection, by the reference's name */
+struct bus_setting {
+	const char *name;
+	const char *text;
+};
+
+/** struct bus_disk - a disk to be added; @granule 0: the agent chooses */
+struct bus_disk {
+	const char *vm;
+	const char *disk;
+	const char *device;
+	bool tracked;
+	uint32_t granule;
+};
+
+int bus_create(struct bus *b, const char *collection, const struct bus_setting *settings,
+	       size_t setting_count, const struct bus_disk *disks, size_t disk_count);
+/** bus_modify() - @vm NULL: of the whole collection */
+int bus_modify(struct bus *b, const char *collection, const char *vm,
+	       const struct bus_setting *settings, size_t setting_count);
+int bus_add_disks(struct bus *b, const char *collection, const struct bus_disk *disks,
+		  size_t disk_count);
+int bus_remove_vm(struct bus *b, const char *collection, const char *vm);
+
+/**
+ * bus_job_request() - RequestStateChange
+ * @requested: 2 start, 3 suspend, 4 terminate, 5 kill
+ */
+int bus_job_request(struct bus *b, uint64_t job, uint32_t requested);
+
+/*
+ * Documents; each is put by the caller. bus_status(): of one collection, NULL: all.
+ * bus_history(): jobs that ended, newest first, with numbers below @before (0: all).
+ */
+int bus_status(struct bus *b, const char *collection, struct json_object **ret);
+int bus_history(struct bus *b, const char *collection, uint64_t before, uint32_t count,
+		struct json_object **ret);
+int bus_statistics(struct bus *b, const char *collection, struct json_object **ret);
+int bus_collection(struct bus *b, const char *collection, struct json_object **ret);
+int bus_job_errors(struct bus *b, uint64_t job, struct json_object **ret);
+
 /** bus_job() - a job as it is now; @ret is freed by bus_job_free() */
 int bus_job(struct bus *b, uint64_t job, struct bus_job *ret);
 void bus_job_free(struct bus_job *job);
@@ -129,6 +214,43 @@ void bus_job_free(struct bus_job *job);
 bool bus_job_ended(const struct bus_job *job);
 /** bus_wait() - until the agent has something to say, at most @ms milliseconds */
 int bus_wait(struct bus *b, unsigned int ms);
+
+/**
+ * struct bus_event - what the agent tells of
+ * @name: "state", "health", "job", ...; "agent-started" and "agent-ended" when it
+ *	took or lost its name
+ * @seq: counts all events of one life of the agent; 0: of the name
+ * @time: microseconds since 1970
+ * @collection: "": of none
+ * @vm: "": of none
+ * @job: 0: of none
+ * @from: number of the state before
+ * @to: number of that after
+ * @text: for people
+ */
+struct bus_event {
+	const char *name;
+	uint64_t seq;
+	uint64_t time;
+	const char *collection;
+	const char *vm;
+	uint64_t job;
+	uint32_t from;
+	uint32_t to;
+	const char *text;
+};
+
+/** bus_event_fn - called for each; what it returns other than 0 ends bus_events_next() */
+typedef int bus_event_fn(const struct bus_event *event, void *arg);
+
+/** bus_events() - be told of events from now on */
+int bus_events(struct bus *b, bus_event_fn *fn, void *arg);
+/** bus_events_fd() - to be polled for bus_events_poll() */
+int bus_events_fd(struct bus *b);
+short bus_events_poll(struct bus *b);
+/** bus_events_next() - call the function for what has come. Return: what it returned, or
+ * negative errno: the connection is lost */
+int bus_events_next(struct bus *b);
 
 /** bus_exit_code() - the exit code for a code of the management model */
 int bus_exit_code(uint32_t code);

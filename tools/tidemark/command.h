@@ -81,12 +81,23 @@ int command_open(struct tidemark **ret, int flags);
 int command_attach(int argc, char **argv);
 int command_detach(int argc, char **argv);
 int command_disks(int argc, char **argv);
-int command_events(int argc, char **argv);
 int command_meta(int argc, char **argv);
-int command_resync(int argc, char **argv);
-int command_verify(int argc, char **argv);
+int command_list(int argc, char **argv);
 int command_status(int argc, char **argv);
+int command_start(int argc, char **argv);
+int command_resync(int argc, char **argv);
+int command_cancel(int argc, char **argv);
+int command_suspend(int argc, char **argv);
+int command_resume(int argc, char **argv);
+int command_verify(int argc, char **argv);
+int command_jobs(int argc, char **argv);
 int command_job(int argc, char **argv);
+int command_history(int argc, char **argv);
 int command_points(int argc, char **argv);
+int command_events(int argc, char **argv);
+int command_collection(int argc, char **argv);
+int command_stats(int argc, char **argv);
+int command_metrics(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 
 #endif

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * tidemark events - print what the kernel module reports, as it happens
+ * tidemark events - print what the agent and the kernel module report, as it happens
  *
- * NDJSON: one JSON object a line, flushed line by line. Lost events are said by
- * an object of their own: whoever follows the disks must ask for their state
- * again then.
+ * NDJSON: one JSON object a line, flushed line by line. Each source counts its own
+ * events; lost ones are said by an object of their own: whoever follows the disks
+ * must ask for their state again then.
  */
 #include "tidemark/command.h"
 
@@ -21,15 +21,32 @@
 
 #include <json-c/json.h>
 
+#include "tidemark/bus.h"
 #include "tidemark/output.h"
 
 static const char events_help[] =
 	"Usage: tidemark events [OPTION...]\n\n"
-	"Print the events of the kernel module as they happen, one JSON object a line\n"
-	"(schema \"" OUTPUT_SCHEMA "\"), until interrupted. \"seq\" counts all events; an object\n"
-	"with \"event\": \"lost\" says that some are missing.\n\n"
+	"Print the events of the agent and of the kernel module as they happen, one JSON\n"
+	"object a line (schema \"" OUTPUT_SCHEMA "\"), until interrupted. \"seq\" counts all\n"
+	"events of a \"source\"; an object with \"event\": \"lost\" says that some are missing.\n"
+	"What is not there, the agent or the module, is left out; one must be there.\n\n"
 	"  -c, --count N        end after N events\n"
+	"      --agent          the agent's only\n"
+	"      --kernel         the kernel module's only\n"
+	"      --bus ADDRESS    D-Bus: system or an address\n"
 	"  -h, --help           this text\n";
+
+/**
+ * struct follow - what is followed
+ * @kernel: the module's events, NULL: none
+ * @bus: the agent's, NULL: none
+ * @left: so many events are still to be printed
+ */
+struct follow {
+	struct tidemark_events *kernel;
+	struct bus *bus;
+	uint64_t left;
+};
 
 static void event_stamp(char ret[40])
 {
@@ -43,7 +60,7 @@ static void event_stamp(char ret[40])
 	snprintf(ret, 40, "%s.%03uZ", text, (unsigned int)(now.tv_nsec / 1000000) % 1000);
 }
 
-static struct json_object *event_object(const char *name)
+static struct json_object *event_object(const char *source, const char *name)
 {
 	struct json_object *object = json_object_new_object();
 	char stamp[40];
@@ -51,6 +68,7 @@ static struct json_object *event_object(const char *name)
 	event_stamp(stamp);
 	json_object_object_add(object, "schema", json_object_new_string(OUTPUT_SCHEMA));
 	json_object_object_add(object, "time", json_object_new_string(stamp));
+	json_object_object_add(object, "source", json_object_new_string(source));
 	json_object_object_add(object, "event", json_object_new_string(name));
 	return object;
 }
@@ -72,7 +90,7 @@ static int event_print(struct json_object *object)
 
 static int event_print_data(const struct tidemark_event_data *data)
 {
-	struct json_object *object = event_object(tidemark_event_name(data->event));
+	struct json_object *object = event_object("kernel", tidemark_event_name(data->event));
 	struct json_object *reasons = NULL;
 	char uuid[37];
 
@@ -109,7 +127,7 @@ static int events_drain(struct tidemark_events *events, uint64_t *left)
 		if (r == -EAGAIN)
 			return 0;
 		if (r == -ENOBUFS)
-			r = event_print(event_object("lost"));
+			r = event_print(event_object("kernel", "lost"));
 		else if (!r) {
 			r = event_print_data(&data);
 			--*left;
@@ -120,53 +138,122 @@ static int events_drain(struct tidemark_events *events, uint64_t *left)
 	return 0;
 }
 
-static int events_follow(struct tidemark_events *events, int signals, uint64_t left)
+static void put_text(struct json_object *object, const char *name, const char *text)
 {
-	struct pollfd fds[] = {
-		{ .fd = tidemark_events_fd(events), .events = POLLIN },
-		{ .fd = signals, .events = POLLIN },
-	};
-	int r;
-
-	while (left) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return command_fail(-errno, "cannot wait for events");
-		if (fds[1].revents)
-			return EXIT_DONE;
-		r = events_drain(events, &left);
-		if (r)
-			return command_fail(r, "cannot go on printing events");
-	}
-	return EXIT_DONE;
+	if (text && *text)
+		json_object_object_add(object, name, json_object_new_string(text));
 }
 
-static int events_run(uint64_t count)
+/* One event of the agent; what is not about anything lacks its member. */
+static int event_of_agent(const struct bus_event *e, void *arg)
 {
-	struct tidemark_events *events;
-	sigset_t ends;
-	int signals, code, r;
+	struct json_object *object = event_object("agent", e->name);
+	struct follow *f = arg;
+	char time[OUTPUT_TIME];
 
-	r = tidemark_events_open(&events);
+	if (!f->left) {
+		json_object_put(object);
+		return 1;
+	}
+	if (e->time)
+		json_object_object_add(object, "happened",
+				       json_object_new_string(output_time(e->time, time)));
+	if (e->seq)
+		json_object_object_add(object, "seq", json_object_new_uint64(e->seq));
+	put_text(object, "collection", e->collection);
+	put_text(object, "vm", e->vm);
+	if (e->job)
+		json_object_object_add(object, "job", json_object_new_uint64(e->job));
+	if (e->from || e->to) {
+		json_object_object_add(object, "from", json_object_new_uint64(e->from));
+		json_object_object_add(object, "to", json_object_new_uint64(e->to));
+	}
+	put_text(object, "text", e->text);
+	f->left--;
+	return event_print(object);
+}
+
+static int follow_next(struct follow *f)
+{
+	int r = 0;
+
+	if (f->bus)
+		r = bus_events_next(f->bus);
+	if (!r && f->kernel)
+		r = events_drain(f->kernel, &f->left);
+	return r > 0 ? 0 : r;
+}
+
+static int events_follow(struct follow *f, int signals)
+{
+	struct pollfd fds[3] = { { .fd = signals, .events = POLLIN }, { .fd = -1 }, { .fd = -1 } };
+	int r;
+
+	for (;;) {
+		r = follow_next(f);
+		if (r)
+			return command_fail(r, "cannot go on printing events");
+		if (!f->left)
+			return EXIT_DONE;
+		if (f->kernel)
+			fds[1] = (struct pollfd){ tidemark_events_fd(f->kernel), POLLIN, 0 };
+		if (f->bus)
+			fds[2] = (struct pollfd){ bus_events_fd(f->bus), bus_events_poll(f->bus), 0 };
+		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+			return command_fail(-errno, "cannot wait for events");
+		if (fds[0].revents)
+			return EXIT_DONE;
+	}
+}
+
+/* Subscribe to the module. Return: an exit code; without a module, if @needed or not. */
+static int open_kernel(struct follow *f, bool needed)
+{
+	int r = tidemark_events_open(&f->kernel);
+
+	if (r)
+		f->kernel = NULL;
+	if (!r || (r == -ENOENT && !needed))
+		return EXIT_DONE;
 	if (r == -ENOENT) {
 		command_say("the kernel module is not loaded: run 'modprobe dm-tidemark'");
 		return EXIT_NOT_AVAILABLE;
 	}
-	if (r)
-		return command_fail(r, "cannot subscribe to the module's events");
+	return command_fail(r, "cannot subscribe to the module's events");
+}
 
+static int open_agent(struct follow *f, const char *address, bool needed)
+{
+	int code;
+
+	/* without an agent its bus may be there: then its start is told of, too */
+	if (!needed && bus_reachable(address))
+		return EXIT_DONE;
+	code = bus_open(&f->bus, address);
+	return code ? code : bus_events(f->bus, event_of_agent, f);
+}
+
+static int events_run(struct follow *f, bool kernel, bool agent, const char *address)
+{
+	sigset_t ends;
+	int signals, code = EXIT_DONE;
+
+	if (kernel)
+		code = open_kernel(f, !agent);
+	if (!code && agent)
+		code = open_agent(f, address, !f->kernel);
+	if (code)
+		return code;
 	/* an end by a signal is a clean end: the last line is whole */
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
 	sigprocmask(SIG_BLOCK, &ends, NULL);
 	signals = signalfd(-1, &ends, SFD_CLOEXEC);
-	if (signals < 0) {
-		code = command_fail(-errno, "cannot watch for signals");
-	} else {
-		code = events_follow(events, signals, count);
-		close(signals);
-	}
-	tidemark_events_close(events);
+	if (signals < 0)
+		return command_fail(-errno, "cannot watch for signals");
+	code = events_follow(f, signals);
+	close(signals);
 	return code;
 }
 
@@ -174,21 +261,29 @@ int command_events(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "count", required_argument, NULL, 'c' },
+		{ "agent", no_argument, NULL, 'a' },
+		{ "kernel", no_argument, NULL, 'k' },
+		{ "bus", required_argument, NULL, 'B' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
-	uint64_t count = UINT64_MAX;
-	int option;
+	struct follow f = { .left = UINT64_MAX };
+	bool agent = false, kernel = false;
+	const char *address = NULL;
+	int option, code;
 	char *end;
 
 	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) >= 0) {
 		switch (option) {
 		case 'c':
 			errno = 0;
-			count = strtoull(optarg, &end, 10);
+			f.left = strtoull(optarg, &end, 10);
 			if (errno || *end || end == optarg || *optarg == '-')
 				return command_usage("events", "'%s' is no number", optarg);
 			break;
+		case 'a': agent = true; break;
+		case 'k': kernel = true; break;
+		case 'B': address = optarg; break;
 		case 'h':
 			fputs(events_help, stdout);
 			return EXIT_DONE;
@@ -198,5 +293,9 @@ int command_events(int argc, char **argv)
 	}
 	if (optind != argc)
 		return command_usage("events", "events takes no arguments");
-	return events_run(count);
+	code = events_run(&f, kernel || !agent, agent || !kernel, address);
+	bus_close(f.bus);
+	if (f.kernel)
+		tidemark_events_close(f.kernel);
+	return code;
 }

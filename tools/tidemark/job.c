@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * tidemark job - show, wait for or cancel a job of the agent
+ * tidemark job - show a job of the agent, wait for it, or steer it
  */
 #include "tidemark/job.h"
 
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "tidemark/command.h"
+#include "tidemark/json.h"
 #include "tidemark/output.h"
 #include "tidemark/size.h"
 
@@ -62,6 +63,10 @@ static void progress_bar(const struct bus_job *job)
 	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col)
 		columns = window.ws_col;
 	progress_text(job, text, sizeof(text));
+	if (job->state == BUS_JOB_NEW || job->state == BUS_JOB_SUSPENDED) {
+		fprintf(stderr, "\r%.*s\033[K", columns - 1, job->note);
+		return;
+	}
 	width = columns - (int)strlen(text) - 5;
 	if (width > BAR_MAX)
 		width = BAR_MAX;
@@ -92,7 +97,10 @@ static void follow_show(struct follow *f, const struct bus_job *job)
 		progress_bar(job);
 		f->drawn = true;
 	} else if (now() - f->last_line >= LINE_EVERY_S) {
-		progress_text(job, text, sizeof(text));
+		if (job->state == BUS_JOB_NEW || job->state == BUS_JOB_SUSPENDED)
+			snprintf(text, sizeof(text), "%s", job->note);
+		else
+			progress_text(job, text, sizeof(text));
 		fprintf(stderr, "%s\n", text);
 		f->last_line = now();
 	}
@@ -120,7 +128,7 @@ int job_follow(struct bus *b, uint64_t id, const struct job_options *options)
 		fputs("\r\033[K", stderr);
 	if (code)
 		return code;
-	code = job_print(&job, options);
+	code = job_print(b, &job, options);
 	if (!code)
 		code = bus_job_exit_code(&job);
 	bus_job_free(&job);
@@ -132,6 +140,13 @@ int job_follow(struct bus *b, uint64_t id, const struct job_options *options)
 static void put(struct json_object *o, const char *name, uint64_t value)
 {
 	json_object_object_add(o, name, json_object_new_uint64(value));
+}
+
+static void put_time(struct json_object *o, const char *name, uint64_t us)
+{
+	char text[OUTPUT_TIME];
+
+	json_object_object_add(o, name, us ? json_object_new_string(output_time(us, text)) : NULL);
 }
 
 static struct json_object *ranges_json(const struct bus_job *job)
@@ -151,19 +166,17 @@ static struct json_object *ranges_json(const struct bus_job *job)
 	return array;
 }
 
-static int print_json(struct json_object *o)
-{
-	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-					    JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(o);
-	return EXIT_DONE;
-}
-
-static int job_print_json(const struct bus_job *job)
+static int job_print_json(struct bus *b, const struct bus_job *job)
 {
 	struct json_object *o = json_object_new_object();
+	struct json_object *errors = NULL;
+	int code = bus_job_errors(b, job->id, &errors);
 
-	json_object_object_add(o, "schema", json_object_new_string(OUTPUT_SCHEMA));
+	if (code) {
+		json_object_put(o);
+		return code;
+	}
+
 	put(o, "job", job->id);
 	json_object_object_add(o, "collection", json_object_new_string(job->collection));
 	json_object_object_add(o, "name", json_object_new_string(job->name));
@@ -171,6 +184,8 @@ static int job_print_json(const struct bus_job *job)
 	json_object_object_add(o, "state_name", json_object_new_string(job->status));
 	put(o, "error", job->error);
 	json_object_object_add(o, "text", json_object_new_string(job->text));
+	json_object_object_add(o, "status", json_object_new_string(job->note));
+	json_object_object_add(o, "owner", json_object_new_string(job->owner));
 	put(o, "percent", job->permille / 10);
 	put(o, "bytes_disk", job->bytes_disk);
 	put(o, "bytes_marked", job->bytes_marked);
@@ -188,8 +203,15 @@ static int job_print_json(const struct bus_job *job)
 	json_object_object_add(o, "eta", job->eta == UINT64_MAX ? NULL :
 					 json_object_new_uint64(job->eta));
 	put(o, "elapsed_us", job->elapsed);
+	put_time(o, "submitted", job->submitted);
+	put_time(o, "scheduled", job->scheduled);
+	put_time(o, "started", job->started);
+	put_time(o, "ended", job->ended);
+	json_object_object_add(o, "members", json_object_get(job->members));
+	json_object_object_add(o, "disks", json_object_get(job->disks));
+	json_object_object_add(o, "errors", errors);
 	json_object_object_add(o, "differences", ranges_json(job));
-	return print_json(o);
+	return output_json(o);
 }
 
 static void print_bytes(const char *what, uint64_t bytes, const struct job_options *options)
@@ -212,16 +234,18 @@ static void print_ranges(const struct bus_job *job)
 	}
 }
 
-int job_print(const struct bus_job *job, const struct job_options *options)
+static void print_time(const char *what, uint64_t us)
+{
+	char text[OUTPUT_TIME];
+
+	if (us)
+		printf("  %-16s %s\n", what, output_time(us, text));
+}
+
+static void print_bytes_of(const struct bus_job *job, const struct job_options *options)
 {
 	bool verify = strcmp(job->name, "Verify") == 0;
 
-	if (options->json)
-		return job_print_json(job);
-	printf("job %" PRIu64 ": %s of %s: %s\n", job->id,
-	       verify ? "verification" : "resynchronization", job->collection, job->status);
-	if (!bus_job_ended(job))
-		printf("  %-16s %u%%\n", "done", job->permille / 10);
 	print_bytes("disk", job->bytes_disk, options);
 	if (verify) {
 		print_bytes("different", job->bytes_different, options);
@@ -238,9 +262,69 @@ int job_print(const struct bus_job *job, const struct job_options *options)
 	       job->elapsed / 1000 % 1000);
 	if (job->point)
 		printf("  %-16s %" PRIu64 "\n", "point", job->point);
+}
+
+/* One line for each member or disk that failed; the job's own is said last, on stderr. */
+static void print_errors(struct bus *b, const struct bus_job *job)
+{
+	struct json_object *errors = NULL;
+
+	if (!bus_job_ended(job) || job->state == BUS_JOB_COMPLETED ||
+	    bus_job_errors(b, job->id, &errors))
+		return;
+	for (size_t i = 0; i < json_object_array_length(errors); i++) {
+		struct json_object *e = json_object_array_get_idx(errors, i);
+		const char *vm = json_text(e, "vm"), *disk = json_text(e, "disk");
+
+		if (vm && *vm)
+			printf("  %s/%s%s%s: %s\n", job->collection, vm, disk && *disk ? "/" : "",
+			       disk ?: "", json_text(e, "text") ?: "");
+	}
+	json_object_put(errors);
+}
+
+/* What people call what a method does. */
+static const char *job_noun(const struct bus_job *job)
+{
+	if (strcmp(job->name, "Verify") == 0)
+		return "verification";
+	if (strcmp(job->name, "Resynchronize") == 0)
+		return "resynchronization";
+	return job->name;
+}
+
+int job_print(struct bus *b, const struct bus_job *job, const struct job_options *options)
+{
+	if (options->json)
+		return job_print_json(b, job);
+	printf("job %" PRIu64 ": %s of %s: %s\n", job->id, job_noun(job), job->collection,
+	       job->status);
+	if (!bus_job_ended(job)) {
+		if (strcmp(job->note, job->status) != 0)
+			printf("  %-16s %s\n", "status", job->note);
+		print_time("scheduled", job->scheduled);
+		printf("  %-16s %u%%\n", "done", job->permille / 10);
+	}
+	print_bytes_of(job, options);
 	print_ranges(job);
+	print_errors(b, job);
 	if (job->text[0])
 		command_say("%s", job->text);
+	return EXIT_DONE;
+}
+
+static int job_show(struct bus *b, uint64_t id, const struct job_options *options);
+
+int job_started(struct bus *b, uint64_t id, const struct job_options *options)
+{
+	char path[64];
+
+	if (options->wait)
+		return job_follow(b, id, options);
+	if (options->json)
+		return job_show(b, id, options);
+	bus_job_path(id, path);
+	puts(path);
 	return EXIT_DONE;
 }
 
@@ -253,48 +337,127 @@ int job_print_nothing(const char *collection, const struct job_options *options)
 		return EXIT_DONE;
 	}
 	o = json_object_new_object();
-	json_object_object_add(o, "schema", json_object_new_string(OUTPUT_SCHEMA));
 	json_object_object_add(o, "job", NULL);
 	json_object_object_add(o, "collection", json_object_new_string(collection));
 	put(o, "bytes_sent", 0);
 	put(o, "bytes_on_wire", 0);
 	put(o, "read_calls", 0);
-	return print_json(o);
+	return output_json(o);
+}
+
+/* -- starting one ------------------------------------------------------------ */
+
+bool job_option(struct job_options *options, int option, const char *argument)
+{
+	switch (option) {
+	case 'w':
+	case 'W':
+		options->wait = option == 'w';
+		return true;
+	case 'J':
+		options->json = true;
+		return true;
+	case 'b':
+		options->bytes = true;
+		return true;
+	case 'P':
+		options->quiet = true;
+		return true;
+	case 'B':
+		options->bus = argument;
+		return true;
+	}
+	return false;
+}
+
+/* A method that is done, and had no need of a job. */
+static int job_none(const struct bus_request *rq, const struct job_options *options)
+{
+	struct json_object *o;
+
+	if (strcmp(rq->method, "Resynchronize") == 0)
+		return job_print_nothing(rq->collection, options);
+	if (!options->json)
+		return EXIT_DONE;
+	o = json_object_new_object();
+	json_object_object_add(o, "job", NULL);
+	json_object_object_add(o, "collection", json_object_new_string(rq->collection));
+	return output_json(o);
+}
+
+int job_request(const struct bus_request *rq, const struct job_options *options)
+{
+	struct bus *b;
+	uint64_t id;
+	int code = bus_open(&b, options->bus);
+
+	if (code)
+		return code;
+	code = bus_request(b, rq, &id);
+	if (!code)
+		code = id ? job_started(b, id, options) : job_none(rq, options);
+	bus_close(b);
+	return code;
 }
 
 /* -- tidemark job ----------------------------------------------------------- */
 
 static const char job_help[] =
-	"Usage: tidemark job show|wait|cancel ID [OPTION...]\n\n"
-	"Show a job of the agent, wait for its end, or have it end soon. A job can be\n"
-	"asked about for five minutes after its end.\n\n"
+	"Usage: tidemark job VERB ID [OPTION...]\n\n"
+	"Show a job of the agent, wait for its end, or have it do something. A job can be\n"
+	"asked about for five minutes after its end; 'tidemark history' knows older ones.\n\n"
+	"Verbs:\n"
+	"  show                 what it does or did, and what went wrong\n"
+	"  wait                 wait for its end; the exit code is the job's\n"
+	"  cancel               end it; what the replica has stored stays stored\n"
+	"  kill                 end it at once\n"
+	"  suspend              have it pause\n"
+	"  resume               have it go on, or start it before its time\n\n"
 	"  -J, --json           JSON, schema \"" OUTPUT_SCHEMA "\"\n"
 	"  -b, --bytes          sizes in bytes\n"
 	"      --no-progress    no progress while waiting\n"
 	"      --bus ADDRESS    D-Bus: system or an address\n"
 	"  -h, --help           this text\n";
 
-static int job_run(struct bus *b, const char *verb, uint64_t id, const struct job_options *options)
+/* RequestStateChange, by the verb */
+static const struct {
+	const char *verb;
+	uint32_t request;
+} job_requests[] = {
+	{ "resume", 2 },
+	{ "suspend", 3 },
+	{ "cancel", 4 },
+	{ "kill", 5 },
+};
+
+static uint32_t job_request_of(const char *verb)
+{
+	for (size_t i = 0; i < sizeof(job_requests) / sizeof(job_requests[0]); i++) {
+		if (strcmp(job_requests[i].verb, verb) == 0)
+			return job_requests[i].request;
+	}
+	return 0;
+}
+
+static int job_show(struct bus *b, uint64_t id, const struct job_options *options)
 {
 	struct bus_job job;
-	int code;
+	int code = bus_job(b, id, &job);
 
+	if (code)
+		return code;
+	code = job_print(b, &job, options);
+	bus_job_free(&job);
+	return code;
+}
+
+static int job_run(struct bus *b, const char *verb, uint64_t id, const struct job_options *options)
+{
 	if (strcmp(verb, "wait") == 0)
 		return job_follow(b, id, options);
-	if (strcmp(verb, "cancel") == 0) {
-		code = bus_job(b, id, &job);
-		if (!code) {
-			bus_job_free(&job);
-			code = bus_cancel(b, id);
-		}
-		return code;
-	}
-	code = bus_job(b, id, &job);
-	if (!code) {
-		code = job_print(&job, options);
-		bus_job_free(&job);
-	}
-	return code;
+	if (strcmp(verb, "show") == 0)
+		return job_show(b, id, options);
+	return bus_job_request(b, id, job_request_of(verb));
 }
 
 /* A job by its number, or by the path that resync printed. */
@@ -314,41 +477,30 @@ static int job_parse(const char *text, uint64_t *ret)
 
 int command_job(int argc, char **argv)
 {
-	static const struct option names[] = {
-		{ "json", no_argument, NULL, 'J' },
-		{ "bytes", no_argument, NULL, 'b' },
-		{ "no-progress", no_argument, NULL, 'P' },
-		{ "bus", required_argument, NULL, 'B' },
-		{ "help", no_argument, NULL, 'h' },
-		{ }
-	};
+	static const struct option names[] = { JOB_LONG_OPTIONS, { } };
 	struct job_options options = { 0 };
-	const char *address = NULL, *verb;
+	const char *verb;
 	struct bus *b;
 	uint64_t id;
 	int option, code;
 
 	while ((option = getopt_long(argc, argv, "Jbh", names, NULL)) >= 0) {
-		switch (option) {
-		case 'J': options.json = true; break;
-		case 'b': options.bytes = true; break;
-		case 'P': options.quiet = true; break;
-		case 'B': address = optarg; break;
-		case 'h':
+		if (option == 'h') {
 			fputs(job_help, stdout);
 			return EXIT_DONE;
-		default:
-			return command_usage("job", NULL);
 		}
+		if (!job_option(&options, option, optarg))
+			return command_usage("job", NULL);
 	}
 	if (argc - optind != 2)
 		return command_usage("job", "job takes a verb and a job's number");
 	verb = argv[optind];
-	if (strcmp(verb, "show") && strcmp(verb, "wait") && strcmp(verb, "cancel"))
-		return command_usage("job", "'%s' is none of show, wait, cancel", verb);
+	if (strcmp(verb, "show") && strcmp(verb, "wait") && !job_request_of(verb))
+		return command_usage("job", "'%s' is none of show, wait, cancel, kill, suspend, "
+				     "resume", verb);
 	if (job_parse(argv[optind + 1], &id))
 		return command_usage("job", "'%s' is no job's number", argv[optind + 1]);
-	code = bus_open(&b, address);
+	code = bus_open(&b, options.bus);
 	if (code)
 		return code;
 	code = job_run(b, verb, id, &options);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
@@ -67,6 +68,36 @@ bool output_may_colour(void)
 	const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
 
 	return isatty(STDOUT_FILENO) && !(none && *none) && term && strcmp(term, "dumb");
+}
+
+char *output_time(uint64_t us, char ret[OUTPUT_TIME])
+{
+	time_t seconds = (time_t)(us / 1000000);
+	struct tm tm = { 0 };
+
+	gmtime_r(&seconds, &tm);
+	strftime(ret, OUTPUT_TIME, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return ret;
+}
+
+int output_json(struct json_object *document)
+{
+	struct json_object *whole = json_object_new_object();
+	const char *text;
+	bool failed;
+
+	/* the schema comes first, whatever the document has */
+	json_object_object_add(whole, "schema", json_object_new_string(OUTPUT_SCHEMA));
+	json_object_object_foreach(document, key, value)
+		if (strcmp(key, "schema") != 0)
+			json_object_object_add(whole, key, json_object_get(value));
+	text = json_object_to_json_string_ext(whole, JSON_C_TO_STRING_PRETTY |
+					      JSON_C_TO_STRING_SPACED |
+					      JSON_C_TO_STRING_NOSLASHESCAPE);
+	failed = !text || puts(text) < 0;
+	json_object_put(whole);
+	json_object_put(document);
+	return failed ? command_fail(-EIO, "cannot print") : EXIT_DONE;
 }
 
 char *output_uuid(const uint8_t uuid[16], char ret[37])

@@ -89,6 +89,7 @@ void output_help_columns(const struct output_column *columns, size_t count);
 
 /** struct output - a listing */
 struct output;
+struct json_object;
 
 /**
  * output_new() - a listing without rows
@@ -121,6 +122,14 @@ int output_print(struct output *o, const struct output_options *options);
 
 /** output_may_colour() - stdout is a terminal and NO_COLOR is not set */
 bool output_may_colour(void);
+
+enum { OUTPUT_TIME = 32 };
+
+/** output_time() - microseconds since 1970 as "2026-11-22T10:00:00Z". Return: @ret */
+char *output_time(uint64_t us, char ret[OUTPUT_TIME]);
+
+/** output_json() - print a document, with its schema, and put it. Return: an exit code */
+int output_json(struct json_object *document);
 
 /** output_uuid() - the text of a UUID of 16 bytes into 37; NULL-terminated */
 char *output_uuid(const uint8_t uuid[16], char ret[37]);

@@ -5,90 +5,119 @@
 #include "tidemark/command.h"
 
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "tidemark/job.h"
+#include "tidemark/json.h"
 #include "tidemark/output.h"
+#include "tidemark/size.h"
+#include "tidemark/when.h"
 
 static const char resync_help[] =
 	"Usage: tidemark resync COLLECTION [OPTION...]\n\n"
 	"Bring the replica of a collection up to date: send what has changed. Starts a\n"
 	"job of the agent and prints its path; with --wait, waits for its end and prints\n"
 	"what it did.\n\n"
-	"  -w, --wait           wait for the end; the exit code is the job's\n"
+	"  -t, --start-time TIME\n"
+	"                       start then, at most 7 days ahead: '+90min', 'tomorrow 02:00',\n"
+	"                       'Sat 03:00', see systemd.time(7); or a CIM datetime\n"
+	"  -i, --include-suspended\n"
+	"                       also the VMs whose replication is suspended\n"
 	"      --compare        compare all granules, do not trust the tracker's bits\n"
-	"  -J, --json           JSON, schema \"" OUTPUT_SCHEMA "\"\n"
-	"  -b, --bytes          sizes in bytes\n"
-	"      --no-progress    no progress while waiting\n"
-	"      --bus ADDRESS    D-Bus: system or an address\n"
-	"  -h, --help           this text\n";
+	"  -n, --dry-run        only say what would be done: bytes, and how long it takes\n"
+	JOB_OPTIONS_HELP;
 
-struct resync {
-	bool wait;
-	bool compare;
-	const char *bus;
-	struct job_options job;
-};
+/* -- --dry-run -------------------------------------------------------------- */
 
-static int resync_started(struct bus *b, uint64_t id, const struct resync *r)
+static void plan_row(struct json_object *disk, const char *collection, bool bytes)
 {
-	struct bus_job job;
-	char path[64];
-	int code;
+	char text[SIZE_TEXT];
+	uint64_t n = json_number(disk, "bytes");
 
-	if (r->wait)
-		return job_follow(b, id, &r->job);
-	if (r->job.json) {
-		code = bus_job(b, id, &job);
-		if (!code) {
-			code = job_print(&job, &r->job);
-			bus_job_free(&job);
-		}
-		return code;
-	}
-	bus_job_path(id, path);
-	puts(path);
-	return EXIT_DONE;
+	if (bytes)
+		printf("  %s/%s/%s: %" PRIu64 "\n", collection, json_text(disk, "vm") ?: "",
+		       json_text(disk, "disk") ?: "", n);
+	else
+		printf("  %s/%s/%s: %s\n", collection, json_text(disk, "vm") ?: "",
+		       json_text(disk, "disk") ?: "", size_format(n, text));
 }
 
-static int resync_run(const char *collection, const struct resync *r)
+static void plan_print(struct json_object *plan, const struct bus_request *rq, bool bytes)
 {
+	uint64_t eta = json_number(plan, "eta"), total = json_number(plan, "bytes");
+	const char *text = json_text(plan, "text");
+	char size[SIZE_TEXT];
+
+	if (!json_number(plan, "code")) {
+		printf("%s: nothing has changed since its newest point\n", rq->collection);
+		return;
+	}
+	if (bytes)
+		printf("%s: %" PRIu64 " bytes to look at", rq->collection, total);
+	else
+		printf("%s: %s to look at", rq->collection, size_format(total, size));
+	if (json_has(plan, "eta"))
+		printf(", about %02" PRIu64 ":%02" PRIu64 ":%02" PRIu64 " at the last job's rate\n",
+		       eta / 3600, eta / 60 % 60, eta % 60);
+	else
+		printf(", there is no earlier job to tell how long that takes\n");
+	for (size_t i = 0; i < json_length(plan, "disks"); i++)
+		plan_row(json_item(plan, "disks", i), rq->collection, bytes);
+	if (text && *text)
+		printf("  %s\n", text);
+}
+
+static int resync_plan(const struct bus_request *rq, const struct job_options *options)
+{
+	struct json_object *plan = NULL;
 	struct bus *b;
-	uint64_t id;
-	int code = bus_open(&b, r->bus);
+	int code = bus_open(&b, options->bus);
 
 	if (code)
 		return code;
-	code = bus_resynchronize(b, collection, r->compare, &id);
-	if (!code)
-		code = id ? resync_started(b, id, r) : job_print_nothing(collection, &r->job);
+	code = bus_plan(b, rq, &plan);
 	bus_close(b);
-	return code;
+	if (code)
+		return code;
+	if (options->json)
+		return output_json(plan);
+	plan_print(plan, rq, options->bytes);
+	json_object_put(plan);
+	return EXIT_DONE;
 }
+
+/* -- the command ------------------------------------------------------------ */
 
 int command_resync(int argc, char **argv)
 {
 	static const struct option names[] = {
-		{ "wait", no_argument, NULL, 'w' },
+		{ "start-time", required_argument, NULL, 't' },
+		{ "include-suspended", no_argument, NULL, 'i' },
 		{ "compare", no_argument, NULL, 'c' },
-		{ "json", no_argument, NULL, 'J' },
-		{ "bytes", no_argument, NULL, 'b' },
-		{ "no-progress", no_argument, NULL, 'P' },
-		{ "bus", required_argument, NULL, 'B' },
-		{ "help", no_argument, NULL, 'h' },
+		{ "dry-run", no_argument, NULL, 'n' },
+		JOB_LONG_OPTIONS,
 		{ }
 	};
-	struct resync r = { 0 };
-	int option;
+	struct bus_request rq = { .method = "Resynchronize" };
+	struct job_options options = { 0 };
+	char start_time[WHEN_TEXT];
+	bool dry_run = false;
+	int option, code;
 
-	while ((option = getopt_long(argc, argv, "wJbh", names, NULL)) >= 0) {
+	while ((option = getopt_long(argc, argv, "t:in" JOB_SHORT_OPTIONS, names, NULL)) >= 0) {
+		if (job_option(&options, option, optarg))
+			continue;
 		switch (option) {
-		case 'w': r.wait = true; break;
-		case 'c': r.compare = true; break;
-		case 'J': r.job.json = true; break;
-		case 'b': r.job.bytes = true; break;
-		case 'P': r.job.quiet = true; break;
-		case 'B': r.bus = optarg; break;
+		case 't':
+			code = when_parse(optarg, start_time);
+			if (code)
+				return code;
+			rq.start_time = start_time;
+			break;
+		case 'i': rq.include_suspended = true; break;
+		case 'c': rq.compare = true; break;
+		case 'n': dry_run = true; break;
 		case 'h':
 			fputs(resync_help, stdout);
 			return EXIT_DONE;
@@ -98,5 +127,6 @@ int command_resync(int argc, char **argv)
 	}
 	if (argc - optind != 1)
 		return command_usage("resync", "resync takes one collection");
-	return resync_run(argv[optind], &r);
+	rq.collection = argv[optind];
+	return dry_run ? resync_plan(&rq, &options) : job_request(&rq, &options);
 }

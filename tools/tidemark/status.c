@@ -10,25 +10,26 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tidemark/bus.h"
+#include "tidemark/json.h"
 #include "tidemark/output.h"
 #include "tidemark/size.h"
 
 enum sent_column {
 	SENT_COLLECTION, SENT_VM, SENT_DISK, SENT_STATE, SENT_OWED, SENT_SIZE, SENT_POINT,
-	SENT_RATE, SENT_DONE, SENT_ETA, SENT_DEVICE, SENT_NOTE,
+	SENT_RATE, SENT_DONE, SENT_ETA, SENT_HEALTH, SENT_DEVICE, SENT_NOTE,
 };
 
 static const struct output_column sent_columns[] = {
 	[SENT_COLLECTION] = { "COLLECTION", "what is replicated together", .type = OUTPUT_TEXT },
 	[SENT_VM]	= { "VM", "name of the VM", .type = OUTPUT_TEXT },
 	[SENT_DISK]	= { "DISK", "name of its disk", .type = OUTPUT_TEXT },
-	[SENT_STATE]	= { "STATE", "of the collection", .type = OUTPUT_TEXT },
+	[SENT_STATE]	= { "STATE", "of the VM", .type = OUTPUT_TEXT },
 	[SENT_OWED]	= { "OWED", "bytes of granules changed since the last point",
 			    .type = OUTPUT_BYTES },
 	[SENT_SIZE]	= { "SIZE", "of the disk", .type = OUTPUT_BYTES },
@@ -36,6 +37,7 @@ static const struct output_column sent_columns[] = {
 	[SENT_RATE]	= { "RATE", "of the job under way, a second", .type = OUTPUT_TEXT },
 	[SENT_DONE]	= { "DONE", "of the job under way", .type = OUTPUT_PERCENT },
 	[SENT_ETA]	= { "ETA", "its end, as far as one knows", .type = OUTPUT_TEXT },
+	[SENT_HEALTH]	= { "HEALTH", "of the disk", NULL, OUTPUT_TEXT, true },
 	[SENT_DEVICE]	= { "DEVICE", "path of the disk", NULL, OUTPUT_TEXT, true },
 	[SENT_NOTE]	= { "NOTE", "what is the matter with it", .type = OUTPUT_TEXT },
 };
@@ -62,63 +64,50 @@ static const struct output_column held_columns[] = {
 static const char status_help[] =
 	"Usage: tidemark status [COLLECTION] [OPTION...]\n\n"
 	"Show what the agent of this host sends and which replicas it holds.\n\n"
-	"  -J, --json           JSON, schema \"" OUTPUT_SCHEMA "\"\n"
-	"  -b, --bytes          sizes in bytes\n"
-	"  -n, --noheadings     no headings\n"
+	OUTPUT_OPTIONS_HELP
+	"  -w, --watch[=SECONDS]\n"
+	"                       again and again, every 2 seconds or as given\n"
 	"      --bus ADDRESS    D-Bus: system or an address\n"
 	"  -h, --help           this text\n";
 
 /* -- reading the document --------------------------------------------------- */
 
-static const char *get_text(struct json_object *o, const char *name)
-{
-	struct json_object *v;
-
-	return json_object_object_get_ex(o, name, &v) ? json_object_get_string(v) : NULL;
-}
-
-static uint64_t get_number(struct json_object *o, const char *name)
-{
-	struct json_object *v;
-
-	return json_object_object_get_ex(o, name, &v) ? json_object_get_uint64(v) : 0;
-}
-
-static bool has(struct json_object *o, const char *name)
-{
-	struct json_object *v;
-
-	return json_object_object_get_ex(o, name, &v) && v;
-}
-
-static struct json_object *get(struct json_object *o, const char *name)
-{
-	struct json_object *v;
-
-	return json_object_object_get_ex(o, name, &v) ? v : NULL;
-}
-
 static struct json_object *find_job(struct json_object *document, struct json_object *collection)
 {
-	struct json_object *jobs = get(document, "jobs");
-	uint64_t id = get_number(collection, "job");
+	uint64_t id = json_number(collection, "job");
 
-	for (size_t i = 0; id && jobs && i < json_object_array_length(jobs); i++) {
-		struct json_object *job = json_object_array_get_idx(jobs, i);
+	for (size_t i = 0; id && i < json_length(document, "jobs"); i++) {
+		struct json_object *job = json_item(document, "jobs", i);
 
-		if (get_number(job, "job") == id)
+		if (json_number(job, "job") == id)
 			return job;
 	}
 	return NULL;
 }
 
+static struct json_object *find_vm(struct json_object *collection, const char *name)
+{
+	for (size_t i = 0; name && i < json_length(collection, "vms"); i++) {
+		const char *vm = json_text(json_item(collection, "vms", i), "vm");
+
+		if (vm && strcmp(vm, name) == 0)
+			return json_item(collection, "vms", i);
+	}
+	return NULL;
+}
+
+static bool is_sent(struct json_object *collection)
+{
+	return strcmp(json_text(collection, "role") ?: "", "replica") != 0;
+}
+
 /* Keep those members of an array of the document that are of a collection. */
 static void restrict_to(struct json_object *document, const char *name, const char *collection)
 {
-	struct json_object *array = get(document, name);
+	struct json_object *array = json_member(document, name);
 
 	for (size_t i = array ? json_object_array_length(array) : 0; i-- > 0;) {
-		const char *of = get_text(json_object_array_get_idx(array, i), "collection");
+		const char *of = json_text(json_object_array_get_idx(array, i), "collection");
 
 		if (!of || strcmp(of, collection) != 0)
 			json_object_array_del_idx(array, i, 1);
@@ -137,93 +126,111 @@ static const char *state_colour(const char *state)
 static void row_job(struct output *o, struct json_object *job)
 {
 	char text[SIZE_TEXT + 8], size[SIZE_TEXT];
-	uint64_t eta = get_number(job, "eta");
+	uint64_t eta = json_number(job, "eta");
 
-	snprintf(text, sizeof(text), "%s/s", size_format(get_number(job, "rate"), size));
+	snprintf(text, sizeof(text), "%s/s", size_format(json_number(job, "rate"), size));
 	output_text(o, SENT_RATE, text);
-	output_number(o, SENT_DONE, get_number(job, "percent"));
-	if (!has(job, "eta"))
+	output_number(o, SENT_DONE, json_number(job, "percent"));
+	if (!json_has(job, "eta"))
 		return;
 	snprintf(text, sizeof(text), "%02u:%02u:%02u", (unsigned int)(eta / 3600 % 1000),
 		 (unsigned int)(eta / 60 % 60), (unsigned int)(eta % 60));
 	output_text(o, SENT_ETA, text);
 }
 
+/* What a person should know of a disk: the nearest trouble first. */
+static const char *row_note(struct json_object *collection, struct json_object *vm,
+			    struct json_object *disk)
+{
+	struct json_object *last = json_member(collection, "last");
+	const char *state = json_text(vm, "state_name") ?: "";
+
+	if (json_has(disk, "error"))
+		return json_text(disk, "error");
+	if (json_number(vm, "error"))
+		return json_text(vm, "text");
+	if (json_has(vm, "health_text"))
+		return json_text(vm, "health_text");
+	if (last && json_number(last, "error"))
+		return json_text(last, "text");
+	if (strstr(state, "Suspended"))
+		return "taken with --include-suspended only";
+	if (strcmp(json_text(disk, "tracking") ?: "", "none") == 0)
+		return "not tracked: compared each time";
+	return NULL;
+}
+
 static void row_disk(struct output *o, struct json_object *collection, struct json_object *disk,
 		     struct json_object *job)
 {
-	const char *state = get_text(collection, "state_name");
-	struct json_object *last = get(collection, "last");
+	struct json_object *vm = find_vm(collection, json_text(disk, "vm"));
+	const char *state = json_text(vm, "state_name") ?: json_text(collection, "state_name");
 
 	output_row(o);
-	output_text(o, SENT_COLLECTION, get_text(collection, "collection"));
-	output_text(o, SENT_VM, get_text(disk, "vm"));
-	output_text(o, SENT_DISK, get_text(disk, "disk"));
+	output_text(o, SENT_COLLECTION, json_text(collection, "collection"));
+	output_text(o, SENT_VM, json_text(disk, "vm"));
+	output_text(o, SENT_DISK, json_text(disk, "disk"));
 	output_text(o, SENT_STATE, state);
 	output_colour(o, SENT_STATE, state_colour(state));
-	if (has(disk, "marked"))
-		output_number(o, SENT_OWED, get_number(disk, "marked") +
-					    get_number(disk, "sealed"));
-	if (has(disk, "size"))
-		output_number(o, SENT_SIZE, get_number(disk, "size"));
-	output_text(o, SENT_POINT, get_text(disk, "point_time"));
-	output_text(o, SENT_DEVICE, get_text(disk, "device"));
+	if (json_has(disk, "marked"))
+		output_number(o, SENT_OWED, json_number(disk, "marked") +
+					    json_number(disk, "sealed"));
+	else if (json_has(disk, "owed"))
+		output_number(o, SENT_OWED, json_number(disk, "owed"));
+	if (json_has(disk, "size"))
+		output_number(o, SENT_SIZE, json_number(disk, "size"));
+	output_text(o, SENT_POINT, json_text(disk, "point_time"));
+	output_text(o, SENT_HEALTH, json_text(disk, "health_name"));
+	output_text(o, SENT_DEVICE, json_text(disk, "device"));
 	if (job)
 		row_job(o, job);
-	if (has(disk, "error"))
-		output_text(o, SENT_NOTE, get_text(disk, "error"));
-	else if (last && get_number(last, "error"))
-		output_text(o, SENT_NOTE, get_text(last, "text"));
-	else if (strcmp(get_text(disk, "tracking") ?: "", "none") == 0)
-		output_text(o, SENT_NOTE, "not tracked: compared each time");
+	output_text(o, SENT_NOTE, row_note(collection, vm, disk));
 }
 
 static void rows_sent(struct output *o, struct json_object *document)
 {
-	struct json_object *collections = get(document, "collections");
+	for (size_t i = 0; i < json_length(document, "collections"); i++) {
+		struct json_object *c = json_item(document, "collections", i);
 
-	for (size_t i = 0; collections && i < json_object_array_length(collections); i++) {
-		struct json_object *c = json_object_array_get_idx(collections, i);
-		struct json_object *disks = get(c, "disks");
-
-		for (size_t k = 0; disks && k < json_object_array_length(disks); k++)
-			row_disk(o, c, json_object_array_get_idx(disks, k), find_job(document, c));
+		for (size_t k = 0; is_sent(c) && k < json_length(c, "disks"); k++)
+			row_disk(o, c, json_item(c, "disks", k), find_job(document, c));
 	}
 }
 
 static void rows_held(struct output *o, struct json_object *document)
 {
-	struct json_object *replicas = get(document, "replicas");
-
-	for (size_t i = 0; replicas && i < json_object_array_length(replicas); i++) {
-		struct json_object *r = json_object_array_get_idx(replicas, i);
+	for (size_t i = 0; i < json_length(document, "replicas"); i++) {
+		struct json_object *r = json_item(document, "replicas", i);
 
 		output_row(o);
-		output_text(o, HELD_COLLECTION, get_text(r, "collection"));
-		output_text(o, HELD_VM, get_text(r, "vm"));
-		output_text(o, HELD_DISK, get_text(r, "disk"));
-		output_text(o, HELD_STATE, get_text(r, "state"));
-		output_number(o, HELD_SIZE, get_number(r, "size"));
-		output_number(o, HELD_POINT, get_number(r, "point"));
-		output_text(o, HELD_CREATED, get_text(r, "created"));
-		output_text(o, HELD_FORMAT, get_text(r, "format"));
-		output_text(o, HELD_PATH, get_text(r, "path"));
+		output_text(o, HELD_COLLECTION, json_text(r, "collection"));
+		output_text(o, HELD_VM, json_text(r, "vm"));
+		output_text(o, HELD_DISK, json_text(r, "disk"));
+		output_text(o, HELD_STATE, json_text(r, "state"));
+		output_number(o, HELD_SIZE, json_number(r, "size"));
+		output_number(o, HELD_POINT, json_number(r, "point"));
+		output_text(o, HELD_CREATED, json_text(r, "created"));
+		output_text(o, HELD_FORMAT, json_text(r, "format"));
+		output_text(o, HELD_PATH, json_text(r, "path"));
 	}
 }
 
-static size_t length_of(struct json_object *document, const char *name)
+static size_t count_sent(struct json_object *document)
 {
-	struct json_object *array = get(document, name);
+	size_t count = 0;
 
-	return array ? json_object_array_length(array) : 0;
+	for (size_t i = 0; i < json_length(document, "collections"); i++)
+		count += is_sent(json_item(document, "collections", i));
+	return count;
 }
 
 static int print_table(struct json_object *document, const struct output_options *options)
 {
 	struct output *sent = output_new("collections", sent_columns, COUNT(sent_columns));
 	struct output *held = output_new("replicas", held_columns, COUNT(held_columns));
-	bool any_held = length_of(document, "replicas");
-	bool any_sent = length_of(document, "collections");
+	bool any_held = json_length(document, "replicas");
+	bool any_sent = count_sent(document);
+	struct output_options of_held = *options;
 	int err = 0;
 
 	rows_sent(sent, document);
@@ -232,8 +239,11 @@ static int print_table(struct json_object *document, const struct output_options
 		err = output_print(sent, options);
 	if (!err && any_sent && any_held)
 		putchar('\n');
+	/* the columns that were chosen are those of the first table */
+	if (any_sent)
+		of_held.columns = NULL;
 	if (!err && any_held)
-		err = output_print(held, options);
+		err = output_print(held, &of_held);
 	output_free(sent);
 	output_free(held);
 	return err ? command_fail(err, "cannot print the status") : EXIT_DONE;
@@ -241,57 +251,106 @@ static int print_table(struct json_object *document, const struct output_options
 
 /* -- the command ------------------------------------------------------------ */
 
-static int status_print(const char *text, const char *collection,
-			const struct output_options *options)
-{
-	struct json_object *document = json_tokener_parse(text);
-	int code = EXIT_DONE;
+/**
+ * struct status - what was asked for
+ * @output: how it is printed
+ * @collection: this one only, or NULL
+ * @bus: where the agent is
+ * @watch: seconds from one look to the next; 0: once
+ */
+struct status {
+	struct output_options output;
+	const char *collection;
+	const char *bus;
+	unsigned int watch;
+};
 
-	if (!document)
-		return command_fail(-EBADMSG, "the agent's status is not understood");
-	if (collection) {
-		restrict_to(document, "collections", collection);
-		restrict_to(document, "replicas", collection);
-		restrict_to(document, "jobs", collection);
-		if (!length_of(document, "collections") && !length_of(document, "replicas")) {
-			command_say("there is no collection %s", collection);
-			code = EXIT_NOT_FOUND;
+/* Print the document, and put it. */
+static int status_print(struct json_object *document, const struct status *s)
+{
+	int code;
+
+	if (s->collection) {
+		restrict_to(document, "collections", s->collection);
+		restrict_to(document, "replicas", s->collection);
+		restrict_to(document, "jobs", s->collection);
+		if (!json_length(document, "collections") && !json_length(document, "replicas")) {
+			json_object_put(document);
+			command_say("there is no collection %s", s->collection);
+			return EXIT_NOT_FOUND;
 		}
 	}
-	if (!code && options->json)
-		puts(json_object_to_json_string_ext(document, JSON_C_TO_STRING_PRETTY |
-						    JSON_C_TO_STRING_SPACED |
-						    JSON_C_TO_STRING_NOSLASHESCAPE));
-	else if (!code)
-		code = print_table(document, options);
+	if (s->output.json)
+		return output_json(document);
+	if (s->watch && isatty(STDOUT_FILENO))
+		fputs("\033[H\033[2J", stdout);
+	code = print_table(document, &s->output);
 	json_object_put(document);
 	return code;
+}
+
+static int status_once(struct bus *b, const struct status *s)
+{
+	struct json_object *document;
+	int code = bus_status(b, s->collection, &document);
+
+	return code ? code : status_print(document, s);
+}
+
+static int status_run(const struct status *s)
+{
+	struct bus *b;
+	int code = bus_open(&b, s->bus);
+
+	if (code)
+		return code;
+	code = status_once(b, s);
+	while (!code && s->watch) {
+		if (fflush(stdout))
+			break; /* nobody reads any more; main() says so */
+		sleep(s->watch);
+		code = status_once(b, s);
+	}
+	bus_close(b);
+	return code;
+}
+
+static int status_watch(const char *text, unsigned int *ret)
+{
+	char *end;
+	unsigned long seconds = text ? strtoul(text, &end, 10) : 2;
+
+	if (text && (*end || *text < '0' || *text > '9' || !seconds || seconds > 3600))
+		return command_usage("status", "'%s' is no number of seconds, 1 to 3600", text);
+	*ret = (unsigned int)seconds;
+	return EXIT_DONE;
 }
 
 int command_status(int argc, char **argv)
 {
 	static const struct option names[] = {
-		{ "json", no_argument, NULL, 'J' },
-		{ "bytes", no_argument, NULL, 'b' },
-		{ "noheadings", no_argument, NULL, 'n' },
+		OUTPUT_LONG_OPTIONS,
+		{ "watch", optional_argument, NULL, 'w' },
 		{ "bus", required_argument, NULL, 'B' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
-	struct output_options options = { 0 };
-	const char *address = NULL;
-	struct bus *b;
-	char *text;
+	struct status s = { 0 };
 	int option, code;
 
-	while ((option = getopt_long(argc, argv, "Jbnh", names, NULL)) >= 0) {
+	while ((option = getopt_long(argc, argv, OUTPUT_SHORT_OPTIONS "w::h", names, NULL)) >= 0) {
+		if (output_option(&s.output, option, optarg))
+			continue;
 		switch (option) {
-		case 'J': options.json = true; break;
-		case 'b': options.bytes = true; break;
-		case 'n': options.noheadings = true; break;
-		case 'B': address = optarg; break;
+		case 'w':
+			code = status_watch(optarg, &s.watch);
+			if (code)
+				return code;
+			break;
+		case 'B': s.bus = optarg; break;
 		case 'h':
 			fputs(status_help, stdout);
+			output_help_columns(sent_columns, COUNT(sent_columns));
 			return EXIT_DONE;
 		default:
 			return command_usage("status", NULL);
@@ -299,14 +358,6 @@ int command_status(int argc, char **argv)
 	}
 	if (argc - optind > 1)
 		return command_usage("status", "status takes one collection at most");
-	code = bus_open(&b, address);
-	if (code)
-		return code;
-	code = bus_status(b, &text);
-	bus_close(b);
-	if (code)
-		return code;
-	code = status_print(text, argv[optind], &options);
-	free(text);
-	return code;
+	s.collection = argv[optind];
+	return status_run(&s);
 }
