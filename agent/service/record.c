@@ -552,7 +552,9 @@ static void load_job_row(struct state_query *q, struct service_job *job)
 	job->submitted = state_int(q, 8);
 	job->scheduled = state_int(q, 9);
 	job->until = state_int(q, 10);
-	job->removal_us = state_int(q, 11);
+	/* 0: a job of the version before. */
+	if (state_int(q, 11))
+		job->removal_us = state_int(q, 11);
 	job->delete_on_completion = state_int(q, 12);
 	p->automatic = state_int(q, 13);
 	job->compare = state_int(q, 14);

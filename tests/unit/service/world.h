@@ -183,7 +183,7 @@ static void run_done(size_t i, uint64_t point)
 	service_tick(world.service);
 }
 
-static void run_failed(size_t i, enum run_trouble trouble, uint32_t code)
+__attribute__((unused)) static void run_failed(size_t i, enum run_trouble trouble, uint32_t code)
 {
 	struct fake_run *run = world.runs[i];
 
@@ -280,7 +280,7 @@ static int ask(enum model_event event, const char *collection, const char *start
 }
 
 /* It is refused with that code and a sentence. */
-static void refused(int result, uint32_t code)
+__attribute__((unused)) static void refused(int result, uint32_t code)
 {
 	assert_true(result < 0);
 	if (last_reason.code != code)
