@@ -136,6 +136,9 @@ static int start_loop(struct agent *a, struct reason *reason)
 		err = sd_event_add_signal(a->event, NULL, SIGINT, NULL, NULL);
 	if (err >= 0)
 		err = sd_event_add_signal(a->event, NULL, SIGHUP, on_reload, a);
+	/* Only if systemd asks for it. A loop that hangs does not feed it. */
+	if (err >= 0)
+		err = sd_event_set_watchdog(a->event, true);
 	if (err < 0)
 		return reason_set(reason, err, 0, "cannot set up the event loop: %s",
 				  strerrordesc_np(-err));

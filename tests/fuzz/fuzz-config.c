@@ -19,7 +19,7 @@ static void check_promises(const struct config *c)
 	if (!c->state_dir || c->state_dir[0] != '/' || !c->store || c->store[0] != '/')
 		abort();
 	for (size_t i = 0; i < c->collection_count; i++) {
-		const char *name = c->collections[i].run.collection;
+		const char *name = c->collections[i].name;
 
 		if (!name || !*name || strchr(name, '/') || name[0] == '.')
 			abort();
