@@ -64,7 +64,9 @@ static int do_version(union request *request)
 	version->features = TIDEMARK_FEATURE_SEAL_EXTEND |
 			    TIDEMARK_FEATURE_SETTLE |
 			    TIDEMARK_FEATURE_THRESHOLD |
-			    TIDEMARK_FEATURE_VIEW;
+			    TIDEMARK_FEATURE_VIEW |
+			    TIDEMARK_FEATURE_META |
+			    TIDEMARK_FEATURE_WITNESS;
 	memset(version->release, 0, sizeof(version->release));
 	strscpy(version->release, THIS_MODULE->version,
 		sizeof(version->release));

@@ -13,7 +13,9 @@
 
 #include "bitmap.h"
 #include "event.h"
+#include "gate.h"
 #include "granule.h"
+#include "keep.h"
 
 /*
  * All active disks by their number. A number is reserved when its disk is
@@ -37,6 +39,7 @@ static void disk_free(struct tidemark_disk *disk)
 {
 	unsigned int i;
 
+	tidemark_keep_free(disk->keep);
 	tidemark_preserve_exit(disk);
 	for (i = 0; i < ARRAY_SIZE(disk->epochs); i++) {
 		tidemark_epoch_exit(&disk->epochs[i]);
@@ -109,6 +112,7 @@ int tidemark_disk_create(const void *owner, u64 sectors, u32 granule_sectors,
 	disk->sectors = sectors;
 	disk->shift = granule_shift(granule_sectors);
 	disk->granules = granules_in(sectors, disk->shift);
+	disk->epoch_limit = U64_MAX;
 	disk->marking = &disk->epochs[0];
 	disk->owed = &disk->epochs[1];
 	tidemark_preserve_init(disk);
@@ -239,17 +243,46 @@ static struct tidemark_disk *disk_find_owner(const void *owner)
 static void disk_publish(struct tidemark_disk *disk, const void *instance,
 			 const struct tidemark_where *where)
 {
+	u64 epoch;
+
 	mutex_lock(&disk->lock);
 	disk->where = *where;
+	tidemark_disk_say(disk, "attached");
+	tidemark_witness_begin(disk);
+	if (disk->keep)
+		tidemark_keep_begin(disk);
+	epoch = disk->marking->number ?: 1;
+	tidemark_epoch_begin(disk->marking, epoch);
 	disk->instance = instance;
-	tidemark_epoch_begin(disk->marking, 1);
 	refcount_inc(&disk->refs);
 	mutex_lock(&disks_lock);
 	xa_store(&disks, disk->id, disk, GFP_NOIO);	/* was reserved */
 	mutex_unlock(&disks_lock);
-	tidemark_disk_say(disk, "attached");
-	tidemark_event_send(disk, TIDEMARK_EVENT_ATTACHED, 1, 0);
+	tidemark_event_send(disk, TIDEMARK_EVENT_ATTACHED, epoch,
+			    atomic_long_read(&disk->marking->marked));
+	if (disk->unreliable_epoch)
+		tidemark_event_send(disk, TIDEMARK_EVENT_UNRELIABLE, epoch, 0);
 	mutex_unlock(&disk->lock);
+}
+
+/* The disk goes on with what a newcomer was made for. */
+static void disk_take_over(struct tidemark_disk *disk,
+			   struct tidemark_disk *fresh,
+			   const struct tidemark_where *where, bool keep)
+{
+	bool replaced = disk->where.data != where->data;
+
+	if (keep) {
+		tidemark_gate_close();
+		swap(disk->keep, fresh->keep);
+		tidemark_gate_open();
+	}
+	tidemark_disk_reshape(disk, fresh, where);
+	disk->where = *where;
+	if (replaced)
+		tidemark_witness_begin(disk);
+	if (keep)
+		tidemark_keep_adopt(disk);
 }
 
 /**
@@ -261,7 +294,8 @@ static void disk_publish(struct tidemark_disk *disk, const void *instance,
  * Also when an active instance goes on after a pause. The tap guarantees that
  * for this owner no write is in flight or on its way.
  *
- * Context: Process context, allocates nothing that needs I/O, cannot fail.
+ * Context: Process context, allocates nothing that needs I/O, cannot fail. Waits
+ * for the metadata device when it is another one, or needs another layout.
  * Return: the disk that the instance is to mark, with a reference.
  */
 struct tidemark_disk *tidemark_disk_activate(struct tidemark_disk *disk,
@@ -269,10 +303,14 @@ struct tidemark_disk *tidemark_disk_activate(struct tidemark_disk *disk,
 					     const struct tidemark_where *where)
 {
 	struct tidemark_disk *active = disk_find_owner(disk->owner);
+	bool keep = active && active != disk &&
+		    tidemark_keep_differs(active, disk);
 
+	if (keep)
+		tidemark_keep_retire(active, disk);
 	if (active && !tidemark_disk_lock(active)) {
 		if (active != disk)
-			tidemark_disk_reshape(active, disk, where);
+			disk_take_over(active, disk, where, keep);
 		active->where = *where;
 		active->instance = instance;
 		mutex_unlock(&active->lock);
@@ -288,12 +326,15 @@ struct tidemark_disk *tidemark_disk_activate(struct tidemark_disk *disk,
  * tidemark_disk_deactivate() - an instance goes, its writes have all landed
  * @disk: of the instance
  * @instance: of the tap
+ * @dropped: the device goes on, and nobody has said that it would
  *
  * Nothing happens when another instance was activated since, or this one never.
  *
- * Context: Process context, waits for nothing but what others do with the disk.
+ * Context: Process context, waits for what others do with the disk, and for its
+ * metadata device.
  */
-void tidemark_disk_deactivate(struct tidemark_disk *disk, const void *instance)
+void tidemark_disk_deactivate(struct tidemark_disk *disk, const void *instance,
+			      bool dropped)
 {
 	mutex_lock(&disk->lock);
 	if (disk->instance != instance || disk->dead) {
@@ -306,10 +347,13 @@ void tidemark_disk_deactivate(struct tidemark_disk *disk, const void *instance)
 	mutex_lock(&disks_lock);
 	xa_erase(&disks, disk->id);
 	mutex_unlock(&disks_lock);
+	if (dropped)
+		disk->reason |= TIDEMARK_REASON_DROPPED;
 	tidemark_event_send(disk, TIDEMARK_EVENT_DETACHED,
 			    disk->marking->number, 0);
 	mutex_unlock(&disk->lock);
 	cancel_work_sync(&disk->events);
+	tidemark_keep_end(disk);
 	tidemark_disk_put(disk);
 }
 
@@ -323,8 +367,11 @@ void tidemark_disk_suspend(struct tidemark_disk *disk, const void *instance,
 			   bool suspended)
 {
 	mutex_lock(&disk->lock);
-	if (disk->instance == instance)
+	if (disk->instance == instance) {
+		if (suspended && !disk->suspended)
+			tidemark_witness_quiet(disk);
 		disk->suspended = suspended;
+	}
 	mutex_unlock(&disk->lock);
 }
 
@@ -341,4 +388,49 @@ void tidemark_disk_say(struct tidemark_disk *disk, const char *format, ...)
 	va_start(args, format);
 	vscnprintf(disk->message, sizeof(disk->message), format, args);
 	va_end(args);
+}
+
+/**
+ * tidemark_disk_unreliable() - something may have been written unmarked
+ * @disk: locked
+ * @reason: of TIDEMARK_REASON_UNRELIABLE
+ * @why: for a person
+ *
+ * Everything is marked: from here on the bits are right again, if more than is
+ * true. A commit of the current epoch, or of a later one, ends the reason.
+ *
+ * Context: Process context, may sleep.
+ */
+void tidemark_disk_unreliable(struct tidemark_disk *disk, u32 reason,
+			      const char *why)
+{
+	lockdep_assert_held(&disk->lock);
+	disk->reason |= reason;
+	disk->unreliable_epoch = disk->marking->number;
+	tidemark_mark_range(disk, 0, disk->granules);
+	tidemark_disk_say(disk, "unreliable, all marked: %s", why);
+	if (disk->instance)
+		tidemark_event_send(disk, TIDEMARK_EVENT_UNRELIABLE,
+				    disk->unreliable_epoch, disk->granules);
+	tidemark_keep_super(disk);
+}
+
+/**
+ * tidemark_disk_keep_foreign() - is it the metadata of another disk?
+ * @fresh: with a keeper, not yet active
+ *
+ * A disk that is active takes over metadata of its own only, or what was just
+ * formatted.
+ */
+bool tidemark_disk_keep_foreign(const struct tidemark_disk *fresh)
+{
+	struct tidemark_disk *active = disk_find_owner(fresh->owner);
+	bool foreign = false;
+
+	if (active && !tidemark_disk_lock(active)) {
+		foreign = tidemark_keep_foreign(active, fresh->keep);
+		mutex_unlock(&active->lock);
+	}
+	tidemark_disk_put(active);
+	return foreign;
 }

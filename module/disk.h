@@ -31,16 +31,23 @@
 
 #include "epoch.h"
 #include "preserve.h"
+#include "witness.h"
+
+struct tidemark_keep;
 
 /**
  * struct tidemark_where - what an instance of a tap knows of its devices
  * @device: the tracked one
  * @data: the one below
+ * @tracked_bdev: the tracked one, there while the instance is
+ * @data_bdev: the one below, the same
  * @name: of the tracked one
  */
 struct tidemark_where {
 	dev_t device;
 	dev_t data;
+	struct block_device *tracked_bdev;
+	struct block_device *data_bdev;
 	char name[TIDEMARK_NAME_SIZE];
 };
 
@@ -75,6 +82,13 @@ struct tidemark_stats {
  * @sealed_epoch: the newest sealed epoch, 0: none
  * @committed_epoch: the newest committed epoch, 0: none
  * @threshold: of the current bitmap, 0: none; read without @lock
+ * @epoch_limit: epochs up to this number, not included, may be given out: a
+ *	superblock says so; read without @lock
+ * @unreliable_epoch: see TIDEMARK_REASON_UNRELIABLE
+ * @keep: its metadata device, or NULL; changes with @lock and the gate closed
+ * @to_save: counts requests that must be durable before they return
+ * @saved: how many of them are; both are read without @lock
+ * @witness: what the block layer has counted
  * @preserve: copy-before-write for the views
  * @stats: per CPU, read at any time
  * @wait: for @owed to drain, and for all that ends such a wait
@@ -106,6 +120,13 @@ struct tidemark_disk {
 	u64 committed_epoch;
 	u64 threshold;
 
+	u64 epoch_limit;
+	u64 unreliable_epoch;
+	struct tidemark_keep *keep;
+	u64 to_save;
+	u64 saved;
+	struct tidemark_witness witness;
+
 	struct tidemark_preserve preserve;
 	struct tidemark_stats __percpu *stats;
 	wait_queue_head_t wait;
@@ -125,7 +146,9 @@ int tidemark_disk_create(const void *owner, u64 sectors, u32 granule_sectors,
 struct tidemark_disk *tidemark_disk_activate(struct tidemark_disk *disk,
 					     const void *instance,
 					     const struct tidemark_where *where);
-void tidemark_disk_deactivate(struct tidemark_disk *disk, const void *instance);
+void tidemark_disk_deactivate(struct tidemark_disk *disk, const void *instance,
+			      bool dropped);
+bool tidemark_disk_keep_foreign(const struct tidemark_disk *fresh);
 void tidemark_disk_suspend(struct tidemark_disk *disk, const void *instance,
 			   bool suspended);
 void tidemark_disk_put(struct tidemark_disk *disk);
@@ -134,9 +157,12 @@ struct tidemark_disk *tidemark_disk_find_device(dev_t device);
 int tidemark_disk_lock(struct tidemark_disk *disk);
 __printf(2, 3) void tidemark_disk_say(struct tidemark_disk *disk,
 				      const char *format, ...);
+void tidemark_disk_unreliable(struct tidemark_disk *disk, u32 reason,
+			      const char *why);
 u32 tidemark_disk_list(u64 *ids, u32 capacity);
 
 /* query.c: what can be asked */
+u64 tidemark_query_passed(const struct tidemark_disk *disk);
 int tidemark_query_info(struct tidemark_disk *disk, struct tidemark_info *info);
 int tidemark_query_check(struct tidemark_disk *disk, u64 first, u64 count);
 int tidemark_query_bytes(struct tidemark_disk *disk, u32 which, u64 first,
@@ -153,11 +179,14 @@ void tidemark_disk_reshape(struct tidemark_disk *disk,
 			   const struct tidemark_where *where);
 
 /* mark.c: what writers do, and those who mark for them */
-#define TIDEMARK_WRITE_OWED	1
+#define TIDEMARK_WRITE_OWED	1	/* it meets owed granules */
+#define TIDEMARK_WRITE_INTENT	2	/* it meets extents without intent */
 
 int tidemark_write_begin(struct tidemark_disk *disk, u64 sector, u64 sectors,
 			 bool discard, bool nowait,
 			 struct tidemark_write *write);
+int tidemark_write_hold(struct tidemark_disk *disk, int why, bool nowait,
+			bool discard, struct tidemark_write *write);
 void tidemark_mark_torn(struct tidemark_disk *disk,
 			struct tidemark_epoch *owed);
 void tidemark_mark_added(struct tidemark_disk *disk,

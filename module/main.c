@@ -10,6 +10,7 @@
 #include "control.h"
 #include "event.h"
 #include "gate.h"
+#include "keep.h"
 #include "preserve.h"
 #include "target.h"
 #include "view.h"
@@ -24,9 +25,12 @@ static int __init tidemark_init(void)
 	err = tidemark_preserve_setup();
 	if (err)
 		goto err_gate;
-	err = tidemark_event_init();
+	err = tidemark_keep_setup();
 	if (err)
 		goto err_preserve;
+	err = tidemark_event_init();
+	if (err)
+		goto err_keep;
 	err = tidemark_control_init();
 	if (err)
 		goto err_event;
@@ -44,6 +48,8 @@ err_control:
 	tidemark_control_exit();
 err_event:
 	tidemark_event_exit();
+err_keep:
+	tidemark_keep_teardown();
 err_preserve:
 	tidemark_preserve_teardown();
 err_gate:
@@ -57,6 +63,7 @@ static void __exit tidemark_exit(void)
 	tidemark_target_exit();
 	tidemark_control_exit();
 	tidemark_event_exit();
+	tidemark_keep_teardown();
 	tidemark_preserve_teardown();
 	tidemark_gate_exit();
 }

@@ -16,6 +16,7 @@
 #include "event.h"
 #include "gate.h"
 #include "granule.h"
+#include "keep.h"
 
 /* Those who mark large ranges give way to others after so many granules. */
 #define MARK_STEP	((u64)1 << 20)
@@ -86,9 +87,10 @@ static void mark_stats(struct tidemark_disk *disk, u64 sectors, bool discard)
  * that the newest seal ended, drained or not: its reader has not been there.
  *
  * Context: Process context; with @nowait any.
- * Return: 0; TIDEMARK_WRITE_OWED: tidemark_preserve_write() is to be asked
- * first; -EAGAIN: @nowait is set and a seal is going on; -EINVAL: the range
- * leaves the disk. The write must then not be passed down.
+ * Return: 0; TIDEMARK_WRITE_OWED, TIDEMARK_WRITE_INTENT or both:
+ * tidemark_write_hold() is to be asked first; -EAGAIN: @nowait is set and a seal
+ * is going on; -EINVAL: the range leaves the disk. The write must then not be
+ * passed down.
  */
 int tidemark_write_begin(struct tidemark_disk *disk, u64 sector, u64 sectors,
 			 bool discard, bool nowait,
@@ -106,6 +108,9 @@ int tidemark_write_begin(struct tidemark_disk *disk, u64 sector, u64 sectors,
 		tidemark_gate_leave();
 		return ret;
 	}
+	write->sector = sector;
+	write->sectors = sectors;
+	write->owed = 0;
 	epoch = disk->marking;
 	owed = disk->owed;
 	tidemark_epoch_get(epoch);
@@ -115,9 +120,53 @@ int tidemark_write_begin(struct tidemark_disk *disk, u64 sector, u64 sectors,
 	if (unlikely(atomic_long_read(&owed->marked)) &&
 	    tidemark_bitmap_any(owed->bits, first, count))
 		ret = mark_owed(disk, owed, first, count, write);
+	if (disk->keep && !tidemark_intent_armed(disk->keep, sector, sectors))
+		ret |= TIDEMARK_WRITE_INTENT;
 	tidemark_gate_leave();
 	mark_stats(disk, sectors, discard);
 	write->epoch = epoch;
+	return ret;
+}
+
+/* It was counted, and will not be passed on. */
+static void mark_stats_undo(struct tidemark_disk *disk, u64 sectors,
+			    bool discard)
+{
+	this_cpu_dec(disk->stats->writes);
+	if (discard)
+		this_cpu_sub(disk->stats->discard_sectors, sectors);
+	else
+		this_cpu_sub(disk->stats->write_sectors, sectors);
+}
+
+/**
+ * tidemark_write_hold() - may a write be passed on that meets something?
+ * @disk: the disk
+ * @why: TIDEMARK_WRITE_OWED, TIDEMARK_WRITE_INTENT or both
+ * @nowait: it cannot be held
+ * @discard: it discards
+ * @write: as tidemark_write_begin() has left it, with data and go filled in
+ *
+ * Intent comes first: a write that is held for old bytes of its granules goes on
+ * by itself.
+ *
+ * Context: Any.
+ * Return: 0: now; 1: tidemark_write.go will be called for it, from a process
+ * that may sleep, and perhaps has been; -EAGAIN: @nowait is set and it would be
+ * held. It must then not be passed on.
+ */
+int tidemark_write_hold(struct tidemark_disk *disk, int why, bool nowait,
+			bool discard, struct tidemark_write *write)
+{
+	u64 sectors = write->sectors;
+	int ret = 0;
+
+	if (why & TIDEMARK_WRITE_INTENT)
+		ret = tidemark_intent_hold(disk, write, nowait);
+	if (!ret && why & TIDEMARK_WRITE_OWED)
+		ret = tidemark_preserve_write(disk, write, nowait);
+	if (ret < 0)
+		mark_stats_undo(disk, sectors, discard);
 	return ret;
 }
 
@@ -173,28 +222,37 @@ u64 tidemark_mark_range(struct tidemark_disk *disk, u64 first, u64 count)
  * @runs: granules, not checked yet
  * @count: of @runs
  *
- * Return: 0; -EINVAL: a run leaves the disk, nothing is marked; -ENODEV.
+ * Returns when the marks are durable too, if the disk has metadata.
+ *
+ * Return: 0; -EINVAL: a run leaves the disk, nothing is marked; -ENODEV;
+ * -EINTR: all is marked, but perhaps not durable.
  */
 int tidemark_mark_runs(struct tidemark_disk *disk,
 		       const struct tidemark_run *runs, u32 count)
 {
 	int err = tidemark_disk_lock(disk);
+	u64 first = U64_MAX, end = 0;
 	u32 i;
 
 	if (err)
 		return err;
-	for (i = 0; i < count && !err; i++)
+	for (i = 0; i < count && !err; i++) {
 		if (!granule_run_valid(runs[i].first, runs[i].count,
 				       disk->granules))
 			err = -EINVAL;
+		first = min(first, runs[i].first);
+		end = max(end, runs[i].first + runs[i].count);
+	}
 	for (i = 0; i < count && !err; i++) {
 		/* Nothing left to mark: many long runs cost no more than one. */
 		if (atomic_long_read(&disk->marking->marked) == disk->granules)
 			break;
 		tidemark_mark_range(disk, runs[i].first, runs[i].count);
 	}
+	if (count && !err)
+		tidemark_keep_stale(disk, first, end - first);
 	mutex_unlock(&disk->lock);
-	return err;
+	return err ?: tidemark_keep_sync(disk);
 }
 
 /**

@@ -45,19 +45,24 @@ struct tidemark_epoch;
 /**
  * struct tidemark_write - a write on its way through the core
  * @epoch: holds it in flight
- * @owed: number of the epoch whose granules it meets
+ * @sector: first sector that it may change
+ * @sectors: how many
+ * @owed: number of the epoch whose granules it meets, 0: none
  * @next: first granule that was not seen to be preserved yet
  * @end: the granule after its last one
- * @list: in tidemark_slot.waiters or tidemark_preserve.ready
+ * @list: in tidemark_slot.waiters or tidemark_preserve.ready, or before that in
+ *	tidemark_keep.held or tidemark_keep.going
  * @reads: copies that are read on its behalf; it is in no list meanwhile
  * @data: device to read them from
  * @go: passes it down
  *
- * All but @epoch mean something only when tidemark_write_begin() has returned
- * TIDEMARK_WRITE_OWED.
+ * @data and @go are filled in by the tap when tidemark_write_begin() has returned
+ * more than 0; @next, @end and @reads mean something only with @owed.
  */
 struct tidemark_write {
 	struct tidemark_epoch *epoch;
+	u64 sector;
+	u64 sectors;
 	u64 owed;
 	u64 next;
 	u64 end;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What can be asked about a disk. Changes nothing; fills kernel memory only.
+ * What can be asked about a disk. Changes nothing, but for what the witness finds
+ * when it is asked; fills kernel memory only.
  */
 #include "disk.h"
 
@@ -11,6 +12,7 @@
 
 #include "bitmap.h"
 #include "granule.h"
+#include "keep.h"
 
 /*
  * A bitmap by its name, valid while the disk stays locked. -ENODATA: there is
@@ -37,6 +39,8 @@ static u32 query_state(const struct tidemark_disk *disk)
 {
 	u32 state = disk->suspended ? TIDEMARK_STATE_SUSPENDED : 0;
 
+	if (disk->witness.blind)
+		state |= TIDEMARK_STATE_BLIND;
 	if (!disk->sealed_epoch)
 		return state;
 	state |= TIDEMARK_STATE_SEALED;
@@ -63,6 +67,25 @@ static void query_stats(const struct tidemark_disk *disk,
 }
 
 /**
+ * tidemark_query_passed() - sectors passed to the data device, since attach
+ * @disk: a lower bound while writers come
+ */
+u64 tidemark_query_passed(const struct tidemark_disk *disk)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		const struct tidemark_stats *stats =
+			per_cpu_ptr(disk->stats, cpu);
+
+		sum += READ_ONCE(stats->write_sectors) +
+		       READ_ONCE(stats->discard_sectors);
+	}
+	return sum;
+}
+
+/**
  * tidemark_query_info() - everything about a disk
  * @disk: the caller holds a reference
  * @info: its output members are 0, and are filled
@@ -75,6 +98,7 @@ int tidemark_query_info(struct tidemark_disk *disk, struct tidemark_info *info)
 
 	if (err)
 		return err;
+	tidemark_witness_check(disk);
 	info->disk = disk->id;
 	export_uuid(info->uuid, &disk->uuid);
 	info->major = MAJOR(disk->where.device);
@@ -98,6 +122,9 @@ int tidemark_query_info(struct tidemark_disk *disk, struct tidemark_info *info)
 	info->threshold = disk->threshold;
 	query_stats(disk, info);
 	tidemark_preserve_info(disk, info);
+	info->unreliable_epoch = disk->unreliable_epoch;
+	info->bypassed_sectors = disk->witness.bypassed;
+	tidemark_keep_info(disk, info);
 	strscpy(info->name, disk->where.name, sizeof(info->name));
 	strscpy(info->message, disk->message, sizeof(info->message));
 	mutex_unlock(&disk->lock);

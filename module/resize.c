@@ -96,6 +96,9 @@ void tidemark_disk_reshape(struct tidemark_disk *disk,
 		return;
 	tidemark_seal_fold_locked(disk);
 	if (resized) {
+		/* What its metadata has put there, if it has some. */
+		tidemark_bitmap_zero(fresh->marking->bits, fresh->granules);
+		atomic_long_set(&fresh->marking->marked, 0);
 		reshape_marks(disk, fresh);
 		reshape_swap(disk, fresh);
 		disk->reason |= TIDEMARK_REASON_RESIZED;
@@ -104,9 +107,7 @@ void tidemark_disk_reshape(struct tidemark_disk *disk,
 		tidemark_event_send(disk, TIDEMARK_EVENT_RESIZED,
 				    disk->marking->number, disk->granules);
 	}
-	if (replaced) {
-		tidemark_mark_range(disk, 0, disk->granules);
-		disk->reason |= TIDEMARK_REASON_REPLACED;
-		tidemark_disk_say(disk, "data device exchanged, all marked");
-	}
+	if (replaced)
+		tidemark_disk_unreliable(disk, TIDEMARK_REASON_REPLACED,
+					 "data device exchanged");
 }

@@ -21,6 +21,7 @@
 #include "event.h"
 #include "gate.h"
 #include "granule.h"
+#include "keep.h"
 
 /*
  * Taken before the locks of the disks of a seal, in ascending order of their
@@ -89,6 +90,7 @@ void tidemark_seal_fold_locked(struct tidemark_disk *disk)
 /* Everything that takes time, or memory traffic, before writers are kept out. */
 static void seal_prepare(struct tidemark_disk *disk, u32 flags)
 {
+	tidemark_witness_check(disk);
 	if (!(flags & TIDEMARK_SEAL_EXTEND))
 		tidemark_seal_fold_locked(disk);
 	/*
@@ -127,10 +129,20 @@ static void seal_finish(struct tidemark_seal_item *item)
 		disk->sealed += tidemark_bitmap_or(disk->sealed_bits,
 						   owed->bits, disk->granules);
 	WRITE_ONCE(disk->sealed_epoch, owed->number);
+	/* In time, so that no seal has to wait. */
+	if (owed->number + KEEP_EPOCHS / 2 >= disk->epoch_limit)
+		tidemark_keep_super(disk);
 	tidemark_disk_say(disk, "epoch %llu sealed", owed->number);
 	tidemark_event_send(disk, TIDEMARK_EVENT_SEALED, item->epoch,
 			    item->owed);
 	wake_up_all(&disk->wait);
+}
+
+/* Has the epoch before drained, and may the current one end? */
+static bool seal_ready(struct tidemark_disk *disk)
+{
+	return tidemark_epoch_drained(READ_ONCE(disk->owed)) &&
+	       tidemark_keep_epoch_ready(disk);
 }
 
 static void seal_unlock(struct tidemark_seal_item *items, u32 count)
@@ -156,7 +168,8 @@ static void seal_lock_all(struct tidemark_seal_item *items, u32 count)
 }
 
 /*
- * Lock all disks, each with no write in flight from before the seal before.
+ * Lock all disks, each with no write in flight from before the seal before, and
+ * with a number for the epoch to come that was never given out.
  * Returns -EAGAIN and the disk to wait for, with its sealed epoch, when there
  * is one; nothing is locked then.
  */
@@ -170,8 +183,10 @@ static int seal_trylock(struct tidemark_seal_item *items, u32 count,
 		struct tidemark_disk *disk = items[i].disk;
 		bool dead = disk->dead;
 
-		if (!dead && tidemark_epoch_drained(disk->owed))
+		if (!dead && seal_ready(disk))
 			continue;
+		if (!tidemark_keep_epoch_ready(disk))
+			tidemark_keep_super(disk);
 		*ret_busy = disk;
 		*ret_epoch = disk->sealed_epoch;
 		seal_unlock(items, count);
@@ -180,25 +195,31 @@ static int seal_trylock(struct tidemark_seal_item *items, u32 count,
 	return 0;
 }
 
-/* Does waiting for the drain of an epoch make no sense any more? */
-static bool drain_over(struct tidemark_disk *disk, u64 epoch)
+/*
+ * Does waiting for the drain of an epoch, or until the next can be sealed, make
+ * no sense any more?
+ */
+static bool drain_over(struct tidemark_disk *disk, u64 epoch, bool seal)
 {
-	return READ_ONCE(disk->dead) ||
-	       READ_ONCE(disk->sealed_epoch) != epoch ||
-	       tidemark_epoch_drained(READ_ONCE(disk->owed));
+	if (READ_ONCE(disk->dead) || READ_ONCE(disk->sealed_epoch) != epoch)
+		return true;
+	return seal ? seal_ready(disk) :
+		      tidemark_epoch_drained(READ_ONCE(disk->owed));
 }
 
 /*
  * Wait for a drain, until @end in jiffies at most, while @epoch is the sealed
  * one (0: none). The caller looks again what has become of the disk.
  */
-static int drain_wait(struct tidemark_disk *disk, u64 epoch, unsigned long end)
+static int drain_wait(struct tidemark_disk *disk, u64 epoch, bool seal,
+		      unsigned long end)
 {
 	unsigned long now = jiffies;
 	long left = time_before(now, end) ? (long)(end - now) : 0;
 
 	left = wait_event_interruptible_timeout(disk->wait,
-						drain_over(disk, epoch), left);
+						drain_over(disk, epoch, seal),
+						left);
 	if (left < 0)
 		return -EINTR;
 	return left ? 0 : -ETIMEDOUT;
@@ -238,7 +259,7 @@ int tidemark_seal(struct tidemark_seal_item *items, u32 count, u32 flags,
 		err = seal_trylock(items, count, &busy, &epoch);
 		if (err != -EAGAIN)
 			break;
-		err = drain_wait(busy, epoch, end);
+		err = drain_wait(busy, epoch, true, end);
 		if (err)
 			break;
 	}
@@ -297,7 +318,7 @@ int tidemark_seal_wait(struct tidemark_disk *disk, u64 epoch, u32 timeout_ms)
 			mutex_unlock(&disk->lock);
 		if (err != -EAGAIN)
 			return err;
-		err = drain_wait(disk, epoch, end);
+		err = drain_wait(disk, epoch, false, end);
 		if (err)
 			return err;
 	}
@@ -382,8 +403,21 @@ int tidemark_seal_settle(struct tidemark_disk *disk, u64 epoch,
 		return err;
 	disk->sealed -= seal_clear(disk->sealed_bits, disk->sealed, runs,
 				   count);
+	tidemark_keep_forget(disk);
 	mutex_unlock(&disk->lock);
 	return 0;
+}
+
+/* The replica has everything that was marked when the reason arose. */
+static void commit_reliable(struct tidemark_disk *disk, u64 epoch)
+{
+	if (!disk->unreliable_epoch || epoch < disk->unreliable_epoch)
+		return;
+	disk->unreliable_epoch = 0;
+	disk->reason &= ~TIDEMARK_REASON_UNRELIABLE;
+	tidemark_disk_say(disk, "reliable again since epoch %llu", epoch);
+	if (!(disk->reason & TIDEMARK_REASON_META_ERROR))
+		tidemark_event_send(disk, TIDEMARK_EVENT_RELIABLE, epoch, 0);
 }
 
 /**
@@ -400,12 +434,16 @@ int tidemark_seal_commit(struct tidemark_disk *disk, u64 epoch)
 
 	if (err)
 		return err;
+	tidemark_witness_check(disk);
 	sealed = disk->sealed;
 	owed_drop(disk);
 	sealed_drop(disk);
 	disk->committed_epoch = epoch;
 	tidemark_disk_say(disk, "epoch %llu committed", epoch);
 	tidemark_event_send(disk, TIDEMARK_EVENT_COMMITTED, epoch, sealed);
+	commit_reliable(disk, epoch);
+	tidemark_keep_super(disk);
+	tidemark_keep_forget(disk);
 	wake_up_all(&disk->wait);
 	mutex_unlock(&disk->lock);
 	return 0;

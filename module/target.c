@@ -4,8 +4,15 @@
  * bios. It passes everything through to one data device and has each write
  * marked by the core before.
  *
- *	tidemark <data device> - <granule sectors> [<count of feature words>
- *		[pool <bytes>]]
+ *	tidemark <data device> <metadata device | -> <granule sectors>
+ *		[<count of feature words> [pool <bytes>] [identity <word>]
+ *		[boot <uuid>]]
+ *
+ * The metadata device is one of its own: to keep metadata at the end of a data
+ * device, stack two linear targets on that. identity is what the disk is called,
+ * to notice another one with its metadata; boot is the UUID of
+ * /proc/sys/kernel/random/boot_id: without it a boot ends when the module is
+ * unloaded.
  *
  * A table has this target alone. An instance of it is created with each table
  * that is loaded and becomes the tap of its disk when that table is resumed;
@@ -22,7 +29,10 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "disk.h"
+#include "keep.h"
+#include "table.h"
 
 #define DM_MSG_PREFIX "tidemark"
 
@@ -32,20 +42,25 @@
 /**
  * struct target - an instance
  * @data: the device below
+ * @meta: the metadata device, or NULL
+ * @claim: to both
  * @disk: its disk; before the first resume one of its own
- * @granule_sectors: of its table line
- * @pool_bytes: the same, if @pool_given
- * @pool_given: the table says how large the preserve pool shall be
+ * @table: its table line; the words in it are gone
  * @resumed: it has become the tap of its disk
+ * @leaving: it was said that the device will go on without it
  */
 struct target {
 	struct dm_dev *data;
+	struct dm_dev *meta;
+	struct tidemark_claim claim;
 	struct tidemark_disk *disk;
-	u32 granule_sectors;
-	u64 pool_bytes;
-	bool pool_given;
+	struct tidemark_table table;
 	bool resumed;
+	bool leaving;
 };
+
+/* Which boot this is, for tables that do not say. */
+static uuid_t target_boot __ro_after_init;
 
 /**
  * struct target_io - of each bio
@@ -55,63 +70,11 @@ struct target_io {
 	struct tidemark_write write;
 };
 
-static int target_parse_features(struct dm_target *ti, struct dm_arg_set *args,
-				 struct target *target)
-{
-	static const struct dm_arg known[] = {
-		{ 0, 2, "Count of feature words is not 0 to 2" },
-	};
-	unsigned int left;
-	int err;
-
-	err = dm_read_arg_group(known, args, &left, &ti->error);
-	if (err || !left)
-		return err;
-	if (left != 2 || strcasecmp(dm_shift_arg(args), "pool")) {
-		ti->error = "The only feature known is pool <bytes>";
-		return -EINVAL;
-	}
-	if (kstrtou64(dm_shift_arg(args), 10, &target->pool_bytes) ||
-	    target->pool_bytes > TIDEMARK_POOL_MAX) {
-		ti->error = "Pool is no number of bytes up to 1 GiB";
-		return -EINVAL;
-	}
-	target->pool_given = true;
-	return 0;
-}
-
-static int target_parse(struct dm_target *ti, unsigned int argc, char **argv,
-			struct target *target)
-{
-	struct dm_arg_set args = { .argc = argc, .argv = argv };
-	int err = 0;
-
-	if (argc < 3) {
-		ti->error = "Need <data device> - <granule sectors>";
-		return -EINVAL;
-	}
-	if (strcmp(argv[1], "-")) {
-		ti->error = "No metadata device yet: give - in its place";
-		return -EINVAL;
-	}
-	if (kstrtou32(argv[2], 10, &target->granule_sectors)) {
-		ti->error = "Granule is no number of sectors";
-		return -EINVAL;
-	}
-	dm_consume_args(&args, 3);
-	if (args.argc)
-		err = target_parse_features(ti, &args, target);
-	if (!err && args.argc) {
-		ti->error = "Words after the features";
-		err = -EINVAL;
-	}
-	return err;
-}
-
 static int target_create_disk(struct dm_target *ti, struct target *target)
 {
 	int err = tidemark_disk_create(dm_table_get_md(ti->table), ti->len,
-				       target->granule_sectors, &target->disk);
+				       target->table.granule_sectors,
+				       &target->disk);
 
 	if (err == -EINVAL)
 		ti->error = "Granule is no power of two of 8 to 8192 sectors";
@@ -119,6 +82,78 @@ static int target_create_disk(struct dm_target *ti, struct target *target)
 		ti->error = "More than 2^30 granules: make them larger";
 	else if (err)
 		ti->error = "No memory for the bitmaps";
+	return err;
+}
+
+/* The metadata device, and what is on it. */
+static int target_open_meta(struct dm_target *ti, struct target *target)
+{
+	const struct tidemark_table *table = &target->table;
+	const uuid_t *boot = table->boot_given ? &table->boot : &target_boot;
+	const char *why = NULL;
+	int err;
+
+	if (!(dm_table_get_mode(ti->table) & BLK_OPEN_WRITE)) {
+		ti->error = "A read-only device has no metadata: give - in its place";
+		return -EROFS;
+	}
+	err = dm_get_device(ti, table->meta, dm_table_get_mode(ti->table),
+			    &target->meta);
+	if (err) {
+		ti->error = "No such metadata device, or it is in use";
+		return err;
+	}
+	err = tidemark_claim(&target->claim, target->disk->owner,
+			     target->data->bdev->bd_dev,
+			     target->meta->bdev->bd_dev);
+	if (err) {
+		ti->error = "The metadata device is the data device, or another disk uses it";
+		goto err_meta;
+	}
+	err = tidemark_keep_create(target->disk, target->meta->bdev, boot->b,
+				   table->identity, &why);
+	if (err)
+		goto err_claim;
+	if (tidemark_disk_keep_foreign(target->disk)) {
+		why = "The metadata is another disk's: format it first";
+		err = -EBUSY;
+		goto err_claim;
+	}
+	return 0;
+
+err_claim:
+	ti->error = (char *)why;
+	tidemark_unclaim(&target->claim);
+err_meta:
+	dm_put_device(ti, target->meta);
+	return err;
+}
+
+static int target_open_data(struct dm_target *ti, struct target *target)
+{
+	int err = dm_get_device(ti, target->table.data,
+				dm_table_get_mode(ti->table), &target->data);
+
+	if (err) {
+		ti->error = "No such data device";
+		return err;
+	}
+	if (bdev_is_zoned(target->data->bdev)) {
+		ti->error = "A zoned data device cannot be tracked";
+		dm_put_device(ti, target->data);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Without metadata: another disk's metadata device may still be in the way. */
+static int target_claim(struct dm_target *ti, struct target *target)
+{
+	int err = tidemark_claim(&target->claim, target->disk->owner,
+				 target->data->bdev->bd_dev, 0);
+
+	if (err)
+		ti->error = "The data device is another disk's metadata device";
 	return err;
 }
 
@@ -132,23 +167,19 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		ti->error = "No memory";
 		return -ENOMEM;
 	}
-	err = target_parse(ti, argc, argv, target);
+	err = tidemark_table_parse(&target->table, argc, argv, &ti->error);
 	if (err)
 		goto err_target;
-	err = dm_get_device(ti, argv[0], dm_table_get_mode(ti->table),
-			    &target->data);
-	if (err) {
-		ti->error = "No such data device";
+	err = target_open_data(ti, target);
+	if (err)
 		goto err_target;
-	}
-	if (bdev_is_zoned(target->data->bdev)) {
-		ti->error = "A zoned data device cannot be tracked";
-		err = -EINVAL;
-		goto err_data;
-	}
 	err = target_create_disk(ti, target);
 	if (err)
 		goto err_data;
+	err = target->table.meta ? target_open_meta(ti, target) :
+				   target_claim(ti, target);
+	if (err)
+		goto err_disk;
 	ti->private = target;
 	ti->per_io_data_size = sizeof(struct target_io);
 	ti->num_flush_bios = 1;
@@ -157,6 +188,8 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->num_write_zeroes_bios = 1;
 	return 0;
 
+err_disk:
+	tidemark_disk_put(target->disk);
 err_data:
 	dm_put_device(ti, target->data);
 err_target:
@@ -164,12 +197,28 @@ err_target:
 	return err;
 }
 
+/*
+ * A device that is removed has lost its name before its table is destroyed. If
+ * it has one, then another table was put in the place of this one.
+ */
+static bool target_dropped(struct dm_target *ti, const struct target *target)
+{
+	char name[DM_NAME_LEN];
+
+	return !target->leaving &&
+	       !dm_copy_name_and_uuid(dm_table_get_md(ti->table), name, NULL);
+}
+
 static void target_dtr(struct dm_target *ti)
 {
 	struct target *target = ti->private;
 
-	tidemark_disk_deactivate(target->disk, target);
+	tidemark_disk_deactivate(target->disk, target,
+				 target_dropped(ti, target));
 	tidemark_disk_put(target->disk);
+	tidemark_unclaim(&target->claim);
+	if (target->meta)
+		dm_put_device(ti, target->meta);
 	dm_put_device(ti, target->data);
 	kfree(target);
 }
@@ -185,6 +234,8 @@ static int target_preresume(struct dm_target *ti)
 	struct tidemark_where where = {
 		.device = disk_devt(dm_disk(md)),
 		.data = target->data->bdev->bd_dev,
+		.tracked_bdev = dm_disk(md)->part0,
+		.data_bdev = target->data->bdev,
 	};
 
 	BUILD_BUG_ON(sizeof(where.name) < DM_NAME_LEN);
@@ -192,9 +243,11 @@ static int target_preresume(struct dm_target *ti)
 		strscpy(where.name, dm_device_name(md), sizeof(where.name));
 	target->disk = tidemark_disk_activate(target->disk, target, &where);
 	/* What POOL has said since stands when the device was only paused. */
-	if (target->pool_given && !target->resumed)
-		tidemark_preserve_limit(target->disk, target->pool_bytes);
+	if (target->table.pool_given && !target->resumed)
+		tidemark_preserve_limit(target->disk,
+					target->table.pool_bytes);
 	target->resumed = true;
+	target->leaving = false;
 	return 0;
 }
 
@@ -234,10 +287,11 @@ static int target_write(struct target *target, struct bio *bio,
 				       bio_sectors(bio), discard, nowait,
 				       &io->write);
 
-	if (unlikely(ret == TIDEMARK_WRITE_OWED)) {
+	if (unlikely(ret > 0)) {
 		io->write.data = target->data->bdev;
 		io->write.go = target_go;
-		ret = tidemark_preserve_write(target->disk, &io->write, nowait);
+		ret = tidemark_write_hold(target->disk, ret, nowait, discard,
+					  &io->write);
 	}
 	if (likely(!ret))
 		return DM_MAPIO_REMAPPED;
@@ -319,17 +373,18 @@ static void target_status(struct dm_target *ti, status_type_t type,
 		target_info(target, result, maxlen);
 		break;
 	case STATUSTYPE_TABLE:
-		DMEMIT("%s - %u", target->data->name,
-		       target->granule_sectors);
-		if (target->pool_given)
-			DMEMIT(" 2 pool %llu", target->pool_bytes);
-		else
-			DMEMIT(" 0");
+		DMEMIT("%s %s %u", target->data->name,
+		       target->meta ? target->meta->name : "-",
+		       target->table.granule_sectors);
+		sz += tidemark_table_features(&target->table, result + sz,
+					      maxlen - sz);
 		break;
 	case STATUSTYPE_IMA:
 		DMEMIT_TARGET_NAME_VERSION(ti->type);
-		DMEMIT(",data_device=%s,granule_sectors=%u;",
-		       target->data->name, target->granule_sectors);
+		DMEMIT(",data_device=%s,metadata_device=%s,granule_sectors=%u;",
+		       target->data->name,
+		       target->meta ? target->meta->name : "-",
+		       target->table.granule_sectors);
 		break;
 	}
 }
@@ -375,10 +430,17 @@ static int target_message(struct dm_target *ti, unsigned int argc, char **argv,
 		return -ENODEV;
 	if (argc == 1 && !strcasecmp(argv[0], "seal"))
 		return message_seal(disk, result, maxlen);
+	if (argc == 1 && !strcasecmp(argv[0], "checkpoint"))
+		return tidemark_keep_checkpoint(disk);
+	if (argc == 1 && !strcasecmp(argv[0], "leave")) {
+		target->leaving = true;
+		return 0;
+	}
 	if (argc == 3 && !strcasecmp(argv[0], "mark"))
 		return message_mark(disk, argv[1], argv[2]);
 	if (argc != 2 || kstrtou64(argv[1], 10, &value)) {
-		DMWARN("messages: seal, fold E, commit E, mark FIRST COUNT, threshold N, pool N");
+		DMWARN("messages: seal, fold E, commit E, mark FIRST COUNT, threshold N, pool N, "
+		       "checkpoint, leave");
 		return -EINVAL;
 	}
 	if (!strcasecmp(argv[0], "fold"))
@@ -403,7 +465,7 @@ static int target_iterate_devices(struct dm_target *ti,
 
 static struct target_type target_type = {
 	.name = "tidemark",
-	.version = { 1, 1, 0 },
+	.version = { 1, 2, 0 },
 	.features = DM_TARGET_SINGLETON | DM_TARGET_NOWAIT |
 		    DM_TARGET_PASSES_INTEGRITY | DM_TARGET_PASSES_CRYPTO,
 	.module = THIS_MODULE,
@@ -426,6 +488,7 @@ static struct target_type target_type = {
  */
 int __init tidemark_target_init(void)
 {
+	uuid_gen(&target_boot);
 	return dm_register_target(&target_type);
 }
 

@@ -62,12 +62,12 @@ bare  tools/libtidemark/table\..    (unistd|fcntl|poll)\.h|sys/.*
 
 # The module. The core knows nothing of device mapper.
 owner linux/device-mapper\.h        module/(target|view)\.c
-owner linux/(bio|blk_types)\.h      module/(target|view|io)\.c
+owner linux/(bio|blk_types)\.h      module/(target|view|io|metaio)\.c
 owner linux/uaccess\.h              module/control\.c
 owner net/genetlink\.h              module/event\.c
 owner linux/version\.h              module/compat\.h
 word  struct dm_target              module/(target|view)\.c
-word  struct bio                    module/(target|view|io)\.c
+word  struct bio                    module/(target|view|io|metaio)\.c
 word  (copy_(from|to|struct_from)|get|put|clear)_user   module/control\.c
 word  LINUX_VERSION_CODE|KERNEL_VERSION                 module/compat\.h
 word  (genl|genlmsg|nla)_[a-z_0-9]+                     module/event\.c

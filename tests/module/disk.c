@@ -77,8 +77,9 @@ int disk_create(struct disk *disk, const char *name, struct disk_options options
 /* The device as such, over the data device that is there. */
 int disk_attach(struct disk *disk)
 {
-	if (sh("dmsetup create %s --table '0 %llu tidemark %s - %u'", disk->name,
-	       (unsigned long long)disk->bytes / 512, disk->data, disk->granule))
+	if (sh("dmsetup create %s --table '0 %llu tidemark %s %s %u %s'", disk->name,
+	       (unsigned long long)disk->bytes / 512, disk->data,
+	       disk->meta[0] ? disk->meta : "-", disk->granule, disk->features))
 		return -EIO;
 	disk->id = disk_find(disk->name);
 	return disk->id ? 0 : -ENODEV;

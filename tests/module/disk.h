@@ -27,6 +27,8 @@
  * @delay: device-mapper name of the dm-delay, or ""
  * @bytes: size
  * @granule: sectors in a granule
+ * @meta: word for its metadata device, or "": none
+ * @features: of its table, with their count, or ""
  * @id: its number
  */
 struct disk {
@@ -38,6 +40,8 @@ struct disk {
 	char delay[32];
 	uint64_t bytes;
 	uint32_t granule;
+	char meta[64];
+	char features[160];
 	uint64_t id;
 };
 
@@ -91,6 +95,7 @@ struct events;
  * @disk: the disk's number
  * @epoch: that it is about
  * @granules: that it is about
+ * @reason: enum tidemark_reason
  * @name: the disk's name
  */
 struct event {
@@ -99,6 +104,7 @@ struct event {
 	uint64_t disk;
 	uint64_t epoch;
 	uint64_t granules;
+	uint32_t reason;
 	char name[TIDEMARK_NAME_SIZE];
 };
 

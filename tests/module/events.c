@@ -46,6 +46,7 @@ static int events_receive(struct nl_msg *message, void *argument)
 	event->disk = nla_get_u64(attr[TIDEMARK_ATTR_DISK]);
 	event->epoch = nla_get_u64(attr[TIDEMARK_ATTR_EPOCH]);
 	event->granules = nla_get_u64(attr[TIDEMARK_ATTR_GRANULES]);
+	event->reason = nla_get_u32(attr[TIDEMARK_ATTR_REASON]);
 	snprintf(event->name, sizeof(event->name), "%s", nla_get_string(attr[TIDEMARK_ATTR_NAME]));
 	events->tail++;
 	return NL_OK;

@@ -86,11 +86,11 @@
  *              forgotten); then intent units without them (FUA).
  *   seal       superblock with a higher @next_epoch, when it is used up, then
  *              the new epoch's number is given out.
- *   commit     superblock with @committed_epoch, then bitmap units that forget.
+ *   commit     superblock with @committed_epoch, then bitmap units that forget
+ *              (some time later).
  *   mark (by request)
  *              bitmap units, flush, then the request returns.
- *   unreliable superblock with @reason and @unreliable_epoch, then anything
- *              else that is written here.
+ *   unreliable superblock with @reason and @unreliable_epoch, at once.
  *   other size or granule, repair after an error
  *              superblock ALL; then intent units without a bit; from here on
  *              first writes are intended as above; bitmap units; then
@@ -175,7 +175,10 @@ struct tidemark_meta_counters {
  *	reasons in TIDEMARK_REASON_UNRELIABLE; 0: there is none
  * @state: enum tidemark_meta_state
  * @reason: enum tidemark_reason
- * @boot: which boot @data and @tracked are of
+ * @boot: which boot this was written in. 0 with state CLEAN: the host was going
+ *	down, and nothing can have been written after. Otherwise a CLEAN one of
+ *	another boot, and an ACTIVE one of this boot, say that the disk was not
+ *	tracked for a time of which nothing is known (TIDEMARK_REASON_GAP)
  * @data: the data device, at the detach; only in state CLEAN
  * @tracked: the tracked device, the same
  * @time: when this was written, seconds since 1970; informative
