@@ -16,7 +16,7 @@ builder=$check_tree/tests/guest/build-module
 cppcheck_options=(
     --quiet --std=c11 --platform=unix64 --library=posix --library=gnu
     '--enable=warning,performance,portability' --inline-suppr
-    -D_GNU_SOURCE -I. -Iagent -Itools -Imodule/uapi
+    '-DSD_BUS_PARAM(x)=#x' -D_GNU_SOURCE -I. -Iagent -Itools -Imodule/uapi
     --suppress=memleak --suppress=resourceLeak --suppress=readdirCalled
     '--template={file}:{line}: {severity}: {message} [{id}]'
 )

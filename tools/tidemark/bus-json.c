@@ -166,7 +166,7 @@ int bus_json_structs(sd_bus_message *m, const char *const *keys, struct json_obj
 		struct json_object *row = json_object_array_get_idx(rows, i);
 		struct json_object *object = json_object_new_object();
 
-		for (size_t k = 0; keys[k] && k < json_object_array_length(row); k++)
+		for (size_t k = 0; k < json_object_array_length(row) && keys[k]; k++)
 			json_object_object_add(object, keys[k],
 					       json_object_get(json_object_array_get_idx(row, k)));
 		json_object_array_add(array, object);

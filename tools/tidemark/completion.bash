@@ -21,6 +21,14 @@ _tidemark_devices() {
 	lsblk -nrpo NAME 2>/dev/null
 }
 
+_tidemark_collections() {
+	tidemark list --noheadings --output COLLECTION 2>/dev/null
+}
+
+_tidemark_jobs() {
+	tidemark jobs --noheadings --output JOB 2>/dev/null
+}
+
 _tidemark() {
 	local current=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} words=''
 
@@ -34,6 +42,21 @@ _tidemark() {
 		help)	words=$(_tidemark_commands) ;;
 		attach)	words=$(_tidemark_devices) ;;
 		meta)	[[ $COMP_CWORD -gt 2 ]] || words='format size check dump repair' ;;
+		list | status | start | resync | cancel | suspend | resume | verify | jobs | \
+			history | stats)
+			words=$(_tidemark_collections) ;;
+		job)
+			if [[ $COMP_CWORD -eq 2 ]]; then
+				words='show wait cancel kill suspend resume'
+			else
+				words=$(_tidemark_jobs)
+			fi ;;
+		collection)
+			if [[ $COMP_CWORD -eq 2 ]]; then
+				words='show create modify add-vm add-disk remove-vm remove'
+			elif [[ $COMP_CWORD -eq 3 ]]; then
+				words=$(_tidemark_collections)
+			fi ;;
 		detach | disks)
 			words=$(tidemark disks --noheadings --output NAME,DEVICE 2>/dev/null) ;;
 		esac
