@@ -295,7 +295,7 @@ const struct bus_method bus_job_methods[] = {
 #define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 #define FIXED SD_BUS_VTABLE_PROPERTY_CONST
 #define MEMBER(m) offsetof(struct service_job, m)
-#define P SD_BUS_PARAM
+#define P(name) SD_BUS_PARAM(name)
 #define METHOD(name, in, in_names, out, out_names) \
 	SD_BUS_METHOD_WITH_NAMES(name, in, in_names P(options), out, out_names, bus_method, \
 				 SD_BUS_VTABLE_UNPRIVILEGED)

@@ -134,7 +134,7 @@ static int get_count(sd_bus *bus, const char *path, const char *interface, const
 	return sd_bus_message_append(reply, "u", (uint32_t)count);
 }
 
-#define P SD_BUS_PARAM
+#define P(name) SD_BUS_PARAM(name)
 /* (arguments) -> (u code, o job), the shape of the methods of the management model */
 #define METHOD(name, signature, names) \
 	SD_BUS_METHOD_WITH_NAMES(name, signature, P(collection) names P(options), "uo", \

@@ -30,7 +30,7 @@ void bus_json_key(const char *name, char *ret, size_t size)
 	ret[at] = '\0';
 }
 
-static int json_value(sd_bus_message *m, struct json_object **ret, bool outermost);
+static int value_read(sd_bus_message *m, struct json_object **ret, bool outermost);
 
 static int json_basic(sd_bus_message *m, char type, struct json_object **ret)
 {
@@ -85,7 +85,7 @@ static int json_entries(sd_bus_message *m, const char *contents, struct json_obj
 
 		err = sd_bus_message_read(m, "s", &name);
 		if (err >= 0)
-			err = json_value(m, &value, false);
+			err = value_read(m, &value, false);
 		if (err < 0)
 			return err;
 		/* the names of properties are ours to write; keys further in are data */
@@ -108,7 +108,7 @@ static int json_items(sd_bus_message *m, struct json_object *array)
 	while ((err = sd_bus_message_at_end(m, 0)) == 0) {
 		struct json_object *value = NULL;
 
-		err = json_value(m, &value, false);
+		err = value_read(m, &value, false);
 		if (err < 0)
 			return err;
 		json_object_array_add(array, value);
@@ -116,7 +116,7 @@ static int json_items(sd_bus_message *m, struct json_object *array)
 	return err < 0 ? err : 0;
 }
 
-static int json_value(sd_bus_message *m, struct json_object **ret, bool outermost)
+static int value_read(sd_bus_message *m, struct json_object **ret, bool outermost)
 {
 	struct json_object *value;
 	const char *contents;
@@ -132,7 +132,7 @@ static int json_value(sd_bus_message *m, struct json_object **ret, bool outermos
 		return err;
 	if (type == 'v') {
 		value = NULL;
-		err = json_value(m, &value, outermost);
+		err = value_read(m, &value, outermost);
 	} else if (type == 'a' && contents[0] == '{') {
 		value = json_object_new_object();
 		err = json_entries(m, contents, value, outermost);
@@ -151,7 +151,7 @@ static int json_value(sd_bus_message *m, struct json_object **ret, bool outermos
 
 int bus_json_value(sd_bus_message *m, struct json_object **ret)
 {
-	return json_value(m, ret, true);
+	return value_read(m, ret, true);
 }
 
 int bus_json_structs(sd_bus_message *m, const char *const *keys, struct json_object **ret)

@@ -153,8 +153,8 @@ static void show_value(const char *key, struct json_object *value, int indent)
 {
 	if (json_object_is_type(value, json_type_object)) {
 		printf("%*s%s:\n", indent, "", key);
-		json_object_object_foreach(value, k, v)
-			show_value(k, v, indent + 2);
+		json_each(value, i)
+			show_value(json_key(&i), json_value(&i), indent + 2);
 	} else if (json_object_is_type(value, json_type_array)) {
 		printf("%*s%s:\n", indent, "", key);
 		for (size_t i = 0; i < json_object_array_length(value); i++)
@@ -176,8 +176,8 @@ static int run_show(struct bus *b, const struct collection *c, const char *name,
 		return code;
 	if (c->json)
 		return output_json(document);
-	json_object_object_foreach(document, key, value)
-		show_value(key, value, 0);
+	json_each(document, i)
+		show_value(json_key(&i), json_value(&i), 0);
 	json_object_put(document);
 	return EXIT_DONE;
 }

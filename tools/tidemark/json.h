@@ -55,4 +55,20 @@ static inline struct json_object *json_item(struct json_object *o, const char *n
 	return json_object_array_get_idx(json_member(o, name), i);
 }
 
+/** json_each() - for each member of an object; json_key() and json_value() of @i */
+#define json_each(o, i) \
+	for (struct json_object_iterator i = json_object_iter_begin(o), \
+	     i##_end = json_object_iter_end(o); \
+	     !json_object_iter_equal(&(i), &i##_end); json_object_iter_next(&(i)))
+
+static inline const char *json_key(const struct json_object_iterator *i)
+{
+	return json_object_iter_peek_name(i);
+}
+
+static inline struct json_object *json_value(const struct json_object_iterator *i)
+{
+	return json_object_iter_peek_value(i);
+}
+
 #endif

@@ -318,8 +318,9 @@ static void stats_print(struct json_object *stats, bool bytes)
 {
 	char size_text[SIZE_TEXT], time_text[OUTPUT_TIME];
 
-	json_object_object_foreach(stats, key, value) {
-		uint64_t n = json_object_get_uint64(value);
+	json_each(stats, i) {
+		uint64_t n = json_object_get_uint64(json_value(&i));
+		const char *key = json_key(&i);
 		size_t length = strlen(key);
 		bool time = length > 5 && strcmp(key + length - 5, "_time") == 0;
 		bool size = strncmp(key, "bytes_", 6) == 0 ||

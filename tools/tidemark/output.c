@@ -14,10 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <json-c/json.h>
 #include <libsmartcols/libsmartcols.h>
 
 #include "tidemark/command.h"
+#include "tidemark/json.h"
 #include "tidemark/size.h"
 
 struct output_cell {
@@ -88,9 +88,11 @@ int output_json(struct json_object *document)
 
 	/* the schema comes first, whatever the document has */
 	json_object_object_add(whole, "schema", json_object_new_string(OUTPUT_SCHEMA));
-	json_object_object_foreach(document, key, value)
-		if (strcmp(key, "schema") != 0)
-			json_object_object_add(whole, key, json_object_get(value));
+	json_each(document, i) {
+		if (strcmp(json_key(&i), "schema") != 0)
+			json_object_object_add(whole, json_key(&i),
+					       json_object_get(json_value(&i)));
+	}
 	text = json_object_to_json_string_ext(whole, JSON_C_TO_STRING_PRETTY |
 					      JSON_C_TO_STRING_SPACED |
 					      JSON_C_TO_STRING_NOSLASHESCAPE);
@@ -274,7 +276,7 @@ static struct json_object *json_cell(const struct output_column *column,
 	return json_object_new_string(cell->text);
 }
 
-static void json_key(const char *name, char *ret, size_t size)
+static void column_key(const char *name, char *ret, size_t size)
 {
 	size_t i;
 
@@ -304,7 +306,7 @@ static int output_print_json(const struct output *o, const size_t *chosen, size_
 		if (!object || json_object_array_add(list, object))
 			goto out;
 		for (size_t i = 0; i < count; i++) {
-			json_key(o->columns[chosen[i]].name, key, sizeof(key));
+			column_key(o->columns[chosen[i]].name, key, sizeof(key));
 			json_object_object_add(object, key,
 					       json_cell(&o->columns[chosen[i]],
 							 &cells[chosen[i]]));
