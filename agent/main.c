@@ -19,6 +19,7 @@
 #include "base/util.h"
 #include "bus/bus.h"
 #include "config/config.h"
+#include "failover/failover.h"
 #include "freeze/freeze.h"
 #include "ring/ring.h"
 #include "service/loop.h"
@@ -36,6 +37,7 @@ struct agent {
 	struct service *service;
 	struct service_loop *loop;
 	struct receiver *receiver;
+	struct failover *failover;
 	struct bus *bus;
 	struct watch_loop *watch;
 	sd_event_source *after;
@@ -313,8 +315,13 @@ static int world_replicas(void *arg, int (*each)(const struct store_replica *r, 
 static int start_service(struct agent *a, struct reason *reason)
 {
 	const struct service_world world = { world_look, world_replicas, a };
-	const struct service_options options = { .config = a->config, .world = &world };
-	int err = service_open(&a->service, &options, reason);
+	struct service_options options = { .config = a->config, .world = &world };
+	int err = failover_create(&a->failover, a->receiver, reason);
+
+	if (!err) {
+		options.failover = failover_ops(a->failover);
+		err = service_open(&a->service, &options, reason);
+	}
 
 	if (err)
 		return err;
@@ -362,6 +369,7 @@ static void agent_stop(struct agent *a)
 	a->bus = bus_destroy(a->bus);
 	service_loop_destroy(a->loop);
 	service_close(a->service);
+	failover_destroy(a->failover);
 	receiver_destroy(a->receiver);
 	sd_event_unref(a->event);
 	config_free(a->config);

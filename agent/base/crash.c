@@ -31,6 +31,13 @@ static const char *const names[] = {
 	"join-renamed",	    /* it has the upper one's name */
 	"join-recorded",    /* the database has forgotten the lower one */
 	"join-unlinked",    /* that is gone */
+	"failover-recorded", /* a failover or a test is in the database, no disk is made */
+	"failover-created", /* one of its disks is */
+	"failover-removed", /* one of its disks is gone again */
+	"failover-committing", /* the database says that the replicas become the disks */
+	"failover-cut",	    /* the later points are given up */
+	"failover-merged",  /* one raw replica is the disk, durably */
+	"failover-taken",   /* and its overlay is gone */
 	NULL,
 };
 

@@ -49,6 +49,14 @@ static const char *const catalog_migrations[] = {
 	"ALTER TABLE point_disk ADD COLUMN header BLOB;" /* that the file is to have */
 	"ALTER TABLE point_disk ADD COLUMN digest BLOB;"
 	"ALTER TABLE point_disk ADD COLUMN broken INTEGER NOT NULL DEFAULT 0;",
+	/* Failovers. */
+	"CREATE TABLE failover ("
+	" collection INTEGER NOT NULL REFERENCES collection(id),"
+	" kind INTEGER NOT NULL,"  /* 1 test, 2 real */
+	" state INTEGER NOT NULL," /* 1 made, 2 committing, 3 committed */
+	" point INTEGER NOT NULL," /* its number */
+	" path TEXT NOT NULL,"	   /* of the sockets of exports */
+	" PRIMARY KEY (collection, kind)) WITHOUT ROWID;",
 };
 
 #define CATALOG_SELECT                                                                             \

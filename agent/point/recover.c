@@ -146,3 +146,20 @@ int recover_run(const char *dir, const struct catalog_disk *disks, size_t count,
 		err = recover_seeding(&r, &disks[i]);
 	return err ? err : recover_walk(&r, dir, names, 0);
 }
+
+int recover_collection(const char *dir, const char *collection, const struct catalog_file *files,
+		       size_t file_count, struct reason *reason)
+{
+	struct recover r = {
+		.dir = dir,
+		.files = files,
+		.file_count = file_count,
+		.reason = reason,
+	};
+	const char *names[3] = { collection };
+	char folder[STORE_PATH_MAX];
+	int err = file_path(folder, sizeof(folder), dir, collection);
+
+	return err ? reason_set(reason, err, 0, "the path of a collection is too long") :
+		     recover_walk(&r, folder, names, 1);
+}

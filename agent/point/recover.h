@@ -25,4 +25,8 @@ bool recover_is_point(const char *name);
 int recover_run(const char *dir, const struct catalog_disk *disks, size_t count,
 		const struct catalog_file *files, size_t file_count, struct reason *reason);
 
+/** recover_collection() - the same for the overlays of one collection */
+int recover_collection(const char *dir, const char *collection, const struct catalog_file *files,
+		       size_t file_count, struct reason *reason);
+
 #endif

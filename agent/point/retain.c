@@ -51,6 +51,12 @@ static bool layer_needed(const struct retain *r, size_t i, const struct catalog_
 {
 	if (i + 1 == r->count)
 		return true;
+	/* Somebody has an overlay over the file that would be merged, and then be gone. */
+	for (size_t p = 0; p < count && i == 0; p++)
+		if (points[p].number >= r->layers[1].point &&
+		    (r->count == 2 || points[p].number < r->layers[2].point) &&
+		    store_pinned(r->store, r->disk->collection, points[p].number))
+			return true;
 	if (r->layers[i].broken)
 		return false;
 	for (size_t p = 0; p < count; p++)

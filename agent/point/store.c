@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "point/catalog-failover.h"
 #include "point/catalog-point.h"
 #include "point/file.h"
 #include "point/recover.h"
@@ -357,6 +358,19 @@ enum store_state store_activity_of(struct store *s, const char *collection)
 
 /* -- recovery --------------------------------------------------------------------- */
 
+/* Before anything is retired: their disks lie over these points. */
+static int store_pin_failovers(struct store *s)
+{
+	_cleanup_free_ struct catalog_failover *rows = NULL;
+	size_t count = 0;
+	int err = catalog_failovers(s->catalog, &rows, &count);
+
+	for (size_t i = 0; i < count && !err; i++)
+		if (rows[i].state == FAILOVER_MADE)
+			store_pin(s, rows[i].collection, rows[i].point);
+	return err;
+}
+
 int store_recover(struct store *s, struct reason *reason)
 {
 	_cleanup_free_ struct catalog_disk *disks = NULL;
@@ -368,9 +382,22 @@ int store_recover(struct store *s, struct reason *reason)
 		err = catalog_list(s->catalog, NULL, &disks, &count);
 	if (!err)
 		err = catalog_files(s->catalog, &files, &file_count);
+	if (!err)
+		err = store_pin_failovers(s);
 	if (err)
 		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
 	return recover_run(s->dir, disks, count, files, file_count, reason);
+}
+
+int store_recover_disks(struct store *s, const char *collection, struct reason *reason)
+{
+	_cleanup_free_ struct catalog_file *files = NULL;
+	size_t count;
+	int err = catalog_files(s->catalog, &files, &count);
+
+	if (err)
+		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
+	return recover_collection(s->dir, collection, files, count, reason);
 }
 
 /* -- points in use ------------------------------------------------------------------ */
@@ -473,10 +500,16 @@ static int store_openable(struct store *s, const struct catalog_disk *d,
 			  char ret[STORE_PATH_MAX])
 {
 	char folder[STORE_PATH_MAX];
+	struct catalog_failover f;
 	int err;
 
 	if (d->state != CATALOG_READY || !d->point)
 		return -ENOENT;
+	err = catalog_failover_find(s->catalog, d->collection, FAILOVER_REAL, &f);
+	if (err > 0 && f.state == FAILOVER_MADE) {
+		err = store_folder(s, d->collection, d->vm, d->name, folder);
+		return err ? err : file_path(ret, STORE_PATH_MAX, folder, STORE_FAILOVER);
+	}
 	if (!d->file[0]) {
 		memcpy(ret, d->path, STORE_PATH_MAX);
 		return 0;

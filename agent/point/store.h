@@ -27,6 +27,10 @@
 #define STORE_PATH_MAX 1024 /* with the NUL; QEMU takes backing names of 1023 bytes */
 #define STORE_UUID_SIZE 16
 
+/* The disk of a VM that was failed over, and of one that is tested: in the disk's folder. */
+#define STORE_FAILOVER "failover.qcow2"
+#define STORE_TEST "test.qcow2"
+
 struct catalog;
 struct catalog_disk;
 struct ring;
@@ -106,6 +110,9 @@ struct store *store_close(struct store *s);
  * committed and not merged are left to retain_run().
  */
 int store_recover(struct store *s, struct reason *reason);
+
+/** store_recover_disks() - the same for one collection, which the caller has claimed */
+int store_recover_disks(struct store *s, const char *collection, struct reason *reason);
 
 /**
  * store_claim() - have a collection for oneself

@@ -7,7 +7,7 @@
 
 #include "base/crash.h"
 #include "base/log.h"
-#include "point/catalog.h"
+#include "point/catalog-failover.h"
 #include "point/retain.h"
 
 /* The peer is shown that we live this often, while it waits for us. */
@@ -57,6 +57,23 @@ static int steps_stopping(void *arg)
 
 /* -- steps ---------------------------------------------------------------------------- */
 
+/* The VM runs here: what its old primary sends comes too late. */
+static int steps_judge_failover(struct connection *c)
+{
+	struct catalog_failover f;
+	int found = catalog_failover_find(store_catalog(c->config->store), steps_collection(c),
+					  FAILOVER_REAL, &f);
+
+	if (found < 0)
+		return reason_set(&c->reason, found, REASON_FAILED, "cannot read the state file");
+	if (!found)
+		return 0;
+	return reason_set(&c->reason, -EINVAL, REASON_INVALID_STATE,
+			  "the collection %s was failed over to point %" PRIu64 " on the replica "
+			  "host%s: its disks are in use there", steps_collection(c), f.point,
+			  f.state == FAILOVER_MADE ? "" : ", for good");
+}
+
 static int step_hello(struct connection *c)
 {
 	struct frame_welcome welcome = { .version = c->session.version,
@@ -69,6 +86,9 @@ static int step_hello(struct connection *c)
 	if (err)
 		return err;
 	c->claimed = true;
+	err = steps_judge_failover(c);
+	if (err)
+		return err;
 	store_activity(c->config->store, steps_collection(c), STORE_RECEIVING);
 	err = stage_create(c->config->store, steps_collection(c), &c->stage);
 	if (err)

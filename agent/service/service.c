@@ -65,6 +65,11 @@ int service_wanted(struct service *s, const char *name, struct collection **ret,
 {
 	struct collection *c = service_get(s, name);
 
+	/* A replica whose first point came since we looked last. */
+	if (!c) {
+		service_look(s, NULL);
+		c = service_get(s, name);
+	}
 	if (!c)
 		return reason_set(reason, -ENOENT, REASON_NOT_FOUND,
 				  "there is no collection %s on this host", name);

@@ -34,7 +34,7 @@ layer agent/config       base point receive send
 layer agent/model        base
 layer agent/job          base config model send state
 layer agent/service      base config job model point receive send state
-layer agent/failover     base config model point receive send service state wire
+layer agent/failover     base config model point ring receive send service state wire
 layer agent/bus          base config job model point receive send service state
 
 # The command and the library know nothing of the agent's insides.

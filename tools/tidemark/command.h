@@ -99,5 +99,9 @@ int command_collection(int argc, char **argv);
 int command_stats(int argc, char **argv);
 int command_metrics(int argc, char **argv);
 int command_doctor(int argc, char **argv);
+int command_failover(int argc, char **argv);
+int command_test_failover(int argc, char **argv);
+int command_planned_failover(int argc, char **argv);
+int command_reverse(int argc, char **argv);
 
 #endif

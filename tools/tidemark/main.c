@@ -40,6 +40,10 @@ static const struct command {
 	{ "stats",	command_stats,	"replication statistics of a collection" },
 	{ "metrics",	command_metrics, "figures for Prometheus" },
 	{ "doctor",	command_doctor,	"is everything there that replication takes?" },
+	{ "failover",	command_failover, "run a collection's disks on its replica host" },
+	{ "test-failover", command_test_failover, "try its disks, and throw them away" },
+	{ "planned-failover", command_planned_failover, "send the last difference, lose nothing" },
+	{ "reverse",	command_reverse, "prepare or do the exchange of the roles" },
 };
 
 static void help_print(void)

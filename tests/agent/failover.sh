@@ -1,0 +1,144 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Test failover and failover over two agents: disks that QEMU opens and writes to,
+# over any point, while runs go on; over NBD; reverted, committed; what is refused;
+# and the agent killed in between.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/tap.sh
+. tests/tap.sh
+# shellcheck source=tests/agent/agents.bash
+. tests/agent/agents.bash
+
+bus_start sender
+bus_start receiver
+size=$((2 << 20))
+image "$dir/d0.img" $size 1
+image "$dir/d1.img" $size 2
+sender_configure d0 d1 < /dev/null
+mkdir "$dir/receiver.conf.d"
+printf '[receiver]\nhistory = 3\n' > "$dir/receiver.conf.d/history.conf"
+receiver_start
+sender_start
+n=0
+resync() { # one more point; the images are kept as $dir/D-N.img
+    n=$((n + 1))
+    here resync c --wait --no-progress > "$dir/resync" 2>&1 || return
+    for d in d0 d1; do
+        cp "$dir/$d.img" "$dir/$d-$n.img"
+        change "$dir/$d.img" 10 "$n$n" > /dev/null
+    done
+}
+for _ in 1 2 3 4; do resync; done
+folder() { echo "$dir/store/c/vm/$1"; }
+state() { there status --json | field replicas.0.state; }
+do_there() { # NAME COMMAND...: a method that must succeed
+    local name=$1
+    shift
+    ok "$name" there "$@" --no-progress
+}
+refused() { # CODE REGEX COMMAND...
+    local code=$1 regex=$2 out status=0
+    shift 2
+    out=$(there "$@" --no-progress 2>&1) || status=$?
+    is "$*: exit code" $status "$code"
+    like "$*: why" "$out" "$regex"
+}
+scribble() { # FILE PATTERN: what a VM writes
+    qemu-io -f qcow2 -c "write -P $2 64k 128k" -c "write -z 1M 64k" "$1" > /dev/null
+}
+written() { # OLD PATTERN NEW: the same on a raw file
+    cp "$1" "$3"
+    qemu-io -f raw -c "write -P $2 64k 128k" -c "write -z 1M 64k" "$3" > /dev/null
+}
+
+# -- a test, over an older point, while runs go on
+refused 9 'is not possible' test-failover stop c
+refused 3 'has no point 9' test-failover start c --point 9
+do_there "a test over point 2" test-failover start c --point 2
+for d in d0 d1; do
+    ok "$d: its disk is point 2" qemu-img compare -q -f qcow2 -F raw "$(folder $d)/test.qcow2" "$dir/$d-2.img"
+done
+scribble "$(folder d0)/test.qcow2" 0xab
+resync
+resync
+resync
+is "runs go on" "$(there points list c --noheadings --output POINT | tr -d ' ' | tail -n 1)" 7
+written "$dir/d0-2.img" 0xab "$dir/w.img"
+ok "the test's disk is what the test made of it" \
+    qemu-img compare -q -f qcow2 -F raw "$(folder d0)/test.qcow2" "$dir/w.img"
+like "its point is kept" "$(there points list c)" ' 2 .*in use'
+there points delete c 2 2> "$dir/out"
+is "it is not deleted: exit code" $? 8
+like "it is not deleted: why" "$(cat "$dir/out")" 'point 2 is in use'
+agent_kill receiver KILL
+receiver_start
+ok "killed: the test's disk is what it was" \
+    qemu-img compare -q -f qcow2 -F raw "$(folder d0)/test.qcow2" "$dir/w.img"
+qemu-nbd --socket="$dir/busy.sock" --persistent -f qcow2 "$(folder d1)/test.qcow2" &
+nbd=$!
+for _ in {1..100}; do [ -S "$dir/busy.sock" ] && break; sleep 0.05; done
+there test-failover stop c --no-progress > "$dir/out" 2>&1
+like "a disk in use is not thrown away" "$(cat "$dir/out")" 'is open in QEMU'
+kill $nbd
+wait $nbd
+do_there "stopped" test-failover stop c
+is "the disks are gone" "$(find "$dir/store" -name 'test.qcow2*' | wc -l)" 0
+for _ in {1..100}; do [ -e "$(folder d0)/point-2.qcow2" ] || break; sleep 0.05; done
+for p in 4 5 6 7; do
+    path=$(there points show c $p --noheadings --output PATH | head -n 1 | tr -d ' ')
+    ok "point $p is what it was" same "$dir/d0-$p.img" "$path"
+done
+
+# -- over NBD
+mkdir "$dir/nbd"
+do_there "a test over NBD" test-failover start c --nbd "$dir/nbd"
+uri="nbd+unix:///?socket=$dir/nbd/c-vm-d0.sock"
+ok "is what the newest point is" qemu-img compare -q -f raw -F raw "$uri" "$dir/d0-7.img"
+ok "can be written to" qemu-io -f raw -c 'write -P 0x5a 0 64k' -c 'read -P 0x5a 0 64k' "$uri"
+if command -v nbdinfo > /dev/null; then
+    like "nbdinfo" "$(nbdinfo "$uri")" 'is_read_only: false'
+fi
+agent_kill receiver TERM
+receiver_start
+for _ in {1..100}; do [ -S "$dir/nbd/c-vm-d0.sock" ] && break; sleep 0.05; done
+ok "served again after a restart" qemu-io -f raw -r -c 'read -P 0x5a 0 64k' "$uri"
+do_there "stopped" test-failover stop c
+is "the sockets are gone" "$(find "$dir/nbd" -type s | wc -l)" 0
+refused 2 'no folder' test-failover start c --nbd "$dir/none"
+
+# -- failover to an older point, and back
+do_there "failed over to point 5" failover c --point 5
+is "status has the disk" "$(replica_path d0)" "$(folder d0)/failover.qcow2"
+ok "it is point 5" qemu-img compare -q -f qcow2 -F raw "$(folder d0)/failover.qcow2" "$dir/d0-5.img"
+out=$(here resync c --wait --no-progress 2>&1)
+like "what the old primary sends is refused" "$out" 'failed over to point 5 on the replica host'
+scribble "$(folder d0)/failover.qcow2" 0xcd
+do_there "reverted" failover revert c
+is "the disks are gone" "$(find "$dir/store" -name 'failover.qcow2*' | wc -l)" 0
+n=7
+resync
+is "and runs go on" "$(there points list c --noheadings --output POINT | tr -d ' ' | tail -n 1)" 8
+ok "the newest point is right" replica_is d0 "$dir/d0-8.img"
+
+# -- and for good
+do_there "failed over to point 6" failover c --point 6
+scribble "$(folder d0)/failover.qcow2" 0xee
+qemu-nbd --socket="$dir/busy2.sock" --persistent -f qcow2 "$(folder d1)/failover.qcow2" &
+nbd=$!
+for _ in {1..100}; do [ -S "$dir/busy2.sock" ] && break; sleep 0.05; done
+there failover commit c --no-progress > "$dir/out" 2>&1
+like "not while a VM runs" "$(cat "$dir/out")" 'is open in QEMU'
+kill $nbd
+wait $nbd
+do_there "committed" failover commit c
+is "no overlay is left" "$(find "$dir/store" -name '*.qcow2*' | wc -l)" 0
+written "$dir/d0-6.img" 0xee "$dir/w.img"
+ok "the raw replica is point 6 and what was written" cmp "$(folder d0)/replica.raw" "$dir/w.img"
+ok "of the other disk, too" cmp "$(folder d1)/replica.raw" "$dir/d1-6.img"
+out=$(here resync c --wait --no-progress 2>&1)
+like "the old primary is refused still" "$out" 'for good'
+there failover revert c --no-progress > "$dir/out" 2>&1
+is "it cannot be reverted" $? 9
+tap_end
