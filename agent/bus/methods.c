@@ -197,14 +197,15 @@ static bool would_run(const struct collection *c, const struct service_vm *vm,
 static uint64_t plan_seconds(struct bus *b, const char *collection, uint64_t bytes)
 {
 	struct history_entry last;
+	int64_t took;
 
 	if (!bytes)
 		return 0;
-	if (history_last(service_history(b->agent.service), collection, &last) ||
-	    last.ended <= last.started || !last.sent)
+	if (history_last(service_history(b->agent.service), collection, &last) || !last.sent)
 		return UINT64_MAX;
-	return (uint64_t)((double)bytes * (double)(last.ended - last.started) /
-			  (double)last.sent) + 1;
+	took = last.ended - last.started;
+	/* the history knows whole seconds */
+	return (uint64_t)((double)bytes * (double)(took < 1 ? 1 : took) / (double)last.sent) + 1;
 }
 
 static int plan_disks(sd_bus_message *reply, const struct collection *c,

@@ -66,7 +66,8 @@ static void number(struct output *o, size_t column, struct json_object *member, 
 
 enum list_column {
 	LIST_COLLECTION, LIST_ROLE, LIST_STATE, LIST_HEALTH, LIST_VMS, LIST_DISKS, LIST_OWED,
-	LIST_REPLICA, LIST_POINT, LIST_NEXT, LIST_JOB, LIST_NOTE,
+	LIST_REPLICA, LIST_POINT, LIST_NEXT, LIST_JOB, LIST_STATE_NUMBER, LIST_HEALTH_NUMBER,
+	LIST_NOTE,
 };
 
 static const struct output_column list_columns[] = {
@@ -86,6 +87,8 @@ static const struct output_column list_columns[] = {
 			      OUTPUT_TEXT, true },
 	[LIST_JOB]	  = { "JOB", "number of the job that runs or waits",
 			      .type = OUTPUT_NUMBER },
+	[LIST_STATE_NUMBER]  = { "STATE-NUMBER", "the reference's", NULL, OUTPUT_NUMBER, true },
+	[LIST_HEALTH_NUMBER] = { "HEALTH-NUMBER", "the reference's", NULL, OUTPUT_NUMBER, true },
 	[LIST_NOTE]	  = { "NOTE", "what is the matter with it", .type = OUTPUT_TEXT },
 };
 
@@ -125,6 +128,8 @@ static bool list_row(struct output *o, struct json_object *c)
 	output_text(o, LIST_POINT, oldest);
 	text(o, LIST_NEXT, c, "next_run");
 	number(o, LIST_JOB, c, "job");
+	number(o, LIST_STATE_NUMBER, c, "state");
+	number(o, LIST_HEALTH_NUMBER, c, "health");
 	text(o, LIST_NOTE, c, "health_text");
 	return true;
 }
@@ -148,7 +153,7 @@ static const struct listing list_listing = {
 enum job_column {
 	JOB_ID, JOB_COLLECTION, JOB_NAME, JOB_STATE, JOB_DONE, JOB_SENT, JOB_RATE, JOB_ETA,
 	JOB_OWNER, JOB_SUBMITTED, JOB_SCHEDULED, JOB_STARTED, JOB_ENDED, JOB_WIRE, JOB_POINT,
-	JOB_NOTE,
+	JOB_STATE_NUMBER, JOB_ERROR, JOB_NOTE,
 };
 
 static const struct output_column job_columns[] = {
@@ -170,6 +175,8 @@ static const struct output_column job_columns[] = {
 			     true },
 	[JOB_POINT]	 = { "POINT", "number of the point that it made", NULL, OUTPUT_NUMBER,
 			     true },
+	[JOB_STATE_NUMBER] = { "STATE-NUMBER", "the reference's", NULL, OUTPUT_NUMBER, true },
+	[JOB_ERROR]	 = { "ERROR", "its ErrorCode", NULL, OUTPUT_NUMBER, true },
 	[JOB_NOTE]	 = { "NOTE", "what it waits for, or what went wrong",
 			     .type = OUTPUT_TEXT },
 };
@@ -200,6 +207,8 @@ static bool job_row(struct output *o, struct json_object *job)
 	number(o, JOB_WIRE, job, "wire");
 	if (json_number(job, "point"))
 		number(o, JOB_POINT, job, "point");
+	number(o, JOB_STATE_NUMBER, job, "state");
+	number(o, JOB_ERROR, job, "error");
 	output_text(o, JOB_NOTE, said && *said ? said : json_text(job, "status"));
 	return true;
 }
