@@ -12,7 +12,7 @@
 #   32768  agent.db cannot be written (RLIMIT_FSIZE)           Error.Failed     1
 #   32769  the caller is nobody                                AccessDenied     4
 #   32770  a comparison where it is not allowed                NotSupported     5
-#   32771  the replica's newest point is damaged               (job)            6
+#   32771  a recovery point whose file is damaged              Error.StatusUnknown 6
 #   32772  a replica host that accepts and says nothing        (job)            7
 #   32773  a start in 8 days                                   InvalidArgs      2
 #   32774  a second resynchronization                          Error.InUse      8
@@ -33,9 +33,10 @@ bus=(busctl "--address=unix:path=$dir/sender.bus")
 
 # method NAME SIGNATURE ARGUMENT...: the reply or the message is in $reply, the
 # error's name in $error
+interface=Service
 method() {
     # busctl has words of its own for some errors: sd-bus's log has those on the bus
-    reply=$(SYSTEMD_LOG_LEVEL=debug "${as[@]}" "${bus[@]}" call $dest $object $dest.Service "$@" \
+    reply=$(SYSTEMD_LOG_LEVEL=debug "${as[@]}" "${bus[@]}" call $dest $object "$dest.$interface" "$@" \
         2> "$dir/call")
     error=$(sed -n 's/.* error-name=\([^ ]*\) .*/\1/p' "$dir/call" | tail -n 1)
     [ -n "$reply" ] || reply=$(sed -n 's/.* error-message=//p' "$dir/call" | tail -n 1)
@@ -139,6 +140,8 @@ device = $dir/d0.img
 tracking = none
 granule = 4M
 END
+mkdir "$dir/receiver.conf.d"
+printf '[receiver]\nhistory = 3\n' > "$dir/receiver.conf.d/history.conf"
 bus_start sender && bus_start receiver
 tap_line $? "a bus for each agent"
 receiver_start
@@ -229,6 +232,18 @@ refuses 32768 $dest.Error.Failed 1 "agent.db cannot be written" -- \
     Resynchronize 'ssba{sv}' c '' false 0 -- here resync c
 prlimit --pid "$sender_pid" --fsize=unlimited:unlimited
 ok "32768: and goes on when it can" here resync c --wait
+
+# -- 32771: a point that cannot be read ------------------------------------------
+
+change "$dir/d0.img" 5 7 > /dev/null
+ok "32771: another point" here resync c --wait
+newest=$(there points list c --json | field points.-1.point)
+path=$(there points show c "$newest" --noheadings --output PATH | tr -d ' ')
+dd if=/dev/zero of="$path" bs=512 count=1 conv=notrunc status=none
+bus=(busctl "--address=unix:path=$dir/receiver.bus") interface=Points
+refuses 32771 $dest.Error.StatusUnknown 6 "a point whose file is damaged" -- \
+    VerifyPoint st c "$newest" -- there points verify c "$newest"
+bus=(busctl "--address=unix:path=$dir/sender.bus") interface=Service
 
 # -- what runs find out -------------------------------------------------------
 

@@ -42,6 +42,10 @@ ok "d1: the replica is the disk" replica_is d1 "$work/d1.img"
 ok "verify finds no difference" guest 'tidemark verify c'
 guest 'tidemark resync c --wait' > /dev/null
 is "nothing is left to do: no job, exit status 0" $? 0
+like "and over D-Bus: 0, and no job" \
+    "$(guest 'busctl --address=unix:path=/run/dbus/tidemark call org.tidemark.Replication1 \
+        /org/tidemark/Replication1 org.tidemark.Replication1.Service Resynchronize \
+        "ssba{sv}" c "" false 0')" 'uo 0 "/"'
 
 # A difference that no mark explains is found by verify, and named.
 path=$(replica_path d0)
