@@ -31,8 +31,8 @@ endif
 
 # Which library belongs to which part: see Documentation/architecture.rst.
 LIB_LIBS   := -ldevmapper -lnl-genl-3 -lnl-3
-AGENT_LIBS := -luring -lxxhash -lsqlite3 -lblkid -lsystemd -linih -ljson-c
-TOOL_LIBS  := -lsystemd -lsmartcols -ljson-c -lblkid
+AGENT_LIBS := -luring -lxxhash -lsqlite3 -lblkid -lsystemd -linih -ljson-c -lssl -lcrypto
+TOOL_LIBS  := -lsystemd -lsmartcols -ljson-c -lblkid -lcrypto
 NL_CFLAGS  := -isystem /usr/include/libnl3
 
 LIB_SRC   := $(sort $(wildcard tools/libtidemark/*.c))

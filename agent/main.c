@@ -23,6 +23,7 @@
 #include "freeze/freeze.h"
 #include "ring/ring.h"
 #include "service/loop.h"
+#include "tls/context.h"
 #include "watch/loop.h"
 
 struct options {
@@ -30,6 +31,8 @@ struct options {
 	const char *bus;
 	bool receiver;
 };
+
+#define DAY_US (24ull * 3600 * 1000000)
 
 struct agent {
 	const char *config_path;
@@ -118,13 +121,47 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 		log_about(LOG_ERR, &(struct log_fields){ .event = LOG_EVENT_RELOAD_REFUSED },
 			  "%s; the configuration as it was holds", reason.text);
 	} else {
-		log_set_level(service_config(a->service)->log_level);
+		const struct config *now = service_config(a->service);
+
+		log_set_level(now->log_level);
+		if (a->receiver && receiver_set_peers(a->receiver, now->peers, now->peer_count))
+			log_warning("out of memory: senders may what they might before");
 		log_about(LOG_INFO, &(struct log_fields){ .event = LOG_EVENT_RELOADED },
 			  "the configuration was read again, %zu collections",
 			  service_count(a->service));
 	}
 	sd_notify(0, "READY=1");
 	return 0;
+}
+
+static void on_certificate(void *owner, const char *text)
+{
+	log_warning("%s", text);
+}
+
+/* What will end soon is said at each start, and once a day. */
+static void tls_warn(const struct config *c)
+{
+	static const enum tls_role roles[] = { TLS_CLIENT, TLS_SERVER };
+
+	for (size_t i = 0; i < ARRAY_SIZE(roles); i++) {
+		struct tls_context *context;
+
+		/* Those who have none, or need none, are told when they use them. */
+		if (tls_context_create(&context, c->tls_dir, roles[i], NULL))
+			continue;
+		tls_context_warnings(context, on_certificate, NULL);
+		tls_context_unref(context);
+	}
+}
+
+static int on_day(sd_event_source *source, uint64_t now, void *arg)
+{
+	struct agent *a = arg;
+
+	tls_warn(service_config(a->service));
+	sd_event_source_set_time_relative(source, DAY_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 static int start_loop(struct agent *a, struct reason *reason)
@@ -141,6 +178,9 @@ static int start_loop(struct agent *a, struct reason *reason)
 	/* Only if systemd asks for it. A loop that hangs does not feed it. */
 	if (err >= 0)
 		err = sd_event_set_watchdog(a->event, true);
+	if (err >= 0)
+		err = sd_event_add_time_relative(a->event, NULL, CLOCK_BOOTTIME, DAY_US, 0, on_day,
+						 a);
 	if (err < 0)
 		return reason_set(reason, err, 0, "cannot set up the event loop: %s",
 				  strerrordesc_np(-err));
@@ -239,8 +279,11 @@ static int start_receiver(struct agent *a, struct reason *reason)
 	struct receiver_config rc = {
 		.host = c->listen_host,
 		.port = c->listen_port,
-		/* config_load() has seen to it that other hosts need plain=yes. */
-		.plain_allowed = true,
+		/* In the clear: for this host alone, or by name. */
+		.plain_allowed = c->receiver_plain || config_loopback(c->listen_host),
+		.tls_dir = config_receives_tls(c) ? c->tls_dir : NULL,
+		.peers = c->peers,
+		.peer_count = c->peer_count,
 		.store_dir = c->store,
 		.history = c->history,
 		.history_max = c->history_max,
@@ -251,10 +294,11 @@ static int start_receiver(struct agent *a, struct reason *reason)
 
 	if (err)
 		return err;
-	if (!config_loopback(c->listen_host))
+	if (!rc.tls_dir && !config_loopback(c->listen_host))
 		log_about(LOG_WARNING, &(struct log_fields){ .event = LOG_EVENT_UNENCRYPTED },
 			  "listening on %s without encryption, as plain=yes says", c->listen_host);
-	log_info("listening on %s, port %u", c->listen_host, receiver_port(a->receiver));
+	log_info("listening on %s, port %u%s", c->listen_host, receiver_port(a->receiver),
+		 rc.tls_dir ? ", with TLS 1.3" : "");
 	return 0;
 }
 
@@ -341,6 +385,7 @@ static int agent_start(struct agent *a, const struct options *o, struct reason *
 		return err;
 	a->config_path = o->config;
 	log_set_level(a->config->log_level);
+	tls_warn(a->config);
 	freeze_recover(a->config->state_dir, on_recovered);
 	/* The nearest word counts: command line, configuration, environment. */
 	bus = o->bus ? o->bus : a->config->bus;

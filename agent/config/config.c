@@ -8,6 +8,7 @@
 
 #include "base/util.h"
 #include "config/parse.h"
+#include "tls/context.h"
 
 #define STATE_DIR "/var/lib/tidemark"
 #define STORE_DIR "/var/lib/tidemark/replicas"
@@ -79,8 +80,14 @@ struct config *config_free(struct config *c)
 		free((char *)c->targets[i].disk);
 		free((char *)c->targets[i].path);
 	}
+	for (size_t i = 0; i < c->peer_count; i++) {
+		free((char *)c->peers[i].name);
+		free((char *)c->peers[i].collections);
+	}
 	free(c->collections);
 	free(c->targets);
+	free(c->peers);
+	free(c->tls_dir);
 	free(c->state_dir);
 	free(c->bus);
 	free(c->listen_host);
@@ -100,12 +107,18 @@ static struct config *config_defaults(void)
 	c->listen_port = 7450;
 	c->history_max = 24;
 	c->store = strdup(STORE_DIR);
+	c->tls_dir = strdup(tls_dir());
 	c->log_level = LOG_INFO;
 	c->max_jobs = 4;
 	c->missed_grace_s = 3600;
-	if (!c->state_dir || !c->listen_host || !c->store)
+	if (!c->state_dir || !c->listen_host || !c->store || !c->tls_dir)
 		return config_free(c);
 	return c;
+}
+
+bool config_receives_tls(const struct config *c)
+{
+	return c->receiver_tls || (!c->receiver_plain && !config_loopback(c->listen_host));
 }
 
 static int refuse(const struct config_collection *c, struct reason *reason, const char *what)
@@ -141,10 +154,6 @@ static int config_check_collection(const struct config_collection *c, struct rea
 		snprintf(text, sizeof(text), "[vm %s/%s] has no [disk %s/%s/DISK]", c->name,
 			 vm->name, c->name, vm->name);
 		if (!vm_has_disk(c, vm->name))
-			return refuse(c, reason, text);
-		snprintf(text, sizeof(text), "[vm %s/%s]: %s is another host, and the connection is "
-			 "not encrypted: this needs plain=yes", c->name, vm->name, vm->host);
-		if (vm->host && !c->settings.plain && !config_loopback(vm->host))
 			return refuse(c, reason, text);
 	}
 	return 0;
@@ -186,10 +195,15 @@ static int config_check(const struct config *c, const char *path, struct reason 
 					 c->targets[i].collection, c->targets[i].vm,
 					 c->targets[i].disk);
 	}
-	if (!err && c->receive && !c->receiver_plain && !config_loopback(c->listen_host))
+	if (!err && c->receiver_plain && c->receiver_tls)
 		err = reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
-				 "%s: [receiver]: %s is reached from other hosts, and connections "
-				 "are not encrypted: this needs plain=yes", path, c->listen_host);
+				 "%s: [receiver] has both plain=yes and tls=yes", path);
+	for (size_t i = 0; i < c->peer_count && !err; i++) {
+		if (!c->peers[i].collections)
+			err = reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
+					 "%s: [peer %s] has no collections=", path,
+					 c->peers[i].name);
+	}
 	return err;
 }
 

@@ -19,6 +19,7 @@
 #include "base/reason.h"
 #include "config/settings.h"
 #include "point/store.h"
+#include "receive/peers.h"
 #include "send/run.h"
 
 #define CONFIG_PATH "/etc/tidemark/tidemark.conf"
@@ -68,7 +69,11 @@ struct config_collection {
  * @receive: there is a [receiver] section
  * @listen_host: address
  * @listen_port: its port
+ * @tls_dir: folder of certificates, see tls/context.h
  * @receiver_plain: other hosts may connect without TLS
+ * @receiver_tls: they must have it, also from this host
+ * @peers: who may send what, where there is TLS; owns its strings
+ * @peer_count: of them
  * @store: folder of replicas
  * @history: further points kept of a collection whose sender says nothing of it
  * @history_max: at most, whatever a sender says
@@ -86,7 +91,11 @@ struct config {
 	bool receive;
 	char *listen_host;
 	uint16_t listen_port;
+	char *tls_dir;
 	bool receiver_plain;
+	bool receiver_tls;
+	struct receiver_peer *peers;
+	size_t peer_count;
 	char *store;
 	uint32_t history;
 	uint32_t history_max;
@@ -105,6 +114,9 @@ struct config {
  * Return: 0; -EINVAL; or the errno of reading a file.
  */
 int config_load(const char *path, struct config **ret, struct reason *reason);
+/** config_receives_tls() - must those who send to this host have certificates? */
+bool config_receives_tls(const struct config *c);
+
 /** config_free() - NULL is ignored. Return: NULL */
 struct config *config_free(struct config *c);
 

@@ -94,6 +94,21 @@ static int receiver_plain(void *object, const char *value)
 	return value_bool(value, &((struct config *)object)->receiver_plain);
 }
 
+static int receiver_tls(void *object, const char *value)
+{
+	return value_bool(value, &((struct config *)object)->receiver_tls);
+}
+
+static int agent_tls_dir(void *object, const char *value)
+{
+	return set_path(&((struct config *)object)->tls_dir, value);
+}
+
+static int peer_collections(void *object, const char *value)
+{
+	return set_text((char **)&((struct receiver_peer *)object)->collections, value);
+}
+
 static int receiver_history(void *object, const char *value)
 {
 	return value_uint(value, 0, 24, &((struct config *)object)->history);
@@ -281,6 +296,30 @@ static int section_vm(struct parse *p, const char *name, void **ret)
 	return vm->name ? 0 : -ENOMEM;
 }
 
+static int section_peer(struct parse *p, const char *name, void **ret)
+{
+	char names[1][NAME_SIZE];
+	struct config *c = p->config;
+	struct receiver_peer *peer = c->peers;
+	int err = value_names(name, 1, names);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < c->peer_count; i++, peer++) {
+		if (strcmp(peer->name, names[0]) == 0) {
+			*ret = peer;
+			return 0;
+		}
+	}
+	peer = array_grow((void **)&c->peers, c->peer_count, sizeof(*peer));
+	if (!peer)
+		return -ENOMEM;
+	c->peer_count++;
+	peer->name = strdup(names[0]);
+	*ret = peer;
+	return peer->name ? 0 : -ENOMEM;
+}
+
 static int section_replica(struct parse *p, const char *name, void **ret)
 {
 	char names[3][NAME_SIZE];
@@ -329,6 +368,7 @@ static const struct section sections[] = {
 		{ "state_dir", A_PATH, agent_state_dir },
 		{ "bus", "system, none, or a D-Bus address", agent_bus },
 		{ "log", "error, warning, notice, info or debug", agent_log },
+		{ "tls_dir", A_PATH, agent_tls_dir },
 		{ "max_jobs", "1 to 64", agent_max_jobs },
 		{ "missed_grace", "seconds, 0 to 604800", agent_missed_grace },
 	} },
@@ -336,6 +376,7 @@ static const struct section sections[] = {
 		{ "listen", "ADDRESS:PORT", receiver_listen },
 		{ "store", A_PATH, receiver_store },
 		{ "plain", YES_NO, receiver_plain },
+		{ "tls", YES_NO, receiver_tls },
 		{ "history", "0 to 24", receiver_history },
 		{ "history_max", "0 to 24", receiver_history_max },
 	} },
@@ -348,6 +389,9 @@ static const struct section sections[] = {
 		{ "device", A_PATH, disk_device },
 		{ "tracking", "kernel or none", disk_tracking },
 		{ "granule", "4K to 4M, a power of two", disk_granule },
+	} },
+	{ "peer", "NAME", section_peer, {
+		{ "collections", "names with spaces between, or *", peer_collections },
 	} },
 	{ "replica", "COLLECTION/VM/DISK", section_replica, {
 		{ "path", A_PATH, replica_path },
@@ -390,8 +434,8 @@ static const struct section *parse_section(struct parse *p, void **ret)
 		return NULL;
 	}
 	parse_fail(p, -EINVAL, wrong,
-		   "[agent], [receiver], [collection ...], [vm ...], [disk ...] or "
-		   "[replica ...]");
+		   "[agent], [receiver], [collection ...], [vm ...], [disk ...], "
+		   "[peer ...] or [replica ...]");
 	return NULL;
 }
 

@@ -66,9 +66,12 @@ static void get_freeze(const struct settings *s, char *text, size_t size)
 
 static int set_authentication(struct settings *s, const char *text)
 {
-	if (strcmp(text, "none") != 0 && strcmp(text, "0") != 0)
+	if (strcmp(text, "none") == 0 || strcmp(text, "0") == 0)
+		s->authentication = AUTHENTICATION_NONE;
+	else if (strcmp(text, "certificate") == 0 || strcmp(text, "2") == 0)
+		s->authentication = AUTHENTICATION_CERTIFICATE;
+	else
 		return -EINVAL;
-	s->authentication = AUTHENTICATION_NONE;
 	return 0;
 }
 
@@ -165,7 +168,7 @@ SETTING_TIME(window_end_s)
 
 static const struct setting table[] = {
 	{ "replica", "RecoveryConnectionPoint", 's', "HOST:PORT", set_replica, get_replica },
-	{ "authentication", "AuthenticationType", 'u', "none: this version has no certificates",
+	{ "authentication", "AuthenticationType", 'u', "certificate (2) or none (0)",
 	  set_authentication, get_authentication },
 	{ "plain", "PlainAllowed", 'b', YES_NO, set_plain, get_plain },
 	{ "compression", "CompressionEnabled", 'b', "no: this version does not compress",
@@ -283,9 +286,15 @@ int settings_check(const struct settings *s, struct reason *reason)
 	if (!s->host)
 		return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
 				  "there is no replica=HOST:PORT (RecoveryConnectionPoint)");
-	if (!s->plain && !config_loopback(s->host))
+	if (s->plain && s->authentication == AUTHENTICATION_CERTIFICATE)
 		return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
-				  "%s is another host, and the connection is not encrypted: this "
-				  "needs plain=yes (PlainAllowed)", s->host);
+				  "plain=yes (PlainAllowed) and authentication=certificate "
+				  "(AuthenticationType) exclude each other");
 	return 0;
+}
+
+bool settings_secure(const struct settings *s, const char *host)
+{
+	return s->authentication == AUTHENTICATION_CERTIFICATE ||
+	       (!s->plain && !config_loopback(host));
 }

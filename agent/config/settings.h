@@ -24,7 +24,8 @@ enum settings_authentication {
  * struct settings - how a collection is replicated
  * @host: of RecoveryConnectionPoint; owned. NULL: not said
  * @port: its port; owned
- * @authentication: enum settings_authentication; certificates come with TLS
+ * @authentication: enum settings_authentication, also of loopback; see
+ *	settings_secure()
  * @plain: another host may be spoken to without TLS
  * @compression: false in this version
  * @interval_s: ReplicationInterval, seconds between recurring runs; 0: only on request
@@ -110,6 +111,13 @@ void settings_clear(struct settings *s);
  * -ENOMEM. @s is unchanged then.
  */
 int settings_apply(struct settings *s, const char *name, const char *text, struct reason *reason);
+
+/**
+ * settings_secure() - is that host spoken to through TLS, with certificates?
+ *
+ * Any other host is, unless @s->plain was said; this one, if it was asked for.
+ */
+bool settings_secure(const struct settings *s, const char *host);
 
 /** settings_check() - what no single value can be blamed for. Return: 0 or -EINVAL */
 int settings_check(const struct settings *s, struct reason *reason);

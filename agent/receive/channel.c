@@ -60,12 +60,13 @@ static void channel_sent(struct ring_op *op, int64_t result)
 	c->sending = false;
 }
 
-void channel_open(struct channel *c, struct ring *ring, int fd, unsigned int send_ms,
-		  const atomic_bool *stop)
+void channel_open(struct channel *c, struct ring *ring, struct stream *stream, int fd,
+		  unsigned int send_ms, const atomic_bool *stop)
 {
 	*c = (struct channel){
 		.ring = ring,
 		.stop = stop,
+		.stream = stream,
 		.fd = fd,
 		.send_ms = send_ms,
 		.sent_at = now_ms(),
@@ -82,8 +83,10 @@ void channel_close(struct channel *c)
 	c->closing = true;
 	if (c->receiving || c->sending)
 		shutdown(c->fd, SHUT_RDWR);
+	else if (stream_busy(c->stream))
+		shutdown(c->fd, SHUT_RD); /* the handshake listens by itself */
 	ring_cancel(c->ring, &c->tick_op);
-	while (c->ticking || c->receiving || c->sending)
+	while (c->ticking || c->receiving || c->sending || stream_busy(c->stream))
 		if (channel_wait(c))
 			break;
 }
@@ -111,7 +114,7 @@ int channel_recv(struct channel *c, void *buf, size_t size, unsigned int limit_m
 		return -ECANCELED;
 	c->recv_deadline = now_ms() + limit_ms;
 	c->receiving = true;
-	ring_recv(c->ring, &c->recv_op, c->fd, buf, size);
+	stream_recv(c->stream, &c->recv_op, buf, size);
 	while (c->receiving) {
 		err = channel_wait(c);
 		if (err)
@@ -152,7 +155,7 @@ int channel_send(struct channel *c, const struct frame *f, const void *payload)
 	c->sent_at = now_ms();
 	c->send_deadline = c->sent_at + c->send_ms;
 	c->sending = true;
-	ring_send(c->ring, &c->send_op, c->fd, iov, f->length ? 2 : 1);
+	stream_send(c->stream, &c->send_op, iov, f->length ? 2 : 1);
 	return 0;
 }
 

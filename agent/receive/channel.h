@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "ring/ring.h"
+#include "tls/stream.h"
 #include "wire/frame.h"
 
 /* How often limits and the stop flag are looked at. */
@@ -27,6 +28,7 @@ struct channel {
 	const atomic_bool *stop;
 	uint64_t received;
 	/* private */
+	struct stream *stream;
 	int fd;
 	unsigned int send_ms;
 	struct ring_op recv_op;
@@ -48,11 +50,12 @@ struct channel {
 
 /**
  * channel_open() - take over a connected socket
+ * @stream: over @fd
  * @fd: stays the caller's; shut down when a limit is reached
  * @send_ms: the peer must take what is sent within this
  */
-void channel_open(struct channel *c, struct ring *ring, int fd, unsigned int send_ms,
-		  const atomic_bool *stop);
+void channel_open(struct channel *c, struct ring *ring, struct stream *stream, int fd,
+		  unsigned int send_ms, const atomic_bool *stop);
 /** channel_close() - end what is under way; the ring has nothing of the channel then */
 void channel_close(struct channel *c);
 

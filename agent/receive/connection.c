@@ -50,6 +50,12 @@ static bool connection_may_end(const struct connection *c)
 
 static int connection_lost(struct connection *c, int err)
 {
+	if (stream_why(c->stream)) {
+		c->silent = true;
+		return reason_set(&c->reason, err,
+				  err == -EKEYREJECTED ? REASON_ACCESS_DENIED : REASON_FAILED, "%s",
+				  stream_why(c->stream));
+	}
 	if (err == -ENODATA && connection_may_end(c))
 		return STEPS_OVER;
 	c->silent = err != -ETIMEDOUT && err != -ECANCELED;
@@ -149,15 +155,17 @@ static void connection_end(struct connection *c)
 			  steps_collection(c)[0] ? ": " : "", c->peer, c->reason.text);
 	stage_destroy(c->stage);
 	steps_release(c);
-	if (told) {
-		refuse_send(c->fd, &c->reason);
+	if (told)
+		refuse_send(c->fd, c->stream, &c->reason);
+	/* TLS has its own way to say why, which must be heard as well. */
+	if (told || stream_why(c->stream))
 		refuse_linger(c->fd);
-	}
 	session_done(&c->session);
 	free(c->held);
 }
 
-void connection_run(const struct connection_config *config, int fd, const char *peer)
+void connection_run(const struct connection_config *config,
+		    const struct connection_socket *socket)
 {
 	struct connection *c = calloc(1, sizeof(*c));
 	int err;
@@ -165,21 +173,26 @@ void connection_run(const struct connection_config *config, int fd, const char *
 	if (!c)
 		return;
 	c->config = config;
-	c->fd = fd;
-	c->peer = peer;
+	c->fd = socket->fd;
+	c->peer = socket->peer;
+	c->admitted = socket->admitted;
 	err = ring_create(&c->ring, CONNECTION_RING_DEPTH);
+	if (!err)
+		err = stream_create(&c->stream, c->ring, c->fd, socket->tls, NULL);
 	if (err) {
-		log_error("%s: no ring for a connection: %s", peer, strerror(-err));
+		log_error("%s: no ring for a connection: %s", c->peer, strerror(-err));
+		ring_destroy(c->ring);
 		free(c);
 		return;
 	}
-	channel_open(&c->channel, c->ring, fd, config->limits->idle_ms, config->stop);
+	channel_open(&c->channel, c->ring, c->stream, c->fd, config->limits->idle_ms, config->stop);
 	session_init(&c->session, config->limits->disks);
 	while ((err = connection_frame(c)) == 0)
 		;
 	if (err < 0 && !c->reason.code)
 		reason_set(&c->reason, err, 0, "%s", strerror(-err));
 	connection_end(c);
+	stream_destroy(c->stream);
 	ring_destroy(c->ring);
 	free(c);
 }

@@ -22,19 +22,32 @@
  * @store: where points go
  * @limits: none of them 0
  * @stop: set when the agent stops
+ * @peers: who may send what, where there is TLS
  */
 struct connection_config {
 	struct store *store;
 	const struct receiver_limits *limits;
 	const atomic_bool *stop;
+	struct peers *peers;
 };
 
 /**
- * connection_run() - serve a peer to the end
- * @fd: connected; stays the caller's
+ * struct connection_socket - an accepted connection; stays the caller's
+ * @fd: connected
  * @peer: its address, for the log
+ * @tls: certificates; NULL: in the clear
+ * @admitted: set once the peer has shown that it may send a collection
  */
-void connection_run(const struct connection_config *config, int fd, const char *peer);
+struct connection_socket {
+	int fd;
+	const char *peer;
+	const struct tls_context *tls;
+	atomic_bool *admitted;
+};
+
+/** connection_run() - serve a peer to the end */
+void connection_run(const struct connection_config *config,
+		    const struct connection_socket *socket);
 
 
 #endif

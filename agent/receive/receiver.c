@@ -11,15 +11,19 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "point/retain.h"
 #include "receive/connection.h"
 #include "receive/refuse.h"
 #include "ring/ring.h"
+#include "tls/context.h"
 #include "wire/frame.h"
 
 #define RECEIVER_RING_DEPTH 32
+/* So long a peer may keep a place that others want, without having said who it is. */
+#define STRANGER_MS 2000
 #define PEER_SIZE (NI_MAXHOST + NI_MAXSERV + 4)
 
 /*
@@ -33,13 +37,20 @@
 #define KEEPALIVE_COUNT 3
 #define UNACKNOWLEDGED_MS 30000
 
-/* struct service - a connection's thread; in the list until it was joined */
+/*
+ * struct service - a connection's thread; in the list until it was joined
+ * @admitted: the peer has shown that it may be here
+ * @since_ms: when it came
+ */
 struct service {
 	struct service *next;
 	struct receiver *receiver;
 	pthread_t thread;
 	int fd;
 	atomic_bool ended;
+	atomic_bool admitted;
+	struct tls_context *tls;
+	uint64_t since_ms;
 	char peer[PEER_SIZE];
 };
 
@@ -53,6 +64,9 @@ struct receiver {
 	struct receiver_limits limits;
 	struct store *store;
 	struct connection_config connection;
+	struct peers *peers;
+	char *tls_dir;
+	struct tls_context *tls; /* of the accepting thread alone, once it runs */
 	atomic_bool stop;
 	int listen_fd;
 	int wake_fd;
@@ -120,14 +134,28 @@ static int receiver_listen(struct receiver *r, const struct receiver_config *con
 	return 0;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ull + t.tv_nsec / 1000000;
+}
+
 /* -- connections --------------------------------------------------------------------- */
 
 static void *service_main(void *arg)
 {
 	struct service *s = arg;
 	uint64_t one = 1;
+	struct connection_socket socket = {
+		.fd = s->fd,
+		.peer = s->peer,
+		.tls = s->tls,
+		.admitted = &s->admitted,
+	};
 
-	connection_run(&s->receiver->connection, s->fd, s->peer);
+	connection_run(&s->receiver->connection, &socket);
 	s->ended = true;
 	(void)!write(s->receiver->wake_fd, &one, sizeof(one));
 	return NULL;
@@ -147,6 +175,7 @@ static void receiver_reap(struct receiver *r, bool all)
 		}
 		pthread_join(s->thread, NULL);
 		close(s->fd);
+		tls_context_unref(s->tls);
 		*at = s->next;
 		r->service_count--;
 		free(s);
@@ -191,9 +220,12 @@ static int receiver_serve(struct receiver *r, int fd, const char *peer)
 		return -ENOMEM;
 	s->receiver = r;
 	s->fd = fd;
+	s->since_ms = now_ms();
+	s->tls = tls_context_ref(r->tls);
 	memcpy(s->peer, peer, PEER_SIZE);
 	err = pthread_create(&s->thread, NULL, service_main, s);
 	if (err) {
+		tls_context_unref(s->tls);
 		free(s);
 		return -err;
 	}
@@ -201,6 +233,44 @@ static int receiver_serve(struct receiver *r, int fd, const char *peer)
 	r->services = s;
 	r->service_count++;
 	return 0;
+}
+
+/* Certificates that were renewed, or revoked, count from the next connection on. */
+static void receiver_renew(struct receiver *r)
+{
+	struct tls_context *fresh;
+	struct reason reason = { 0 };
+
+	if (!r->tls || !tls_context_stale(r->tls))
+		return;
+	if (tls_context_create(&fresh, r->tls_dir, TLS_SERVER, &reason)) {
+		log_error("the certificates have changed and cannot be used, the old ones "
+			  "hold: %s", reason.text);
+		return;
+	}
+	tls_context_unref(r->tls);
+	r->tls = fresh;
+	log_notice("the certificates have changed and are in use");
+}
+
+/*
+ * All places are taken. Whoever has one and has not shown for a while that it may be
+ * here makes room: a flood of half-open connections keeps nobody out for long.
+ */
+static void receiver_make_room(struct receiver *r)
+{
+	struct service *oldest = NULL;
+
+	for (struct service *s = r->services; s; s = s->next)
+		if (!s->ended && !s->admitted && (!oldest || s->since_ms < oldest->since_ms))
+			oldest = s;
+	if (!oldest || now_ms() - oldest->since_ms < STRANGER_MS)
+		return;
+	log_warning("%s: its place is needed, and it has not said who it is", oldest->peer);
+	shutdown(oldest->fd, SHUT_RDWR);
+	for (int n = 0; n < 100 && !oldest->ended; n++)
+		poll(NULL, 0, 10);
+	receiver_reap(r, false);
 }
 
 static void receiver_accept(struct receiver *r)
@@ -221,6 +291,9 @@ static void receiver_accept(struct receiver *r)
 	}
 	peer_name(&address, size, peer);
 	socket_tune(fd);
+	receiver_renew(r);
+	if (r->service_count >= r->limits.connections)
+		receiver_make_room(r);
 	if (r->service_count >= r->limits.connections)
 		reason_set(&reason, -EBUSY, REASON_IN_USE, "%u connections are served already",
 			   r->service_count);
@@ -231,7 +304,8 @@ static void receiver_accept(struct receiver *r)
 	log_about(LOG_WARNING, &(struct log_fields){ .event = LOG_EVENT_SENDER_REFUSED,
 						     .code = reason.code },
 		  "%s: refused: %s", peer, reason.text);
-	refuse_send(fd, &reason);
+	if (!r->tls)
+		refuse_send(fd, NULL, &reason);
 	close(fd);
 }
 
@@ -326,7 +400,19 @@ static int receiver_init(struct receiver *r, const struct receiver_config *confi
 {
 	int err;
 
-	if (!config->plain_allowed)
+	err = peers_create(&r->peers);
+	if (!err)
+		err = peers_set(r->peers, config->peers, config->peer_count);
+	if (err)
+		return reason_set(reason, err, 0, "no memory for a receiver");
+	if (config->tls_dir) {
+		r->tls_dir = strdup(config->tls_dir);
+		if (!r->tls_dir)
+			return reason_set(reason, -ENOMEM, 0, "no memory for a receiver");
+		err = tls_context_create(&r->tls, r->tls_dir, TLS_SERVER, reason);
+		if (err)
+			return err;
+	} else if (!config->plain_allowed)
 		return reason_set(reason, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
 				  "nothing is received: TCP without TLS was not allowed by name");
 	r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -349,6 +435,7 @@ static int receiver_init(struct receiver *r, const struct receiver_config *confi
 		.store = r->store,
 		.limits = &r->limits,
 		.stop = &r->stop,
+		.peers = r->peers,
 	};
 	return receiver_start(r, reason);
 }
@@ -393,6 +480,9 @@ struct receiver *receiver_destroy(struct receiver *r)
 	closep(&r->wake_fd);
 	closep(&r->tidy_fd);
 	store_close(r->store);
+	peers_destroy(r->peers);
+	tls_context_unref(r->tls);
+	free(r->tls_dir);
 	free(r);
 	return NULL;
 }
@@ -408,6 +498,11 @@ void receiver_tidy(struct receiver *r)
 
 	if (r->tidy_fd >= 0)
 		(void)!write(r->tidy_fd, &one, sizeof(one));
+}
+
+int receiver_set_peers(struct receiver *r, const struct receiver_peer *peers, size_t count)
+{
+	return peers_set(r->peers, peers, count);
 }
 
 uint16_t receiver_port(const struct receiver *r)

@@ -11,6 +11,7 @@
 #include "base/name.h"
 #include "base/reason.h"
 #include "point/store.h"
+#include "receive/peers.h"
 
 #define RECEIVER_CONNECTION_MEMORY MIB(16)
 
@@ -35,8 +36,12 @@ struct receiver_limits {
  * struct receiver_config - copied by receiver_create()
  * @host: address to listen on, numeric or a name; NULL: 127.0.0.1
  * @port: 0: any, see receiver_port()
- * @plain_allowed: TCP without TLS was asked for by name; without it, nothing
- *	listens, for there is no other transport yet
+ * @plain_allowed: without @tls_dir, TCP without TLS was asked for by name; without
+ *	either, nothing listens
+ * @tls_dir: folder of certificates, see tls/context.h; read again when they change.
+ *	NULL: in the clear
+ * @peers: who may send what, where there is TLS; see receiver_set_peers()
+ * @peer_count: of them; none: nobody may
  * @store_dir: folder of the replicas, created if its parent exists
  * @state_path: the state file; NULL: ".state.db" in @store_dir
  * @history: further points that are kept of a collection whose sender says
@@ -50,6 +55,9 @@ struct receiver_config {
 	const char *host;
 	uint16_t port;
 	bool plain_allowed;
+	const char *tls_dir;
+	const struct receiver_peer *peers;
+	size_t peer_count;
 	const char *store_dir;
 	const char *state_path;
 	unsigned int history;
@@ -86,6 +94,9 @@ struct store *receiver_store(struct receiver *r);
 
 /** receiver_tidy() - a point was deleted: merge what is needed no more, in the background */
 void receiver_tidy(struct receiver *r);
+
+/** receiver_set_peers() - who may send what from now on. Return: 0 or -ENOMEM */
+int receiver_set_peers(struct receiver *r, const struct receiver_peer *peers, size_t count);
 
 /** receiver_port() - the port that is listened on */
 uint16_t receiver_port(const struct receiver *r);

@@ -21,7 +21,7 @@ static uint32_t refuse_encode(const struct reason *reason, uint8_t *buf)
 	return frame_error_encode(&e, buf);
 }
 
-void refuse_send(int fd, const struct reason *reason)
+void refuse_send(int fd, struct stream *stream, const struct reason *reason)
 {
 	struct {
 		struct frame_wire header;
@@ -32,7 +32,11 @@ void refuse_send(int fd, const struct reason *reason)
 	f.length = refuse_encode(reason, message.payload);
 	frame_encode(&f, message.payload, &message.header);
 	/* Best effort: a peer that does not read is not waited for. */
-	(void)!send(fd, &message, FRAME_HEADER_SIZE + f.length, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (stream)
+		(void)!stream_last(stream, &message, FRAME_HEADER_SIZE + f.length);
+	else
+		(void)!send(fd, &message, FRAME_HEADER_SIZE + f.length,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /*

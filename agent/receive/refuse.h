@@ -6,9 +6,13 @@
 #define TIDEMARK_RECEIVE_REFUSE_H
 
 #include "base/reason.h"
+#include "tls/stream.h"
 
-/** refuse_send() - an ERROR frame; a peer that does not read is not waited for */
-void refuse_send(int fd, const struct reason *reason);
+/**
+ * refuse_send() - an ERROR frame; a peer that does not read is not waited for
+ * @stream: over @fd, with nothing under way; NULL: none was begun
+ */
+void refuse_send(int fd, struct stream *stream, const struct reason *reason);
 
 /** refuse_linger() - end our side, and give the peer a moment to read what was sent */
 void refuse_linger(int fd);

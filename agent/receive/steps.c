@@ -74,6 +74,25 @@ static int steps_judge_failover(struct connection *c)
 			  f.state == FAILOVER_MADE ? "" : ", for good");
 }
 
+/*
+ * A certificate of our CA says who the peer is; what that one may do is said here.
+ * In the clear there is nobody to be told apart.
+ */
+static int steps_authorize(struct connection *c)
+{
+	char names[STREAM_NAMES_MAX][NAME_SIZE];
+	size_t count = stream_names(c->stream, names);
+
+	if (strcmp(stream_secret(c->stream), "plain") == 0)
+		return 0;
+	for (size_t i = 0; i < count; i++)
+		if (peers_may(c->config->peers, names[i], steps_collection(c)))
+			return 0;
+	return reason_set(&c->reason, -EACCES, REASON_ACCESS_DENIED,
+			  "the certificate of %s gives no right to send the collection %s here",
+			  count ? names[0] : "nobody", steps_collection(c));
+}
+
 static int step_hello(struct connection *c)
 {
 	struct frame_welcome welcome = { .version = c->session.version,
@@ -81,6 +100,10 @@ static int step_hello(struct connection *c)
 	uint8_t buf[FRAME_CONTROL_MAX];
 	int err;
 
+	err = steps_authorize(c);
+	if (err)
+		return err;
+	*c->admitted = true;
 	err = store_claim(c->config->store, steps_collection(c), c->config->limits->busy_ms,
 			  &c->reason);
 	if (err)
@@ -94,8 +117,8 @@ static int step_hello(struct connection *c)
 	if (err)
 		return reason_set(&c->reason, err, REASON_FAILED, "the store is out of order: %s",
 				  strerror(-err));
-	log_info("%s (%s) sends the collection %s", c->session.hello.node, c->peer,
-		 steps_collection(c));
+	log_info("%s (%s, %s) sends the collection %s", c->session.hello.node, c->peer,
+		 stream_secret(c->stream), steps_collection(c));
 	return steps_send(c, FRAME_WELCOME, 0, buf, frame_welcome_encode(&welcome, buf));
 }
 

@@ -27,12 +27,14 @@ struct connection {
 	int fd;
 	const char *peer;
 	struct ring *ring;
+	struct stream *stream;
 	struct channel channel;
 	struct session session;
 	struct stage *stage;
 	struct stage_held *held;
 	struct intake intake;
 	struct hasher hasher;
+	atomic_bool *admitted;
 	bool claimed;
 	bool merged;
 	bool silent;

@@ -158,6 +158,15 @@ void ring_recv(struct ring *r, struct ring_op *op, int fd, void *buf, size_t siz
 {
 	op->iov[0] = (struct iovec){ buf, size };
 	op->iov_count = 1;
+	op->some = false;
+	ring_start(r, op, RING_RECV, fd, 0);
+}
+
+void ring_recv_some(struct ring *r, struct ring_op *op, int fd, void *buf, size_t size)
+{
+	op->iov[0] = (struct iovec){ buf, size };
+	op->iov_count = 1;
+	op->some = true;
 	ring_start(r, op, RING_RECV, fd, 0);
 }
 
@@ -199,7 +208,7 @@ void ring_complete(struct ring *r, struct ring_op *op, int64_t res)
 		}
 		if (res > 0) {
 			ring_op_advance(op, res);
-			if (op->iov_first < op->iov_count) {
+			if (op->iov_first < op->iov_count && !(op->kind == RING_RECV && op->some)) {
 				r->ops->queue(r->engine, op);
 				return;
 			}

@@ -39,6 +39,7 @@ struct ring_op {
 	/* private */
 	uint8_t kind;
 	bool busy;
+	bool some; /* ends with the first bytes that come */
 	int fd;
 	uint64_t offset;
 	uint64_t moved;
@@ -96,6 +97,8 @@ void ring_send(struct ring *r, struct ring_op *op, int fd, const struct iovec *i
 	       unsigned int count);
 /* Receives exactly @size bytes, or fewer at the end of the stream. */
 void ring_recv(struct ring *r, struct ring_op *op, int fd, void *buf, size_t size);
+/* Receives what there is, at least one byte and at most @size; 0 at the end of the stream. */
+void ring_recv_some(struct ring *r, struct ring_op *op, int fd, void *buf, size_t size);
 /* Ends with 0 after @ms milliseconds. */
 void ring_timeout(struct ring *r, struct ring_op *op, uint64_t ms);
 /* Ends with the poll events when @fd is readable. */

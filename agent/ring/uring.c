@@ -90,7 +90,8 @@ static void uring_queue(struct engine *e, struct ring_op *op)
 		io_uring_prep_sendmsg(sqe, op->fd, msg, MSG_NOSIGNAL | MSG_WAITALL);
 		break;
 	case RING_RECV:
-		io_uring_prep_recv(sqe, op->fd, v->iov_base, v->iov_len, MSG_WAITALL);
+		io_uring_prep_recv(sqe, op->fd, v->iov_base, v->iov_len,
+				   op->some ? 0 : MSG_WAITALL);
 		break;
 	case RING_TIMEOUT:
 		io_uring_prep_timeout(sqe, (struct __kernel_timespec *)&op->u, 0, 0);

@@ -25,6 +25,7 @@ struct conn {
 	struct progress *progress;
 	struct reason *reason;
 	struct progress_meter meter;
+	struct stream *stream;
 	int fd;
 	int error;
 	uint32_t timeout_ms;
@@ -77,6 +78,11 @@ uint64_t conn_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+const char *conn_secret(const struct conn *c)
+{
+	return stream_secret(c->stream);
 }
 
 const char *conn_peer(const struct conn *c)
@@ -168,7 +174,7 @@ static void conn_pump(struct conn *c)
 	throttles_take(c->throttles, CONN_THROTTLES, conn_now_ns(), bytes);
 	c->send_since = conn_now();
 	c->greeted = true;
-	ring_send(c->ring, &c->send_op, c->fd, iov, count);
+	stream_send(c->stream, &c->send_op, iov, count);
 }
 
 static void conn_sent(struct ring_op *op, int64_t result)
@@ -233,7 +239,7 @@ static void conn_ping(struct conn *c)
 static void conn_receive_header(struct conn *c)
 {
 	c->in_body = false;
-	ring_recv(c->ring, &c->recv_op, c->fd, &c->in_wire, FRAME_HEADER_SIZE);
+	stream_recv(c->stream, &c->recv_op, &c->in_wire, FRAME_HEADER_SIZE);
 }
 
 static int conn_fault(struct conn *c, int fault)
@@ -318,6 +324,10 @@ static int conn_received_bytes(struct conn *c, int64_t result)
 	size_t wanted = c->in_body ? c->in.length : FRAME_HEADER_SIZE;
 	int err;
 
+	if (stream_why(c->stream))
+		return reason_set(c->reason, result,
+				  result == -EKEYREJECTED ? REASON_ACCESS_DENIED : REASON_FAILED,
+				  "%s: %s", c->peer, stream_why(c->stream));
 	if (result < 0)
 		return reason_set(c->reason, result, REASON_NOT_AVAILABLE,
 				  "lost the connection to the replica host %s: %s", c->peer,
@@ -333,7 +343,7 @@ static int conn_received_bytes(struct conn *c, int64_t result)
 			return err;
 		if (c->in.length) {
 			c->in_body = true;
-			ring_recv(c->ring, &c->recv_op, c->fd, c->payload, c->in.length);
+			stream_recv(c->stream, &c->recv_op, c->payload, c->in.length);
 			return 0;
 		}
 	}
@@ -410,6 +420,10 @@ int conn_open(struct conn **ret, const struct conn_config *config, struct ring *
 	fd = dial(config->host, config->port, config->timeout_ms, config->cancel_fd, reason);
 	if (fd < 0)
 		return fd;
+	if (stream_create(&c->stream, ring, fd, config->tls, config->host)) {
+		close(fd);
+		return reason_set(reason, -ENOMEM, 0, "out of memory");
+	}
 	c->ring = ring;
 	c->progress = progress;
 	c->reason = reason;
@@ -445,6 +459,7 @@ struct conn *conn_close(struct conn *c)
 	ring_cancel(c->ring, &c->cancel_op);
 	while (ring_busy(c->ring) && ring_run(c->ring) != -EBADF)
 		;
+	stream_destroy(c->stream);
 	close(c->fd);
 	free(c->payload);
 	free(c);

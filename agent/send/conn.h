@@ -15,6 +15,7 @@
 #include "ring/ring.h"
 #include "send/progress.h"
 #include "send/throttle.h"
+#include "tls/stream.h"
 #include "wire/frame.h"
 
 struct conn;
@@ -51,6 +52,7 @@ typedef int (*conn_handler)(void *owner, const struct frame *f, const void *payl
  * @timeout_ms: for connecting, and for how long the other end may be silent
  *	when something is awaited from it
  * @cancel_fd: an eventfd; when it becomes readable, all ends with -ECANCELED
+ * @tls: certificates; NULL: in the clear
  * @throttles: CONN_THROTTLES limits of what is sent, each may be NULL
  */
 struct conn_config {
@@ -58,6 +60,7 @@ struct conn_config {
 	const char *port;
 	uint32_t timeout_ms;
 	int cancel_fd;
+	const struct tls_context *tls;
 	struct throttle *const *throttles;
 };
 
@@ -78,6 +81,9 @@ int conn_open(struct conn **ret, const struct conn_config *config, struct ring *
  * caller's, to end. NULL is ignored. Return: NULL
  */
 struct conn *conn_close(struct conn *c);
+
+/** conn_secret() - the cipher, for status lines, once something was received */
+const char *conn_secret(const struct conn *c);
 
 /** conn_peer() - "HOST:PORT", for sentences */
 const char *conn_peer(const struct conn *c);

@@ -31,6 +31,7 @@ struct run {
 	struct run_report *report;
 	struct reason *reason;
 	struct ring *ring;
+	struct tls_context *tls;
 	struct conn *conn;
 	struct pump *pump;
 	struct session_disk *disks;

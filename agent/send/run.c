@@ -412,6 +412,14 @@ static int run_talk(struct run *r)
 	return err;
 }
 
+/* Read for each run: what was renewed, or revoked, counts with the next one. */
+static int run_certificates(struct run *r)
+{
+	if (!r->config->tls_dir)
+		return 0;
+	return tls_context_create(&r->tls, r->config->tls_dir, TLS_CLIENT, r->reason);
+}
+
 static int run_connect(struct run *r)
 {
 	struct conn_config peer = {
@@ -419,6 +427,7 @@ static int run_connect(struct run *r)
 		.port = r->config->port,
 		.timeout_ms = r->config->timeout_ms,
 		.cancel_fd = r->control->cancel_fd,
+		.tls = r->tls,
 		.throttles = r->config->throttles,
 	};
 	uint32_t granule = 0;
@@ -450,12 +459,15 @@ int run_execute(const struct run_config *config, struct run_control *control,
 
 	err = members_open(&r);
 	if (!err)
+		err = run_certificates(&r);
+	if (!err)
 		err = run_connect(&r);
 	if (!err)
 		err = run_talk(&r);
 	if (err && r.conn)
 		conn_abort(r.conn);
 	conn_close(r.conn);
+	tls_context_unref(r.tls);
 	pump_destroy(r.pump);
 	ring_destroy(r.ring);
 	if (err)

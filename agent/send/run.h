@@ -82,6 +82,7 @@ struct run_vm {
  * @collection: its name
  * @host: of the replica
  * @port: of the replica
+ * @tls_dir: folder of certificates, see tls/context.h; NULL: in the clear
  * @disks: @disk_count of them, 1 to FRAME_DISKS_MAX
  * @disk_count: see @disks
  * @vms: @vm_count of them; may name VMs that have no disk in this run
@@ -105,6 +106,7 @@ struct run_config {
 	const char *collection;
 	const char *host;
 	const char *port;
+	const char *tls_dir;
 	const struct run_disk *disks;
 	size_t disk_count;
 	const struct run_vm *vms;

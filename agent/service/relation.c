@@ -261,13 +261,6 @@ static int set_vm_value(struct service_vm *vm, const struct collection *c,
 		err = settings_apply(&own, v->name, v->text, reason);
 		if (err)
 			return err;
-		if (own.host && !c->settings.plain && !config_loopback(own.host)) {
-			err = reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
-					 "%s is another host, and the connection is not encrypted: "
-					 "this needs PlainAllowed", own.host);
-			settings_clear(&own);
-			return err;
-		}
 	}
 	if (strcmp(setting->key, "freeze_hook") == 0) {
 		free(vm->freeze);

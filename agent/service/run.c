@@ -60,6 +60,8 @@ static void run_configure(const struct collection *c, struct service_job *job,
 {
 	const struct settings *t = &c->settings;
 
+	const char *tls_dir = job->private->service->config->tls_dir;
+
 	run->config = (struct run_config){
 		.kind = job->event == EVENT_VERIFY ? RUN_VERIFY : RUN_RESYNC,
 		.compare = job->compare,
@@ -69,6 +71,7 @@ static void run_configure(const struct collection *c, struct service_job *job,
 		.collection = run_keep(run, c->name),
 		.host = run_keep(run, host),
 		.port = run_keep(run, port),
+		.tls_dir = host && settings_secure(t, host) ? run_keep(run, tls_dir) : NULL,
 		.state_dir = run_keep(run, job->private->service->config->state_dir),
 		.throttles = { &job->private->throttle },
 		.max_passes = t->max_passes,

@@ -172,8 +172,8 @@ refused "a granule of 5000 bytes" :6 'granule=5000, expected 4K to 4M' \
     <<< "$base"$'127.0.0.1:1\n[disk c/vm/d]\ngranule = 5000'
 refused "a name that would leave the store" :5 '\[disk c/../d\], expected' \
     <<< "$base"$'127.0.0.1:1\n[disk c/../d]\ndevice = /x'
-refused "another host without plain=yes" '' '.collection c.: 192.0.2.1 is another host' \
-    <<< "$base"$'192.0.2.1:1\n[disk c/vm/d]\ndevice = /x'
+refused "certificates and none at once" '' '.collection c.: .* exclude each other' \
+    <<< "$base"$'192.0.2.1:1\nplain = yes\nauthentication = certificate\n[disk c/vm/d]\ndevice = /x'
 refused "a collection without disks" '' '.collection c.: it has no .disk c/VM/DISK' \
     <<< "$base"'127.0.0.1:1'
 

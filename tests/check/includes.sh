@@ -26,11 +26,12 @@ layer agent/wire         base
 layer agent/plan         base
 layer agent/state        base
 layer agent/point        base ring state
-layer agent/receive      base ring wire point state
+layer agent/receive      base ring tls wire point state
 layer agent/freeze       base
-layer agent/send         base freeze ring wire plan libtidemark
+layer agent/tls          base ring
+layer agent/send         base freeze ring tls wire plan libtidemark
 layer agent/watch        base send libtidemark
-layer agent/config       base point receive send
+layer agent/config       base point receive send tls
 layer agent/model        base
 layer agent/job          base config model send state
 layer agent/service      base config job model point receive send state
@@ -44,6 +45,7 @@ layer tools/tidemark     libtidemark
 # One owner for each library.
 owner liburing\.h                   agent/ring/uring\.c
 owner sqlite3\.h                    agent/state/.*
+owner openssl/.*                    agent/tls/.*|tools/tidemark/pki.*
 owner xxhash\.h                     agent/wire/.*|agent/point/digest\.c
 owner blkid/.*                      agent/point/guard\.c|tools/tidemark/signature\.c
 owner systemd/sd-bus.*              agent/bus/.*|tools/tidemark/bus(-[a-z]+)?\.[ch]

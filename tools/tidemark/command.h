@@ -103,5 +103,6 @@ int command_failover(int argc, char **argv);
 int command_test_failover(int argc, char **argv);
 int command_planned_failover(int argc, char **argv);
 int command_reverse(int argc, char **argv);
+int command_pki(int argc, char **argv);
 
 #endif

@@ -44,6 +44,7 @@ static const struct command {
 	{ "test-failover", command_test_failover, "try its disks, and throw them away" },
 	{ "planned-failover", command_planned_failover, "send the last difference, lose nothing" },
 	{ "reverse",	command_reverse, "prepare or do the exchange of the roles" },
+	{ "pki",	command_pki,	"make certificates for the connection of two hosts" },
 };
 
 static void help_print(void)

@@ -172,15 +172,50 @@ static void config__plain_is_asked_for(void **state)
 {
 	struct config *c;
 
-	refused("[receiver]\nlisten=0.0.0.0:7450\n", "needs plain=yes");
-	refused("[receiver]\nlisten=127.0.0.1.example.org:7450\n", "needs plain=yes");
-	refused("[collection c]\nreplica=10.0.0.1:7450\n[disk c/v/d]\ndevice=/x\n",
-		"needs plain=yes");
+	c = load("[receiver]\nlisten=0.0.0.0:7450\n");
+	assert_true(config_receives_tls(c));
+	config_free(c);
+	c = load("[receiver]\nlisten=127.0.0.1.example.org:7450\n");
+	assert_true(config_receives_tls(c));
+	config_free(c);
+	c = load("[receiver]\nlisten=127.0.0.1:7450\n");
+	assert_false(config_receives_tls(c));
+	config_free(c);
+	c = load("[receiver]\nlisten=127.0.0.1:7450\ntls=yes\n");
+	assert_true(config_receives_tls(c));
+	config_free(c);
 	c = load("[receiver]\nlisten=0.0.0.0:7450\nplain=yes\n");
-	assert_true(c->receiver_plain);
+	assert_false(config_receives_tls(c));
+	config_free(c);
+	refused("[receiver]\nplain=yes\ntls=yes\n", "both plain=yes and tls=yes");
+	c = load("[collection c]\nreplica=10.0.0.1:7450\n[disk c/v/d]\ndevice=/x\n");
+	assert_true(settings_secure(&c->collections[0].settings, "10.0.0.1"));
+	assert_false(settings_secure(&c->collections[0].settings, "127.0.0.1"));
 	config_free(c);
 	c = load("[collection c]\nreplica=10.0.0.1:7450\nplain=yes\n[disk c/v/d]\ndevice=/x\n");
+	assert_false(settings_secure(&c->collections[0].settings, "10.0.0.1"));
 	config_free(c);
+	c = load("[collection c]\nreplica=[::1]:7450\nauthentication=certificate\n"
+		 "[disk c/v/d]\ndevice=/x\n");
+	assert_true(settings_secure(&c->collections[0].settings, "::1"));
+	config_free(c);
+	refused("[collection c]\nreplica=10.0.0.1:7450\nplain=yes\nauthentication=certificate\n"
+		"[disk c/v/d]\ndevice=/x\n", "exclude each other");
+}
+
+static void config__peers(void **state)
+{
+	struct config *c = load("[agent]\ntls_dir=/x\n[peer a.example.org]\ncollections=web db\n"
+				"[peer b]\ncollections=*\n[peer a.example.org]\ncollections=web\n");
+
+	assert_string_equal(c->tls_dir, "/x");
+	assert_int_equal(c->peer_count, 2);
+	assert_string_equal(c->peers[0].name, "a.example.org");
+	assert_string_equal(c->peers[0].collections, "web");
+	assert_string_equal(c->peers[1].collections, "*");
+	config_free(c);
+	refused("[peer a]\n", "[peer a] has no collections=");
+	refused("[peer ..]\ncollections=*\n", "expected [peer NAME]");
 }
 
 static void config__additions_in_order(void **state)
@@ -279,6 +314,7 @@ int main(void)
 		cmocka_unit_test(config__errors_say_where_and_what),
 		cmocka_unit_test(config__what_no_line_says),
 		cmocka_unit_test(config__plain_is_asked_for),
+		cmocka_unit_test(config__peers),
 		cmocka_unit_test(config__long_names),
 		cmocka_unit_test(config__no_file),
 		cmocka_unit_test(config__additions_in_order),
