@@ -38,6 +38,7 @@ static const char *const names[] = {
 	"failover-cut",	    /* the later points are given up */
 	"failover-merged",  /* one raw replica is the disk, durably */
 	"failover-taken",   /* and its overlay is gone */
+	"reverse-adopted",  /* one disk of the old primary is a replica */
 	NULL,
 };
 

@@ -116,8 +116,7 @@ int disk_make(struct store *s, const struct catalog_disk *d, uint64_t point, con
 
 /* -- given up ---------------------------------------------------------------------------- */
 
-int disk_judge_idle(struct store *s, const struct catalog_disk *d, const char *name,
-		    struct reason *reason)
+int disk_judge_file(const char *path, const char *vm, struct reason *reason)
 {
 	struct flock lock = {
 		.l_type = F_WRLCK,
@@ -125,20 +124,25 @@ int disk_judge_idle(struct store *s, const struct catalog_disk *d, const char *n
 		.l_start = QEMU_LOCK_START,
 		.l_len = QEMU_LOCK_LENGTH,
 	};
-	char path[STORE_PATH_MAX];
-	_cleanup_close_ int fd = -1;
-	int err = disk_path(s, d, name, path);
+	_cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
 
-	if (err)
-		return reason_set(reason, err, 0, "the path of a disk is too long");
-	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : reason_set(reason, -errno, 0, "cannot open %s: %s",
 							path, strerror(errno));
 	if (!fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK)
 		return reason_set(reason, -EBUSY, REASON_IN_USE,
-				  "%s is open in QEMU: stop the VM %s first", path, d->vm);
+				  "%s is open in QEMU: stop the VM %s first", path, vm);
 	return 0;
+}
+
+int disk_judge_idle(struct store *s, const struct catalog_disk *d, const char *name,
+		    struct reason *reason)
+{
+	char path[STORE_PATH_MAX];
+	int err = disk_path(s, d, name, path);
+
+	return err ? reason_set(reason, err, 0, "the path of a disk is too long") :
+		     disk_judge_file(path, d->vm, reason);
 }
 
 int disk_drop(struct store *s, const struct catalog_disk *d, const char *name,

@@ -25,6 +25,8 @@ int disk_path(struct store *s, const struct catalog_disk *d, const char *name,
 int disk_make(struct store *s, const struct catalog_disk *d, uint64_t point, const char *name,
 	      struct reason *reason);
 
+/** disk_judge_file() - the same for any image, or device, of a VM */
+int disk_judge_file(const char *path, const char *vm, struct reason *reason);
 /** disk_judge_idle() - does any QEMU have it open? Return: 0, or -EBUSY with @reason */
 int disk_judge_idle(struct store *s, const struct catalog_disk *d, const char *name,
 		    struct reason *reason);

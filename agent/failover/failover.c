@@ -340,6 +340,58 @@ static int method_planned(struct method *m, struct progress *progress)
 	return run_execute(&config, &control, progress, report, m->reason);
 }
 
+/* Nobody may write to a disk that becomes a replica. */
+static int prepare_look(const struct run_disk *d, struct catalog_disk *row, struct reason *reason)
+{
+	_cleanup_raw_ struct raw raw = RAW_NONE;
+	int err = d->device[0] == '/' ? 0 : -EINVAL;
+
+	if (err || strlen(d->device) >= sizeof(row->path))
+		return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
+				  "%s/%s: the path of its device must be absolute", d->vm, d->name);
+	snprintf(row->vm, sizeof(row->vm), "%s", d->vm);
+	snprintf(row->name, sizeof(row->name), "%s", d->name);
+	snprintf(row->path, sizeof(row->path), "%s", d->device);
+	err = raw_open(d->device, 0, RAW_WRITE | RAW_EXCLUSIVE, &raw, reason);
+	if (!err)
+		err = disk_judge_file(d->device, d->vm, reason);
+	if (!err)
+		err = guard_identity(d->device, row->identity);
+	row->device = raw.device;
+	row->size = raw.capacity;
+	row->granule = d->granule ?: KIB(64);
+	return err ? reason_set(reason, err, 0, "cannot examine %s: %s", d->device,
+				strerror(-err)) : 0;
+}
+
+/*
+ * The old primary's disks become replicas, where they are. What the new primary
+ * sends is compared with what they hold, and only what differs comes.
+ */
+static int method_prepare(struct method *m)
+{
+	const struct run_config *config = m->asked->config;
+	int err = store_claim(m->f->store, m->asked->collection, CLAIM_MS, m->reason);
+
+	if (err)
+		return err;
+	for (int adopt = 0; adopt < 2; adopt++)
+		for (size_t i = 0; i < config->disk_count && !err; i++) {
+			struct catalog_disk row = { 0 };
+
+			snprintf(row.collection, sizeof(row.collection), "%s",
+				 m->asked->collection);
+			err = prepare_look(&config->disks[i], &row, m->reason);
+			if (!err && adopt)
+				err = catalog_adopt(store_catalog(m->f->store), &row);
+			if (!err && adopt)
+				crash_at("reverse-adopted");
+		}
+	store_release(m->f->store, m->asked->collection);
+	return err ? reason_set(m->reason, err, REASON_FAILED, "cannot write the state file: %s",
+				strerror(-err)) : 0;
+}
+
 /* -- all of them ------------------------------------------------------------------------------ */
 
 static int (*const replica_methods[EVENTS])(struct method *m) = {
@@ -356,6 +408,14 @@ static int judge(const struct failover *f, const struct service_failover *asked,
 	if (asked->role == MODEL_PRIMARY && (asked->event == EVENT_PLANNED_FAILOVER ||
 					    asked->event == EVENT_REVERT_PLANNED))
 		return 0;
+	if (asked->event == EVENT_REVERSE)
+		return reason_set(reason, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
+				  "the roles are exchanged by configuration: define the collection "
+				  "on the new primary, with the old one as its replica");
+	if (asked->role == MODEL_PRIMARY && asked->event == EVENT_PREPARE_REVERSE)
+		return f->receiver ? 0 : reason_set(reason, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
+						    "this host receives nothing: it needs a "
+						    "[receiver] section first");
 	if (asked->role != MODEL_REPLICA || !replica_methods[asked->event])
 		return reason_set(reason, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
 				  "%s is not supported", model_event_name(asked->event));
@@ -412,6 +472,8 @@ static int failover_execute(void *arg, const struct service_failover *asked, int
 		ret_peer[0] = '\0';
 	if (err || asked->event == EVENT_REVERT_PLANNED)
 		return err;
+	if (asked->event == EVENT_PREPARE_REVERSE && asked->role == MODEL_PRIMARY)
+		return method_prepare(&m);
 	return asked->event == EVENT_PLANNED_FAILOVER ? method_planned(&m, progress) :
 							failover_replica(&m);
 }

@@ -11,6 +11,7 @@
  *   CommitFailover               it is merged: the raw replica is the disk
  * On the primary:
  *   InitiatePlannedFailover      a last run, of disks that nobody writes to
+ *   PrepareForReverseReplication its disks become replicas, to be compared
  *
  * Every method can be done again after a crash anywhere in it.
  */

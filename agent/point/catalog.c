@@ -57,11 +57,13 @@ static const char *const catalog_migrations[] = {
 	" point INTEGER NOT NULL," /* its number */
 	" path TEXT NOT NULL,"	   /* of the sockets of exports */
 	" PRIMARY KEY (collection, kind)) WITHOUT ROWID;",
+	/* A disk that was sent from here, and is a replica since: it stays where it is. */
+	"ALTER TABLE disk ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define CATALOG_SELECT                                                                             \
 	"SELECT d.id, c.name, d.vm, d.name, d.path, d.device, d.identity, d.size, d.granule,"      \
-	" d.tracker, d.epoch, d.state, p.number, p.created, e.file"                                \
+	" d.tracker, d.epoch, d.state, p.number, p.created, e.file, d.adopted"                     \
 	" FROM disk d JOIN collection c ON c.id = d.collection"                                    \
 	" LEFT JOIN point p ON p.id = d.point"                                                     \
 	" LEFT JOIN point_disk e ON e.disk = d.id AND e.point = d.point "
@@ -175,6 +177,7 @@ static void catalog_row(struct state_query *q, struct catalog_disk *ret)
 	catalog_text(q, 6, d.identity, sizeof(d.identity));
 	state_blob(q, 9, d.tracker, sizeof(d.tracker));
 	catalog_text(q, 14, d.file, sizeof(d.file));
+	d.adopted = state_int(q, 15);
 	*ret = d;
 }
 
@@ -333,6 +336,56 @@ int catalog_seed(struct catalog *c, const struct catalog_disk *disk, int64_t *re
 	if (!err)
 		*ret = id;
 	return err;
+}
+
+/* The newest point of an adopted disk is what it holds: nobody may rely on it. */
+static int catalog_adopt_point(struct catalog *c, int64_t collection, int64_t disk, uint64_t size)
+{
+	static const uint8_t none[STORE_UUID_SIZE];
+	_cleanup_query_ struct state_query *q = NULL;
+	int64_t point = 0;
+	int err = catalog_run(c,
+			      "INSERT INTO point (collection, number, created, consistency, retired)"
+			      " SELECT id, next_point, unixepoch(), 2, 1 FROM collection"
+			      " WHERE id = ?1", collection, 0);
+
+	if (err)
+		return err;
+	point = state_last_id(c->state);
+	err = state_prepare(c->state,
+			    "INSERT INTO point_disk (point, disk, size, tracker, epoch, broken)"
+			    " VALUES (?, ?, ?, ?, 0, 1)", &q);
+	if (err)
+		return err;
+	state_bind_int(q, 1, point);
+	state_bind_int(q, 2, disk);
+	state_bind_int(q, 3, size);
+	state_bind_blob(q, 4, none, sizeof(none));
+	err = state_run(q);
+	if (!err)
+		err = catalog_run(c, "UPDATE disk SET state = 2, adopted = 1, point = ?2"
+				     " WHERE id = ?1", disk, point);
+	if (!err)
+		err = catalog_run(c, "UPDATE collection SET next_point = next_point + 1"
+				     " WHERE id = ?1", collection, 0);
+	return err;
+}
+
+int catalog_adopt(struct catalog *c, const struct catalog_disk *disk)
+{
+	int64_t collection;
+	int err = catalog_start(c);
+
+	if (err)
+		return err;
+	err = catalog_collection(c, disk->collection, &collection);
+	if (!err)
+		err = catalog_forget(c, collection, disk);
+	if (!err)
+		err = catalog_insert(c, collection, disk);
+	if (!err)
+		err = catalog_adopt_point(c, collection, state_last_id(c->state), disk->size);
+	return catalog_end(c, err);
 }
 
 int catalog_next_point(struct catalog *c, const char *collection, uint64_t *ret)

@@ -36,6 +36,7 @@ enum catalog_state {
  * @point: its number, 0: none
  * @created: when, seconds since 1970
  * @file: name of its overlay, "": it is the raw replica
+ * @adopted: a disk that was sent from here: it stays at @path, configured or not
  */
 struct catalog_disk {
 	int64_t id;
@@ -53,6 +54,7 @@ struct catalog_disk {
 	uint64_t point;
 	int64_t created;
 	char file[CATALOG_FILE_MAX];
+	bool adopted;
 };
 
 /**
@@ -104,6 +106,15 @@ int catalog_find_path(struct catalog *c, const char *path, const char *identity,
  * @ret: id of its row
  */
 int catalog_seed(struct catalog *c, const struct catalog_disk *disk, int64_t *ret);
+
+/**
+ * catalog_adopt() - a disk that was sent from here is a replica from here on
+ * @disk: names, path, device, identity, size, granule
+ *
+ * What it holds is nearly what will be sent: it is shown as a replica that must
+ * be compared. What was known of a replica of these names is forgotten.
+ */
+int catalog_adopt(struct catalog *c, const struct catalog_disk *disk);
 
 /** catalog_next_point() - the number that the collection's next point will have */
 int catalog_next_point(struct catalog *c, const char *collection, uint64_t *ret);

@@ -146,9 +146,11 @@ static int stage_find(struct stage *s, struct stage_disk *d, struct reason *reas
 		err = stage_default_path(s, &d->spec, path);
 	if (err)
 		return reason_set(reason, err, 0, "the path of the replica is too long");
+	if (found && d->row.adopted && !t)
+		memcpy(path, d->row.path, sizeof(path));
 	d->known = found;
 	if (found)
-		err = stage_judge_place(s, d, path, t && t->force, !t, reason);
+		err = stage_judge_place(s, d, path, t && t->force, !t && !d->row.adopted, reason);
 	if (!d->known) {
 		d->row = (struct catalog_disk){ .state = CATALOG_SEEDING };
 		memcpy(d->row.path, path, sizeof(path));

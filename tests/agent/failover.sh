@@ -139,6 +139,40 @@ ok "the raw replica is point 6 and what was written" cmp "$(folder d0)/replica.r
 ok "of the other disk, too" cmp "$(folder d1)/replica.raw" "$dir/d1-6.img"
 out=$(here resync c --wait --no-progress 2>&1)
 like "the old primary is refused still" "$out" 'for good'
+
+# -- and back: the new primary sends, the old one's disks are its replicas
+agent_kill sender TERM
+port2=$(python3 -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])')
+printf '[receiver]\nlisten = 127.0.0.1:%s\nstore = %s\n' "$port2" "$dir/store2" >> "$dir/sender.conf"
+sender_start
+here reverse prepare c --no-progress > "$dir/out" 2>&1
+is "the old primary is prepared" $? 0
+agent_kill receiver TERM
+{
+    printf '[collection c]\nreplica = 127.0.0.1:%s\n' "$port2"
+    for d in d0 d1; do
+        printf '[disk c/vm/%s]\ndevice = %s/replica.raw\ntracking = none\n' $d "$(folder $d)"
+    done
+} > "$dir/receiver.conf.d/reverse.conf"
+receiver_start
+differ=0
+for d in d0 d1; do
+    differ=$((differ + $(cmp -l "$(folder $d)/replica.raw" "$dir/$d.img" |
+        awk '{ g[int(($1 - 1) / 65536)] = 1 } END { for (i in g) n++; print n * 65536 }')))
+done
+there resync c --wait --no-progress --json > "$dir/reverse.json" 2> "$dir/out"
+is "the new primary sends" $? 0
+for d in d0 d1; do
+    for _ in {1..100}; do cmp -s "$(folder $d)/replica.raw" "$dir/$d.img" && break; sleep 0.05; done
+    ok "$d: both sides are identical" cmp "$(folder $d)/replica.raw" "$dir/$d.img"
+done
+sent=$(python3 -c 'import json, sys
+d = json.load(open(sys.argv[1]))
+print(sum(d[k] for k in ("bytes_sent", "bytes_zero")))' "$dir/reverse.json")
+is "the bytes sent back are those of the granules that differ" "$sent" "$differ"
 there failover revert c --no-progress > "$dir/out" 2>&1
 is "it cannot be reverted" $? 9
 tap_end

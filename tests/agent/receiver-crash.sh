@@ -71,7 +71,7 @@ leftovers() { # files that nobody knows
 }
 
 # Those of the layers that are kept are met in points-crash.sh.
-points=$("$helpers"/crash-points | grep -Ev '^(join-|merge-rebased)')
+points=$("$helpers"/crash-points | grep -Ev '^(join-|merge-rebased|failover-|reverse-)')
 
 crash_run() { # POINT EPOCH MODE OLD NEW: the receiver dies at POINT, if it meets it
     TIDEMARK_CRASH=$1 receiver_start || return 1
