@@ -222,13 +222,19 @@ static int open_kernel(struct follow *f, bool needed)
 	return command_fail(r, "cannot subscribe to the module's events");
 }
 
-static int open_agent(struct follow *f, const char *address, bool needed)
+/* @alone: nothing else was asked for */
+static int open_agent(struct follow *f, const char *address, bool alone)
 {
 	int code;
 
 	/* without an agent its bus may be there: then its start is told of, too */
-	if (!needed && bus_reachable(address))
-		return EXIT_DONE;
+	if (!alone && bus_reachable(address)) {
+		if (f->kernel)
+			return EXIT_DONE;
+		command_say("there is nobody to tell of events: the kernel module is not loaded "
+			    "(run 'modprobe dm-tidemark'), and there is no D-Bus for the agent");
+		return EXIT_NOT_AVAILABLE;
+	}
 	code = bus_open(&f->bus, address);
 	return code ? code : bus_events(f->bus, event_of_agent, f);
 }
@@ -241,7 +247,7 @@ static int events_run(struct follow *f, bool kernel, bool agent, const char *add
 	if (kernel)
 		code = open_kernel(f, !agent);
 	if (!code && agent)
-		code = open_agent(f, address, !f->kernel);
+		code = open_agent(f, address, !kernel);
 	if (code)
 		return code;
 	/* an end by a signal is a clean end: the last line is whole */
