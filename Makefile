@@ -125,11 +125,18 @@ $(BUILD)/helpers/%: $(BUILD)/obj/tests/helpers/%.o $(BUILD)/libagent.a $(BUILD)/
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS) $(LIB_LIBS)
 
+# The example is built as its reader would build it: by the public header alone.
+$(BUILD)/helpers/backup: Documentation/examples/backup.c $(BUILD)/lib/libtidemark.so \
+		tools/libtidemark/tidemark.h
+	@mkdir -p $(@D) $(BUILD)/include
+	@ln -sfn $(CURDIR)/tools/libtidemark $(BUILD)/include/libtidemark
+	$(CC) $(CFLAGS) -D_GNU_SOURCE -I$(BUILD)/include -Imodule/uapi -o $@ $< -L$(BUILD)/lib -ltidemark
+
 # Those of user space, for tests/sanitize
 test-programs: $(UNIT_BIN) $(HELPER_BIN)
 
 ## tests:    build every test program
-tests: test-programs
+tests: test-programs $(BUILD)/helpers/backup
 	@$(MAKE) --no-print-directory -C tests/module
 
 ## check:    install, build, run all tests; ends with "N passed, N failed, N skipped"
