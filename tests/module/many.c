@@ -105,6 +105,12 @@ int main(int argc, char **argv)
 	result(group_seal(group, count + 1) == (count < TIDEMARK_SEAL_MAX ? -EINVAL : -E2BIG),
 	       "none twice, and no more than the limit");
 	result(!group_seal(group, count) && group[count - 1].epoch == 2, "and once more");
+	for (i = owed = 0; i < count; i++) {
+		struct disk disk = { .id = group[i].disk };
+
+		owed += !seal_wait(&disk, 2, 10000) && !end(TIDEMARK_IOC_COMMIT, &disk, 2);
+	}
+	result(owed == count, "each is committed");
 	result(disks_remove(count) == count, "they go");
 	disk_remove(&base);
 	printf("1..%u\n", results);
