@@ -67,7 +67,7 @@ int service_wanted(struct service *s, const char *name, struct collection **ret,
 
 	/* A replica whose first point came since we looked last. */
 	if (!c) {
-		service_look(s, NULL);
+		member_look_replicas(s);
 		c = service_get(s, name);
 	}
 	if (!c)

@@ -1,0 +1,153 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The service with real agents: members that are suspended or cannot be reached, a
+# job that is scheduled while the agent is started again, one that is killed in the
+# middle, configurations that are read again.
+#
+#   collection c    web01: a0 a1 ┐
+#                   web02: b0 b1 ┴─► the receiver
+#                   web03: m0 ─────► nobody listens there
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/tap.sh
+. tests/agent/agents.bash
+
+# method NAME SIGNATURE ARGUMENT...: of the service, over the sender's bus
+method() {
+    busctl "--address=unix:path=$dir/sender.bus" call org.tidemark.Replication1 \
+        /org/tidemark/Replication1 org.tidemark.Replication1.Service "$@" 2>&1
+}
+
+# job JOB PROPERTY, or "job JOB METHOD SIGNATURE ARGUMENT..."
+job() {
+    local path=$1 what=get-property
+    shift
+    [ $# = 1 ] || what=call
+    busctl "--address=unix:path=$dir/sender.bus" "$what" org.tidemark.Replication1 "$path" \
+        org.tidemark.Replication1.Job "$@" 2>&1
+}
+
+path_of() { sed -n 's/^uo 4096 "\(.*\)"$/\1/p'; }
+
+# ended JOB: wait for its end, whatever it is
+ended() {
+    for _ in {1..600}; do
+        case $(job "$1" JobState) in 'u 7' | 'u 8' | 'u 9' | 'u 10' | 'u 32768') return 0 ;; esac
+        sleep 0.1
+    done
+    return 1
+}
+
+# A collection's VM, as the status says
+vm_state() { # VM
+    busctl "--address=unix:path=$dir/sender.bus" get-property org.tidemark.Replication1 \
+        "/org/tidemark/Replication1/Collection/c/VM/$1" org.tidemark.Replication1.VM \
+        ReplicationState 2>&1 | cut -d ' ' -f 2
+}
+
+configure() {
+    {
+        printf '[agent]\nstate_dir = %s\nbus = unix:path=%s\n' "$dir/sender" "$dir/sender.bus"
+        printf '[collection c]\nreplica = 127.0.0.1:%s\ntimeout = 20\n%s\n' "$port" "${1:-}"
+        for disk in web01/a0 web01/a1 web02/b0 web02/b1 web03/m0; do
+            printf '[disk c/%s]\ndevice = %s/%s.img\ntracking = none\n' "$disk" "$dir" \
+                "${disk#*/}"
+        done
+        printf '[vm c/web03]\nreplica = 127.0.0.1:1\n'
+    } > "$dir/sender.conf"
+}
+
+for disk in a0 a1 b0 b1 m0; do image "$dir/$disk.img" $((4 << 20)) "$RANDOM"; done
+configure
+bus_start sender && bus_start receiver && receiver_start && sender_start
+tap_line $? "two agents"
+
+# -- one that fails, one that is suspended ------------------------------------
+
+first=$(method Resynchronize 'ssba{sv}' c '' false 0 | path_of)
+ok "the first job ends" ended "$first"
+is "with warnings: one replica cannot be reached" "$(job "$first" JobState)" 'u 32768'
+like "its code is that of the failed member" "$(job "$first" ErrorCode)" 'u 32777'
+like "GetErrorEx names the VM" "$(job "$first" GetErrorEx 'a{sv}' 0)" '"web03"'
+for disk in a0 a1 b0 b1; do ok "$disk is there" replica_is $disk "$dir/$disk.img"; done
+is "web01 replicates" "$(vm_state web01)" 3
+is "web03 was never replicated" "$(vm_state web03)" 1
+
+is "web02 is suspended" "$(method SuspendReplication 'sa{sv}' c 1 VM s web02)" 'uo 0 "/"'
+is "web02 is in its state" "$(vm_state web02)" 7
+cp "$dir/b0.img" "$dir/b0.old"
+for disk in a0 b0; do change "$dir/$disk.img" 5 "$RANDOM" > /dev/null; done
+without=$(method Resynchronize 'ssba{sv}' c '' false 0 | path_of)
+ok "without IncludeSuspended: it ends" ended "$without"
+is "with warnings" "$(job "$without" JobState)" 'u 32768'
+ok "web01's change is there" replica_is a0 "$dir/a0.img"
+ok "web02 is what it was" replica_is b0 "$dir/b0.old"
+is "web02 is still suspended" "$(vm_state web02)" 7
+
+with=$(method Resynchronize 'ssba{sv}' c '' true 0 | path_of)
+ok "with IncludeSuspended: it ends" ended "$with"
+ok "web02's change is there" replica_is b0 "$dir/b0.img"
+is "and it replicates" "$(vm_state web02)" 3
+
+# -- a scheduled job, and the agent is started again --------------------------
+
+change "$dir/a0.img" 5 "$RANDOM" > /dev/null
+asked=$(date +%s)
+later=$(method Resynchronize 'ssba{sv}' c 00000000000008.000000:000 false 0 | path_of)
+is "scheduled: it has not begun" "$(job "$later" JobState)" 'u 2'
+like "another is refused meanwhile" "$(method Resynchronize 'ssba{sv}' c '' false 0)" '32774: '
+agent_kill sender 9
+sender_start
+tap_line $? "the agent is killed and started again"
+is "the job is there, and waits" "$(job "$later" JobState)" 'u 2'
+ok "it ends" ended "$later"
+started=$(($(job "$later" StartTime | cut -d ' ' -f 2) / 1000000))
+ok "it began at its time, not before and not long after" \
+    [ $((started - asked)) -ge 8 -a $((started - asked)) -le 20 ]
+ok "and did its work" replica_is a0 "$dir/a0.img"
+is "once" "$(sqlite3 "$dir/sender/agent.db" \
+    "SELECT count(*) FROM job WHERE id = ${later##*/} AND ended != 0")" 1
+is "and nothing ran besides" "$(sqlite3 "$dir/sender/agent.db" \
+    "SELECT count(*) FROM job WHERE id > ${later##*/}")" 0
+
+# -- killed in the middle ------------------------------------------------------
+
+# Slow enough to be caught: 5 disks of 4 MiB are compared, so the limit is on hashes.
+change "$dir/a1.img" 30 "$RANDOM" > /dev/null
+running=$(method Resynchronize 'ssba{sv}' c '' false 0 | path_of)
+agent_kill sender 9
+sender_start
+tap_line $? "killed right after a start, and started again"
+ok "the same job goes on to its end" ended "$running"
+ok "and did its work" replica_is a1 "$dir/a1.img"
+
+# -- reading the configuration again ------------------------------------------
+
+reloads() { grep -c 'was read again\|configuration as it was holds' "$dir/sender.log"; }
+reload() {
+    local before
+    before=$(reloads)
+    kill -HUP "$sender_pid"
+    for _ in {1..100}; do
+        [ "$(reloads)" -gt "$before" ] && return 0
+        sleep 0.1
+    done
+    return 1
+}
+
+configure 'rate_limit = fast'
+ok "a wrong configuration" reload
+like "is refused with file, line and what was expected" "$(tail -n 1 "$dir/sender.log")" \
+    'sender\.conf:7: rate_limit=fast, expected bytes a second'
+is "and what was goes on" "$(vm_state web01)" 3
+configure 'rate_limit = 100M'
+ok "a right one" reload
+like "is taken" "$(tail -n 1 "$dir/sender.log")" 'was read again'
+configure
+sed -i '/web03/,+2d' "$dir/sender.conf"
+reload
+last=$(method Resynchronize 'ssba{sv}' c '' false 0 | path_of)
+ok "without the unreachable VM the job" ended "$last"
+is "completes" "$(job "$last" JobState)" 'u 7'
+tap_end
