@@ -92,6 +92,7 @@ static uint64_t hash_vm(const struct service_vm *vm)
 	HASH(h, vm->point);
 	HASH(h, vm->point_time);
 	HASH(h, vm->error);
+	HASH(h, vm->retries);
 	h = hash_text(h, vm->health_text);
 	h = hash_text(h, vm->error_text);
 	h = hash_text(h, vm->host);

@@ -191,6 +191,7 @@ static const sd_bus_vtable vm_vtable[] = {
 	SD_BUS_PROPERTY("LastReplicationTime", "t", get_seconds, MEMBER(point_time), CHANGES),
 	SD_BUS_PROPERTY("ErrorCode", "u", NULL, MEMBER(error), CHANGES),
 	SD_BUS_PROPERTY("ErrorDescription", "s", bus_get_array, MEMBER(error_text), CHANGES),
+	SD_BUS_PROPERTY("Retries", "u", NULL, MEMBER(retries), CHANGES),
 	/* what is owed changes all the time: it is told to who asks */
 	SD_BUS_PROPERTY("Disks", "a(ssttttus)", get_vm_disks, 0, 0),
 	SD_BUS_VTABLE_END,

@@ -20,6 +20,7 @@ tap_line $? "the receiver starts"
 sender_start
 tap_line $? "the sender starts"
 
+: > "$dir/signals"
 "$bin/tidemark" events --agent --bus "unix:path=$dir/sender.bus" > "$dir/events" 2> "$dir/events.err" &
 bus_pids+=($!)
 dbus-monitor --address "unix:path=$dir/sender.bus" \

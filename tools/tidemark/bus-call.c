@@ -140,9 +140,9 @@ int bus_plan(struct bus *b, const struct bus_request *rq, struct json_object **r
 	static const char *const keys[] = { "vm", "disk", "bytes", NULL };
 	struct json_object *disks = NULL, *o;
 	sd_bus_message *reply = NULL;
-	uint64_t bytes, seconds;
-	const char *text;
-	uint32_t method;
+	uint64_t bytes = 0, seconds = 0;
+	const char *text = "";
+	uint32_t method = 0;
 	int code = send_request(b, "PlanResynchronize", rq, &reply);
 	int err = 0;
 
