@@ -493,11 +493,13 @@ static int service_set_up(struct service *s, const struct service_options *o,
 		return err;
 	s->state = history_state(s->history);
 	err = open_collections(s, reason);
-	if (!err)
-		err = record_load_jobs(s, reason);
 	if (err)
 		return err;
+	/* Before the jobs: a failover that was cut short is about these members. */
 	member_look_replicas(s);
+	err = record_load_jobs(s, reason);
+	if (err)
+		return err;
 	for (struct service_job *job = s->jobs; job; job = next) {
 		next = job->next;
 		open_job(s, job);
