@@ -181,7 +181,7 @@ int tls_context_create(struct tls_context **ret, const char *dir, enum tls_role 
 		free(c);
 		return reason_set(reason, -ENOMEM, 0, "no memory for TLS");
 	}
-	strcpy(c->dir, dir);
+	memcpy(c->dir, dir, strlen(dir) + 1);
 	c->owners = 1;
 	c->role = role;
 	c->stamp = context_stamp(dir);
