@@ -70,7 +70,7 @@ void tidemark_keep_break(struct tidemark_keep *keep, const char *why)
 	mutex_unlock(&disk->lock);
 	/* Only now: a writer that goes on finds the reason told. */
 	tidemark_intent_release(keep, &writes);
-	tidemark_keep_later(&keep->tick, INTERVAL_MIN);
+	tidemark_keep_sooner(&keep->tick, INTERVAL_MIN);
 }
 
 /* -- superblocks ------------------------------------------------------------ */

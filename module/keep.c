@@ -66,6 +66,18 @@ void tidemark_keep_later(struct delayed_work *work, unsigned long jiffies)
 }
 
 /**
+ * tidemark_keep_sooner() - as tidemark_keep_later(), also if it is on its way
+ * @work: what
+ * @jiffies: when
+ *
+ * Context: Any.
+ */
+void tidemark_keep_sooner(struct delayed_work *work, unsigned long jiffies)
+{
+	mod_delayed_work(keep_queue, work, jiffies);
+}
+
+/**
  * tidemark_claim() - a table is about to use devices
  * @claim: of the table
  * @owner: of the disk

@@ -180,6 +180,7 @@ bool tidemark_keep_foreign(const struct tidemark_disk *disk,
 void tidemark_keep_info(struct tidemark_disk *disk, struct tidemark_info *info);
 void tidemark_keep_quiesce(struct tidemark_keep *keep);
 void tidemark_keep_kick(struct tidemark_keep *keep);
+void tidemark_keep_sooner(struct delayed_work *work, unsigned long jiffies);
 void tidemark_keep_later(struct delayed_work *work, unsigned long jiffies);
 
 /* intent.c */

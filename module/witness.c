@@ -33,8 +33,20 @@ static void witness_read(struct tidemark_disk *disk)
 
 	counters_read(disk->where.data_bdev, &witness->data);
 	counters_read(disk->where.tracked_bdev, &witness->tracked);
-	witness->blind =
-		!blk_queue_io_stat(bdev_get_queue(disk->where.data_bdev));
+}
+
+/*
+ * Devices without requests of their own count whatever the flag says, or not at
+ * all, as the kernel and their driver go: see whether they do.
+ */
+static bool witness_blind(const struct tidemark_disk *disk, u64 counted,
+			  u64 passed)
+{
+	struct request_queue *q = bdev_get_queue(disk->where.data_bdev);
+
+	if (blk_queue_io_stat(q))
+		return false;
+	return queue_is_mq(q) || (passed && !counted);
 }
 
 /**
@@ -69,6 +81,7 @@ void tidemark_witness_check(struct tidemark_disk *disk)
 	smp_rmb();	/* what has been counted has been passed before */
 	counted = witness->data.sectors - witness->counted;
 	passed = tidemark_query_passed(disk) - witness->passed;
+	witness->blind = witness_blind(disk, counted, passed);
 	if (counted <= passed)
 		return;
 	witness->bypassed += counted - passed;

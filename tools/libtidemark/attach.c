@@ -41,6 +41,7 @@
 #include <linux/fs.h>
 
 #include "libtidemark/dm.h"
+#include "libtidemark/place.h"
 
 #define HIDDEN_SUFFIX	"-tidemark"
 #define UUID_PREFIX	"TIDEMARK-"
@@ -165,6 +166,8 @@ static int attach_stacked(const struct tidemark_attach *attach, struct table_tra
 		return -EEXIST;
 
 	r = stack_probe(attach, &sectors);
+	if (!r && attach->meta)
+		r = place_meta(attach->meta, sectors, tracker->major, tracker->minor, tracker);
 	if (r)
 		return r;
 	r = table_add_tracker(&table, sectors, tracker);
@@ -303,7 +306,8 @@ static int slide_check(const struct dmdev *dev, const struct table *table)
 	return 0;
 }
 
-static int attach_slid(struct table_tracker *tracker, char **ret_path)
+static int attach_slid(const struct tidemark_attach *attach, struct table_tracker *tracker,
+		       char **ret_path)
 {
 	_cleanup_table_ struct table old = { 0 }, new = { 0 };
 	char name[HIDDEN_NAME_SIZE];
@@ -319,6 +323,8 @@ static int attach_slid(struct table_tracker *tracker, char **ret_path)
 	if (r)
 		return r;
 	r = slide_check(&dev, &old);
+	if (!r && attach->meta)
+		r = place_meta(attach->meta, table_sectors(&old), dev.major, dev.minor, tracker);
 	if (r)
 		return r;
 
@@ -364,7 +370,7 @@ int tidemark_attach(const struct tidemark_attach *attach, char **ret_path)
 
 	if (!granule_is_valid(tracker.granule_sectors))
 		return -EINVAL;
-	if (attach->read_only && !attach->name)
+	if (attach->read_only && (!attach->name || attach->meta))
 		return -EINVAL;
 	r = device_number(attach->device, &tracker.major, &tracker.minor);
 	if (r)
@@ -376,7 +382,7 @@ int tidemark_attach(const struct tidemark_attach *attach, char **ret_path)
 	if (!r && attach->name)
 		r = attach_stacked(attach, &tracker, ret_path);
 	else if (!r)
-		r = attach_slid(&tracker, ret_path);
+		r = attach_slid(attach, &tracker, ret_path);
 	dmdev_end();
 	return r;
 }
@@ -414,6 +420,8 @@ static int detach_slid(const struct dmdev *dev, const struct dmdev *hidden)
 		return r;
 	if (!table_sectors(&below) || !table_is_movable(&below))
 		return -EOPNOTSUPP;
+	/* So that nobody takes it for a table that LVM has put there. */
+	dmdev_message(dev, "leave");
 	r = slide_exchange(dev, &old, &below);
 	if (r)
 		return r;

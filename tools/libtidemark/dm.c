@@ -366,6 +366,19 @@ int dmdev_create(const char *name, const char *uuid, const struct table *table, 
 	return 0;
 }
 
+int dmdev_message(const struct dmdev *dev, const char *text)
+{
+	_cleanup_task_ struct dm_task *task = NULL;
+	int r;
+
+	r = task_new(DM_DEVICE_TARGET_MSG, dev, &task);
+	if (r)
+		return r;
+	if (!dm_task_set_sector(task, 0) || !dm_task_set_message(task, text))
+		return -ENOMEM;
+	return task_run(task);
+}
+
 int dmdev_remove(const struct dmdev *dev, bool deferred)
 {
 	_cleanup_task_ struct dm_task *task = NULL;

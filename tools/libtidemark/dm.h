@@ -104,6 +104,9 @@ int dmdev_clear(const struct dmdev *dev);
  */
 int dmdev_resume(const struct dmdev *dev);
 
+/** dmdev_message() - send a message to the live table's first target */
+int dmdev_message(const struct dmdev *dev, const char *text);
+
 /**
  * dmdev_remove() - remove a device that nobody has open
  * @dev: the device

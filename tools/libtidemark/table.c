@@ -72,18 +72,26 @@ uint64_t table_sectors(const struct table *t)
 
 int table_add_tracker(struct table *t, uint64_t sectors, const struct table_tracker *tracker)
 {
-	char params[64];
+	char params[256], meta[24] = "-", features[160] = "";
 
-	/* "-": no metadata device */
-	snprintf(params, sizeof(params), "%" PRIu32 ":%" PRIu32 " - %" PRIu32,
-		 tracker->major, tracker->minor, tracker->granule_sectors);
+	if (tracker->meta)
+		snprintf(meta, sizeof(meta), "%" PRIu32 ":%" PRIu32, tracker->meta_major,
+			 tracker->meta_minor);
+	if (tracker->identity[0] || tracker->boot[0])
+		snprintf(features, sizeof(features), " %d%s%s%s%s",
+			 2 * (!!tracker->identity[0] + !!tracker->boot[0]),
+			 tracker->identity[0] ? " identity " : "", tracker->identity,
+			 tracker->boot[0] ? " boot " : "", tracker->boot);
+	snprintf(params, sizeof(params), "%" PRIu32 ":%" PRIu32 " %s %" PRIu32 "%s",
+		 tracker->major, tracker->minor, meta, tracker->granule_sectors, features);
 	return table_add(t, 0, sectors, TABLE_TRACKER, params);
 }
 
 int table_get_tracker(const struct table *t, struct table_tracker *ret)
 {
-	struct table_tracker tracker;
+	struct table_tracker tracker = { 0 };
 	size_t trackers = 0;
+	char meta[24];
 	int used = 0;
 
 	for (size_t i = 0; i < t->count; i++)
@@ -94,8 +102,12 @@ int table_get_tracker(const struct table *t, struct table_tracker *ret)
 		return -EOPNOTSUPP;
 
 	/* what follows are features, of no concern here */
-	if (sscanf(t->targets[0].params, "%" SCNu32 ":%" SCNu32 " %*s %" SCNu32 "%n",
-		   &tracker.major, &tracker.minor, &tracker.granule_sectors, &used) != 3)
+	if (sscanf(t->targets[0].params, "%" SCNu32 ":%" SCNu32 " %23s %" SCNu32 "%n",
+		   &tracker.major, &tracker.minor, meta, &tracker.granule_sectors, &used) != 4)
+		return -EOPNOTSUPP;
+	tracker.meta = sscanf(meta, "%" SCNu32 ":%" SCNu32, &tracker.meta_major,
+			      &tracker.meta_minor) == 2;
+	if (!tracker.meta && strcmp(meta, "-") != 0)
 		return -EOPNOTSUPP;
 	if (t->targets[0].params[used] != '\0' && t->targets[0].params[used] != ' ')
 		return -EOPNOTSUPP;

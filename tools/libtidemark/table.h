@@ -62,11 +62,21 @@ uint64_t table_sectors(const struct table *t);
  * @major: of the data device
  * @minor: of the data device
  * @granule_sectors: sectors in a granule
+ * @meta: it has a metadata device
+ * @meta_major: of that
+ * @meta_minor: of that
+ * @identity: what the disk is called, one word, or ""
+ * @boot: a UUID, or ""
  */
 struct table_tracker {
 	uint32_t major;
 	uint32_t minor;
 	uint32_t granule_sectors;
+	bool meta;
+	uint32_t meta_major;
+	uint32_t meta_minor;
+	char identity[64];
+	char boot[40];
 };
 
 /** table_add_tracker() - append a tracker from sector 0. Return: 0, -ENOMEM */
@@ -75,7 +85,7 @@ int table_add_tracker(struct table *t, uint64_t sectors, const struct table_trac
 /**
  * table_get_tracker() - is this one tracker over one whole device
  * @t: the table
- * @ret: its parameters
+ * @ret: its devices and granule; @ret.identity and @ret.boot are ""
  *
  * Return: 0; -ENOMSG: it has no tracker; -EOPNOTSUPP: it has one, but beside
  * other targets or in a form that is not ours.

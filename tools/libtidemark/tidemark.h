@@ -168,12 +168,15 @@ int tidemark_view_fd(struct tidemark_view *view);
  *	device-mapper device itself, and the tracker is slid under it, live
  * @granule_sectors: 0: TIDEMARK_GRANULE_DEFAULT
  * @read_only: the new device refuses writes (stacked only)
+ * @meta: path of its metadata device, which is formatted when there is nothing
+ *	but zeroes on it; NULL: none, a new tracker with each attach
  */
 struct tidemark_attach {
 	const char *device;
 	const char *name;
 	uint32_t granule_sectors;
 	bool read_only;
+	const char *meta;
 };
 
 /**
@@ -200,7 +203,9 @@ struct tidemark_attach {
  * keeps state of its own (snapshot, thin, RAID, cache, ...) and cannot be moved:
  * stack; -EINVAL: bad granule or name; -ENAMETOOLONG; -EROFS: the device is
  * read-only and @attach.read_only is not set; -ENOPKG: the module is not there;
- * -ENOSYS: no device mapper; -EACCES: not permitted; else what the kernel said.
+ * -ENOSYS: no device mapper; -EACCES: not permitted; of the metadata device:
+ * -ENODEV: there is none; -ENOMSG: it holds something else; -ENOSPC: too small;
+ * else what the kernel said.
  */
 int tidemark_attach(const struct tidemark_attach *attach, char **ret_path);
 

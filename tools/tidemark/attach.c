@@ -39,6 +39,8 @@ static const char attach_help[] =
 	"  -N, --name NAME      put a new device of this name over DEVICE\n"
 	"  -g, --granule SIZE   what one bit stands for: 4K to 4M, a power of two;\n"
 	"                       64K if not given\n"
+	"  -m, --meta DEVICE    keep what is known of the disk on this device, so that it\n"
+	"                       outlives detach, shutdown and crash; formatted if blank\n"
 	"  -r, --read-only      the new device refuses writes (with --name)\n"
 	"  -s, --save           do it at each boot, too: note it in\n"
 	"                       " TRACKERS_PATH "\n"
@@ -83,6 +85,17 @@ static int attach_explain(int error, const struct tidemark_attach *attach)
 	case EOPNOTSUPP:
 		command_say("%s: has a device-mapper target that keeps state of its own and "
 			    "cannot be moved: give --name to put a new device over it", device);
+		break;
+	case ENODEV:
+		command_say("%s: there is no such metadata device", attach->meta ?: device);
+		break;
+	case ENOMSG:
+		command_say("%s: holds something that is no metadata: if it may be lost, run "
+			    "'tidemark meta format'", attach->meta ?: device);
+		break;
+	case ENOSPC:
+		command_say("%s: is too small for the metadata of this disk with this granule",
+			    attach->meta ?: device);
 		break;
 	case EINVAL:
 		command_say("%s: cannot be tracked like this: check --name and --granule, and "
@@ -139,7 +152,7 @@ static int attach_check(const struct attach_request *r)
 {
 	const struct tidemark_attach *a = &r->attach;
 
-	if (r->all && (a->device || a->name || a->granule_sectors || a->read_only || r->save))
+	if (r->all && (a->device || a->name || a->granule_sectors || a->read_only || a->meta || r->save))
 		return command_usage("attach", "--all takes what is in " TRACKERS_PATH
 				     ", no device and no other option but --wait");
 	if (r->wait && !r->all)
@@ -148,6 +161,8 @@ static int attach_check(const struct attach_request *r)
 		return command_usage("attach", "attach takes one device");
 	if (a->read_only && !a->name)
 		return command_usage("attach", "--read-only needs --name");
+	if (a->read_only && a->meta)
+		return command_usage("attach", "--read-only needs no --meta: nothing changes");
 	return EXIT_DONE;
 }
 
@@ -157,6 +172,7 @@ static int attach_parse(int argc, char **argv, struct attach_request *ret)
 	static const struct option options[] = {
 		{ "name",	required_argument,	NULL, 'N' },
 		{ "granule",	required_argument,	NULL, 'g' },
+		{ "meta",	required_argument,	NULL, 'm' },
 		{ "read-only",	no_argument,		NULL, 'r' },
 		{ "save",	no_argument,		NULL, 's' },
 		{ "all",	no_argument,		NULL, 'a' },
@@ -166,13 +182,16 @@ static int attach_parse(int argc, char **argv, struct attach_request *ret)
 	};
 	int option, code = EXIT_DONE;
 
-	while (!code && (option = getopt_long(argc, argv, "N:g:rsaw:h", options, NULL)) >= 0) {
+	while (!code && (option = getopt_long(argc, argv, "N:g:m:rsaw:h", options, NULL)) >= 0) {
 		switch (option) {
 		case 'N':
 			ret->attach.name = optarg;
 			break;
 		case 'g':
 			code = attach_parse_granule(optarg, &ret->attach.granule_sectors);
+			break;
+		case 'm':
+			ret->attach.meta = optarg;
 			break;
 		case 'r':
 			ret->attach.read_only = true;

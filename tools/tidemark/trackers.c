@@ -20,7 +20,7 @@
 
 static const char header[] =
 	"# Trackers that come back at boot; see tidemark(8), TRACKERS AT BOOT.\n"
-	"# name   device   options (granule=SIZE, read-only; - for none)\n"
+	"# name   device   options (granule=SIZE, read-only, meta=DEVICE; - for none)\n"
 	"# The name - stands for a tracker slid under a device-mapper device.\n";
 
 /* -- one line --------------------------------------------------------------- */
@@ -48,8 +48,12 @@ static const char *option_parse(const char *option, struct tidemark_attach *a)
 		a->read_only = true;
 		return a->name ? NULL : "read-only with a name only";
 	}
+	if (strncmp(option, "meta=/", 6) == 0) {
+		a->meta = option + 5;
+		return NULL;
+	}
 	if (strncmp(option, "granule=", 8) != 0)
-		return "granule=SIZE or read-only";
+		return "granule=SIZE, meta=/DEVICE or read-only";
 	if (size_parse(option + 8, &bytes) || bytes < TIDEMARK_GRANULE_MIN * 512ULL ||
 	    bytes > TIDEMARK_GRANULE_MAX * 512ULL || bytes & (bytes - 1))
 		return "granule=4K to granule=4M, a power of two";
@@ -119,6 +123,7 @@ void trackers_free(struct trackers *t)
 	for (size_t i = 0; i < t->count; i++) {
 		free((char *)t->list[i].name);
 		free((char *)t->list[i].device);
+		free((char *)t->list[i].meta);
 	}
 	free(t->list);
 	*t = (struct trackers){ 0 };
@@ -134,9 +139,11 @@ static int trackers_add(struct trackers *t, const struct tidemark_attach *a)
 	t->list = grown;
 	copy.device = strdup(a->device);
 	copy.name = a->name ? strdup(a->name) : NULL;
-	if (!copy.device || (a->name && !copy.name)) {
+	copy.meta = a->meta ? strdup(a->meta) : NULL;
+	if (!copy.device || (a->name && !copy.name) || (a->meta && !copy.meta)) {
 		free((char *)copy.device);
 		free((char *)copy.name);
+		free((char *)copy.meta);
 		return -ENOMEM;
 	}
 	t->list[t->count++] = copy;
@@ -204,12 +211,22 @@ int trackers_load(const char *path, struct trackers *ret, char why[TRACKERS_WHY]
 
 static void line_write(FILE *f, const struct tidemark_attach *a)
 {
+	const char *between = "";
+
 	fprintf(f, "%s\t%s\t", a->name ?: "-", a->device);
-	if (a->granule_sectors)
+	if (a->granule_sectors) {
 		fprintf(f, "granule=%uK", a->granule_sectors / 2);
-	if (a->read_only)
-		fprintf(f, "%sread-only", a->granule_sectors ? "," : "");
-	fprintf(f, "%s\n", a->granule_sectors || a->read_only ? "" : "-");
+		between = ",";
+	}
+	if (a->meta) {
+		fprintf(f, "%smeta=%s", between, a->meta);
+		between = ",";
+	}
+	if (a->read_only) {
+		fprintf(f, "%sread-only", between);
+		between = ",";
+	}
+	fprintf(f, "%s\n", *between ? "" : "-");
 }
 
 /* Copy the table but for the lines of one tracker. Return: how many those are */

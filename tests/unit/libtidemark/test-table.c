@@ -87,6 +87,28 @@ static void tracker__what_is_written_is_read(void **state)
 	table_free(&t);
 }
 
+static void tracker__metadata_device(void **state)
+{
+	const struct table_tracker wanted = {
+		.major = 253, .minor = 7, .granule_sectors = 128,
+		.meta = true, .meta_major = 8, .meta_minor = 17,
+		.identity = "LVM-abc", .boot = "11111111-1111-4111-8111-111111111111",
+	};
+	struct table_tracker tracker = { 0 };
+	struct table t = { 0 };
+
+	assert_int_equal(table_add_tracker(&t, 4096, &wanted), 0);
+	assert_string_equal(t.targets[0].params,
+			    "253:7 8:17 128 4 identity LVM-abc "
+			    "boot 11111111-1111-4111-8111-111111111111");
+	assert_int_equal(table_get_tracker(&t, &tracker), 0);
+	assert_true(tracker.meta);
+	assert_int_equal(tracker.meta_major, 8);
+	assert_int_equal(tracker.meta_minor, 17);
+	assert_int_equal(tracker.granule_sectors, 128);
+	table_free(&t);
+}
+
 static void tracker__features_behind_are_borne(void **state)
 {
 	struct table t = table_of("tidemark", "253:7 254:3 128 1 something");
@@ -157,6 +179,7 @@ int main(void)
 		cmocka_unit_test(sectors__no_overflow),
 		cmocka_unit_test(equal__sees_each_difference),
 		cmocka_unit_test(tracker__what_is_written_is_read),
+		cmocka_unit_test(tracker__metadata_device),
 		cmocka_unit_test(tracker__features_behind_are_borne),
 		cmocka_unit_test(tracker__none_of_other_types),
 		cmocka_unit_test(tracker__other_forms_are_not_ours),
