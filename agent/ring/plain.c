@@ -24,6 +24,7 @@
 #include "ring/engine.h"
 
 #define PLAIN_THREADS 4u
+#define PLAIN_THREAD_NAME "tidemark-files"
 
 /* Where an operation is. */
 enum place {
@@ -114,6 +115,7 @@ static void *pool_main(void *arg)
 {
 	struct engine *e = arg;
 
+	pthread_setname_np(pthread_self(), PLAIN_THREAD_NAME);
 	pthread_mutex_lock(&e->lock);
 	while (!e->stop) {
 		struct ring_op *op;
