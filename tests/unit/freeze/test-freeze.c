@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -34,7 +35,7 @@ static struct {
 	pthread_t thread;
 	int listen_fd;
 	const char *freeze_answer; /* NULL: none, ever */
-	bool stale;		   /* an old answer is still in the channel */
+	atomic_bool stale;	   /* an old answer is still in the channel */
 } agent;
 
 static void record_line(const char *text)
