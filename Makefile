@@ -188,7 +188,7 @@ INSTALLED := \
 	644:$(BUILD)/lib/libtidemark.a:$(LIBDIR)/libtidemark.a \
 	644:$(BUILD)/lib/libtidemark.pc:$(LIBDIR)/pkgconfig/libtidemark.pc \
 	644:tools/libtidemark/tidemark.h:$(PREFIX)/include/libtidemark/tidemark.h \
-	644:module/uapi/linux/tidemark.h:$(PREFIX)/include/linux/tidemark.h \
+	$(foreach f,$(wildcard module/uapi/linux/*.h),644:$(f):$(PREFIX)/include/linux/$(notdir $(f))) \
 	644:agent/bus/org.tidemark.Replication1.conf:$(SYSCONFDIR)/dbus-1/system.d/org.tidemark.Replication1.conf \
 	644:tools/tidemark/completion.bash:$(SHARE)/bash-completion/completions/tidemark \
 	644:agent/systemd/tidemark-resync@.timer:$(UNITDIR)/tidemark-resync@.timer \
@@ -201,7 +201,7 @@ INSTALLED := \
 	$(foreach u,$(UNITS),644:$(BUILD)/systemd/$(u):$(UNITDIR)/$(u)) \
 	$(foreach p,$(wildcard agent/bus/*.policy),644:$(p):/usr/share/polkit-1/actions/$(notdir $(p))) \
 	$(foreach p,$(wildcard Documentation/man/*.[1-9]),644:$(p):$(SHARE)/man/man$(lastword $(subst ., ,$(p)))/$(notdir $(p))) \
-	$(foreach f,$(wildcard module/*.[ch]) module/Kbuild module/uapi/linux/tidemark.h,644:$(f):$(DKMS)/$(patsubst module/%,%,$(f)))
+	$(foreach f,$(wildcard module/*.[ch]) module/Kbuild $(wildcard module/uapi/linux/*.h),644:$(f):$(DKMS)/$(patsubst module/%,%,$(f)))
 
 $(BUILD)/systemd/%: agent/systemd/%.in Makefile
 	@mkdir -p $(@D)

@@ -43,14 +43,15 @@ static void identity_read(uint32_t major_nr, uint32_t minor_nr, char ret[])
 		"dm/uuid", "loop/backing_file", "wwid", "device/wwid", "serial", "device/serial",
 	};
 	char path[128], name[256], part[16] = "", base[64];
+	const char *whole = "";
 	bool found = false;
 
 	snprintf(base, sizeof(base), "/sys/dev/block/%u:%u", major_nr, minor_nr);
 	snprintf(path, sizeof(path), "%s/partition", base);
 	if (word_read(path, part, sizeof(part)))
-		strcat(base, "/..");
+		whole = "/..";
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && !found; i++) {
-		snprintf(path, sizeof(path), "%s/%s", base, files[i]);
+		snprintf(path, sizeof(path), "%s%s/%s", base, whole, files[i]);
 		found = word_read(path, name, sizeof(name));
 	}
 	ret[0] = '\0';
