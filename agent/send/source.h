@@ -74,8 +74,8 @@ struct source_info {
  * @mark: these granules have changed
  * @seal: end the epoch of all these sources (all with the same ops) at one
  *	instant; .epoch and .owed of each are set. @extend: what was sealed
- *	before stays sealed, only what changed since is owed. *@ret_excluded_ns: for
- *	how long writes were kept waiting; may stay untouched
+ *	before stays sealed, only what changed since is owed. The last parameter:
+ *	for how many ns writes were kept waiting; may stay untouched
  * @wait: until what was written before the seal has landed; -ETIMEDOUT
  * @runs: owed granules from @first on, as tidemark_runs() gives them
  * @release: these granules have been read

@@ -47,13 +47,13 @@ save() { # the agent's state and store as they are
 # METHOD dies at CRASH, from the state that was saved; then the agent starts again,
 # and METHOD is asked for again, as long as it does not say that it is done
 crash() { # CRASH COMMAND...
-    local point=$1 i
+    local point=$1
     shift
     rm -rf "$dir/store" "$dir/receiver"
     cp -a "$dir/saved/." "$dir"
     TIDEMARK_CRASH=$point receiver_start
     timeout 20 "$bin/tidemark" "$@" --no-progress --bus "unix:path=$dir/receiver.bus" > "$dir/out" 2>&1
-    for i in {1..100}; do kill -0 "$receiver_pid" 2> /dev/null || break; sleep 0.05; done
+    for _ in {1..100}; do kill -0 "$receiver_pid" 2> /dev/null || break; sleep 0.05; done
     if kill -0 "$receiver_pid" 2> /dev/null; then
         is "$*: $point was met" no yes
         agent_kill receiver TERM
@@ -61,7 +61,7 @@ crash() { # CRASH COMMAND...
     wait "$receiver_pid" 2> /dev/null
     receiver_start
     # The job that was cut short goes on; should it have ended, this changes nothing.
-    for i in {1..60}; do
+    for _ in {1..60}; do
         there jobs --json 2> /dev/null | grep -q '"state_name":"Running"' || break
         sleep 0.1
     done

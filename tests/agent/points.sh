@@ -70,7 +70,7 @@ for n in {2..30}; do
 done
 like "30 runs" "$(cat "$dir/peer.out")" 'durable 30$'
 ok "24 further points are kept: 24 overlays" layers vm1 24
-newest=$(ls -v "$(folder vm1)"/point-*.qcow2 | tail -n 1)
+newest=$(find "$(folder vm1)" -name 'point-*.qcow2' | sort -V | tail -n 1)
 is "the newest lies over the others in turn, and these over the raw replica" \
     "$(backing_chain "$newest" | tr '\n' ' ')" \
     "$(for n in {30..7}; do printf 'point-%d.qcow2 ' "$n"; done)replica.raw "
@@ -129,7 +129,7 @@ receiver_stop
 
 # A disk that grows and shrinks has points of all its sizes.
 receiver_start --history 24
-old=$dir/img/vm2-32 first=36 n=36
+n=36 old=$dir/img/vm2-32
 cp "$old" "$dir/img/vm3-$n"
 run vm3 $n full x "$dir/img/vm3-$n" > "$dir/peer.out"
 for s in $((2 << 20)) $(((1 << 20) + 512)) $((3 << 20)) 65536 $(((2 << 20) + 7 * 512)) $((1 << 20)); do

@@ -219,7 +219,7 @@ after=$(rss)
 allowed=4096
 [ "${TIDEMARK_BUILD:-}" != build/tsan ] || allowed=32768
 holds "memory is flat over 120 broken connections ($before to $after KiB)" \
-    "after < before + allowed"
+    "after < before + $allowed"
 is "nothing of them is left in the store" \
     "$(find "$dir/store/web" -type f | wc -l)" 0
 

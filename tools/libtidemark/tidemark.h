@@ -324,6 +324,9 @@ struct tidemark_meta_layout {
 
 /**
  * tidemark_meta_layout() - the layout for a disk
+ * @sectors: size of the tracked disk
+ * @granule_sectors: sectors in a granule
+ * @ret: the layout
  *
  * Return: 0; -EINVAL: not such a granule, or an empty disk; -EFBIG: more than
  * TIDEMARK_GRANULES_MAX.
