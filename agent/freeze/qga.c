@@ -76,7 +76,7 @@ static int qga_write(struct qga *q, const char *text, uint64_t deadline)
 static int qga_read_to(struct qga *q, char end, char *line, size_t size, uint64_t deadline)
 {
 	for (;;) {
-		char *at = memchr(q->buf, end, q->used);
+		char *at = memchr(q->buf, (unsigned char)end, q->used);
 		ssize_t n;
 		int err;
 

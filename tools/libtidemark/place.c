@@ -42,7 +42,7 @@ static void identity_read(uint32_t major_nr, uint32_t minor_nr, char ret[])
 	static const char *const files[] = {
 		"dm/uuid", "loop/backing_file", "wwid", "device/wwid", "serial", "device/serial",
 	};
-	char path[128], name[256], part[16] = "", base[64];
+	char path[128], name[256] = "", part[16] = "", base[64];
 	const char *whole = "";
 	bool found = false;
 

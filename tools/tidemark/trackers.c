@@ -155,7 +155,7 @@ static int trackers_line(struct trackers *t, char *text, const char *where,
 {
 	struct tidemark_attach a;
 	const char *wrong = "", *expected;
-	char *words[4];
+	char *words[4] = { NULL };
 	size_t count = line_words(text, words);
 
 	if (!count)
@@ -238,7 +238,7 @@ static size_t table_copy(FILE *from, FILE *to, const char *name, const char *dev
 	while (getline(&text, &size, from) >= 0) {
 		struct tidemark_attach a;
 		const char *wrong;
-		char *words[4], *copy = strdup(text);
+		char *words[4] = { NULL }, *copy = strdup(text);
 		size_t count = copy ? line_words(copy, words) : 0;
 		bool is = count && !line_parse(words, count, &a, &wrong) &&
 			  tracker_is(&a, name, device);
