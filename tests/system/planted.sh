@@ -20,7 +20,7 @@ planted() { # NAME REPORT
     output=$(tests/guest/build-module --kernel "$kernel" --name "$1" \
         --patch "tests/module/mutants/$1.patch" 2>&1)
     is "$1: the module builds" $? 0
-    output=$(tests/guest/run --kernel "$kernel" --module "$1" --timeout 1200 \
+    output=$(tests/guest/run --kernel "$kernel" --module "$1" --timeout 3000 \
         --name "planted-$1" -- build/ksft/many 4 2>&1)
     status=$?
     is "$1: the kernel complains (exit status 126)" $status 126
