@@ -105,6 +105,7 @@ int tidemark_disk_create(const void *owner, u64 sectors, u32 granule_sectors,
 		return -ENOMEM;
 	refcount_set(&disk->refs, 1);
 	mutex_init(&disk->lock);
+	init_rwsem(&disk->flushing);
 	init_waitqueue_head(&disk->wait);
 	INIT_WORK(&disk->events, tidemark_mark_events);
 	uuid_gen(&disk->uuid);
@@ -322,19 +323,9 @@ struct tidemark_disk *tidemark_disk_activate(struct tidemark_disk *disk,
 	return disk;
 }
 
-/**
- * tidemark_disk_deactivate() - an instance goes, its writes have all landed
- * @disk: of the instance
- * @instance: of the tap
- * @dropped: the device goes on, and nobody has said that it would
- *
- * Nothing happens when another instance was activated since, or this one never.
- *
- * Context: Process context, waits for what others do with the disk, and for its
- * metadata device.
- */
-void tidemark_disk_deactivate(struct tidemark_disk *disk, const void *instance,
-			      bool dropped)
+/* Nobody tracks the disk any more, if this is who did. */
+static void disk_end(struct tidemark_disk *disk, const void *instance,
+		     bool dropped)
 {
 	mutex_lock(&disk->lock);
 	if (disk->instance != instance || disk->dead) {
@@ -355,6 +346,31 @@ void tidemark_disk_deactivate(struct tidemark_disk *disk, const void *instance,
 	cancel_work_sync(&disk->events);
 	tidemark_keep_end(disk);
 	tidemark_disk_put(disk);
+}
+
+/**
+ * tidemark_disk_deactivate() - an instance goes, its writes have all landed
+ * @disk: of the instance, with a reference
+ * @instance: of the tap
+ * @dropped: the device goes on, and nobody has said that it would
+ *
+ * The disk goes on when another instance was activated since, or this one never.
+ * After this nobody uses the devices of the instance.
+ *
+ * Context: Process context, waits for what others do with the disk, for a flush
+ * of its data device, and for its metadata device.
+ */
+void tidemark_disk_deactivate(struct tidemark_disk *disk, const void *instance,
+			      bool dropped)
+{
+	disk_end(disk, instance, dropped);
+	/*
+	 * Who flushes the data device found it in @disk->where, under the disk
+	 * lock and with this held. The disk is dead or has another instance's
+	 * there, so those that still use this one's are all in there now.
+	 */
+	down_write(&disk->flushing);
+	up_write(&disk->flushing);
 }
 
 /**

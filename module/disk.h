@@ -23,6 +23,7 @@
 
 #include <linux/mutex.h>
 #include <linux/refcount.h>
+#include <linux/rwsem.h>
 #include <linux/tidemark.h>
 #include <linux/types.h>
 #include <linux/uuid.h>
@@ -70,6 +71,8 @@ struct tidemark_stats {
  * @uuid: of the tracker
  * @owner: what the tap knows the device by, compared only
  * @lock: covers all that has no other rule; never held while waiting for I/O
+ * @flushing: held for reading while the data device is flushed: an instance of
+ *	the tap that goes waits for it before it lets go of its devices
  * @sectors: size; changes only while no write is in flight
  * @granules: size; the same
  * @shift: log2 of the sectors in a granule; the same
@@ -106,6 +109,7 @@ struct tidemark_disk {
 	uuid_t uuid;
 	const void *owner;
 	struct mutex lock;	/* see Documentation/locking.rst */
+	struct rw_semaphore flushing;
 
 	u64 sectors;
 	u64 granules;

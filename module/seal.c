@@ -13,6 +13,7 @@
  */
 #include "disk.h"
 
+#include <linux/blkdev.h>
 #include <linux/jiffies.h>
 #include <linux/lockdep.h>
 #include <linux/sched/signal.h>
@@ -324,6 +325,55 @@ int tidemark_seal_wait(struct tidemark_disk *disk, u64 epoch, u32 timeout_ms)
 	}
 }
 
+/*
+ * Flush the data device. Under the disk lock its device is that of the instance
+ * that was activated last; that instance does not go while this is held
+ * (tidemark_disk_deactivate()).
+ */
+static int seal_flush(struct tidemark_disk *disk, u64 epoch)
+{
+	struct block_device *bdev;
+	int err;
+
+	down_read(&disk->flushing);
+	err = seal_lock_epoch(disk, epoch, true);
+	if (!err) {
+		bdev = disk->where.data_bdev;
+		mutex_unlock(&disk->lock);
+		err = blkdev_issue_flush(bdev);
+	}
+	up_read(&disk->flushing);
+	return err;
+}
+
+/*
+ * Lock a disk whose sealed epoch is the one named, drained, to forget bits of
+ * it. With metadata a flush of the data device has been begun after the drain,
+ * and has ended: what the replica has got may have been read from that device's
+ * cache, and a power cut would take it away from the disk alone, with no bit
+ * left to tell.
+ *
+ * What has become of the disk meanwhile is looked at again. The epoch is still
+ * the same one, or this fails; if the data device was exchanged the epoch has
+ * been folded.
+ */
+static int seal_lock_durable(struct tidemark_disk *disk, u64 epoch)
+{
+	bool flushed = false;
+	int err;
+
+	for (;;) {
+		err = seal_lock_epoch(disk, epoch, true);
+		if (err || flushed || !disk->keep)
+			return err;
+		mutex_unlock(&disk->lock);
+		err = seal_flush(disk, epoch);
+		if (err)
+			return err;
+		flushed = true;
+	}
+}
+
 /* Clear runs in a bitmap with @left bits set; returns how many were cleared. */
 static u64 seal_clear(unsigned long *bits, u64 left,
 		      const struct tidemark_run *runs, u32 count)
@@ -338,14 +388,13 @@ static u64 seal_clear(unsigned long *bits, u64 left,
 	return removed;
 }
 
-static int seal_lock_runs(struct tidemark_disk *disk, u64 epoch,
-			  const struct tidemark_run *runs, u32 count)
+/* Unlock a disk again if a run leaves it. */
+static int seal_check_runs(struct tidemark_disk *disk,
+			   const struct tidemark_run *runs, u32 count)
 {
-	int err = seal_lock_epoch(disk, epoch, true);
 	u32 i;
 
-	if (err)
-		return err;
+	lockdep_assert_held(&disk->lock);
 	for (i = 0; i < count; i++) {
 		if (granule_run_valid(runs[i].first, runs[i].count,
 				      disk->granules))
@@ -372,7 +421,8 @@ static int seal_lock_runs(struct tidemark_disk *disk, u64 epoch,
 int tidemark_seal_release(struct tidemark_disk *disk, u64 epoch,
 			  const struct tidemark_run *runs, u32 count)
 {
-	int err = seal_lock_runs(disk, epoch, runs, count);
+	int err = seal_lock_epoch(disk, epoch, true) ?:
+		  seal_check_runs(disk, runs, count);
 	struct tidemark_epoch *owed;
 
 	if (err)
@@ -392,12 +442,15 @@ int tidemark_seal_release(struct tidemark_disk *disk, u64 epoch,
  * @runs: granules, not checked yet
  * @count: of @runs
  *
- * Return: 0, -ENODEV, -ENODATA, -ESTALE, -EAGAIN, -EINVAL.
+ * Context: Process context. The disk is not locked while it flushes.
+ * Return: 0, -ENODEV, -ENODATA, -ESTALE, -EAGAIN, -EINVAL, or an errno of the
+ * data device: nothing is settled.
  */
 int tidemark_seal_settle(struct tidemark_disk *disk, u64 epoch,
 			 const struct tidemark_run *runs, u32 count)
 {
-	int err = seal_lock_runs(disk, epoch, runs, count);
+	int err = seal_lock_durable(disk, epoch) ?:
+		  seal_check_runs(disk, runs, count);
 
 	if (err)
 		return err;
@@ -425,11 +478,13 @@ static void commit_reliable(struct tidemark_disk *disk, u64 epoch)
  * @disk: the caller holds a reference
  * @epoch: the sealed epoch, drained
  *
- * Return: 0, -ENODEV, -ENODATA, -ESTALE, -EAGAIN.
+ * Context: Process context. The disk is not locked while it flushes.
+ * Return: 0, -ENODEV, -ENODATA, -ESTALE, -EAGAIN, or an errno of the data
+ * device: the epoch is still sealed.
  */
 int tidemark_seal_commit(struct tidemark_disk *disk, u64 epoch)
 {
-	int err = seal_lock_epoch(disk, epoch, true);
+	int err = seal_lock_durable(disk, epoch);
 	u64 sealed;
 
 	if (err)

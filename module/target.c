@@ -417,7 +417,7 @@ static int message_mark(struct tidemark_disk *disk, const char *first,
 /*
  * For support and scripts; whoever needs more uses the control device. Device
  * mapper lets nobody but root in here, and holds the table meanwhile: nothing
- * below waits for long.
+ * below waits for longer than a drain may take here, or the devices below.
  */
 static int target_message(struct dm_target *ti, unsigned int argc, char **argv,
 			  char *result, unsigned int maxlen)

@@ -86,8 +86,11 @@
  *              forgotten); then intent units without them (FUA).
  *   seal       superblock with a higher @next_epoch, when it is used up, then
  *              the new epoch's number is given out.
- *   commit     superblock with @committed_epoch, then bitmap units that forget
+ *   commit     flush of the data device, begun after the epoch has drained:
+ *              what the replica has got was perhaps in its cache; then
+ *              superblock with @committed_epoch, then bitmap units that forget
  *              (some time later).
+ *   settle     the same flush, then bitmap units that forget (some time later).
  *   mark (by request)
  *              bitmap units, flush, then the request returns.
  *   unreliable superblock with @reason and @unreliable_epoch, at once.

@@ -70,6 +70,10 @@
  *   all that has changed since the last commit. Without one it is a new one with
  *   each attach.
  *
+ *   With metadata COMMIT and SETTLE first flush the data device: what they forget
+ *   must not be taken back by a power cut. They wait for that, with nothing
+ *   locked, and look at the epoch again after it.
+ *
  *   SETTLE clears granules from the sealed bitmap alone: they are stored
  *   durably although the epoch is not committed. The caller must remember
  *   where; a granule written since is marked in the current epoch.
@@ -105,6 +109,9 @@
  *   EINTR      a signal arrived while waiting
  *   ENOSPC     the caller's array is too short (says how long it must be)
  *   ENOMEM     out of memory
+ *   EIO        COMMIT, SETTLE of a disk with metadata: the data device could not
+ *              be flushed (or another errno of that device): nothing was
+ *              forgotten, the epoch is still sealed
  */
 #ifndef _UAPI_LINUX_TIDEMARK_H
 #define _UAPI_LINUX_TIDEMARK_H
@@ -565,7 +572,8 @@ struct tidemark_ranges {
  * @epoch: in: the sealed epoch
  *
  * COMMIT: the replica has it durably. FOLD: its granules are changed ones
- * again. A commit of an epoch that has not drained is refused with EAGAIN; a
+ * again. A commit of an epoch that has not drained is refused with EAGAIN, one
+ * whose data device cannot be flushed with EIO (see METADATA): fold then. A
  * fold is always safe. A commit of tidemark_info.unreliable_epoch or later ends
  * the reasons of TIDEMARK_REASON_UNRELIABLE, if no new one has arisen since.
  */
