@@ -37,16 +37,19 @@ static void witness_read(struct tidemark_disk *disk)
 
 /*
  * Devices without requests of their own count whatever the flag says, or not at
- * all, as the kernel and their driver go: see whether they do.
+ * all, as the kernel and their driver go: see whether they do, when all that
+ * was passed has landed. Some count a write only then.
  */
 static bool witness_blind(const struct tidemark_disk *disk, u64 counted,
-			  u64 passed)
+			  u64 passed, bool quiet)
 {
 	struct request_queue *q = bdev_get_queue(disk->where.data_bdev);
 
 	if (blk_queue_io_stat(q))
 		return false;
-	return queue_is_mq(q) || (passed && !counted);
+	if (queue_is_mq(q))
+		return true;
+	return quiet ? passed && !counted : disk->witness.blind;
 }
 
 /**
@@ -63,13 +66,8 @@ void tidemark_witness_begin(struct tidemark_disk *disk)
 	witness->passed = tidemark_query_passed(disk);
 }
 
-/**
- * tidemark_witness_check() - has anybody else written to the data device?
- * @disk: locked, active
- *
- * If so, everything is marked, and the disk says so.
- */
-void tidemark_witness_check(struct tidemark_disk *disk)
+/* @quiet: no write is in flight. */
+static void witness_look(struct tidemark_disk *disk, bool quiet)
 {
 	struct tidemark_witness *witness = &disk->witness;
 	u64 counted, passed;
@@ -81,13 +79,24 @@ void tidemark_witness_check(struct tidemark_disk *disk)
 	smp_rmb();	/* what has been counted has been passed before */
 	counted = witness->data.sectors - witness->counted;
 	passed = tidemark_query_passed(disk) - witness->passed;
-	witness->blind = witness_blind(disk, counted, passed);
+	witness->blind = witness_blind(disk, counted, passed, quiet);
 	if (counted <= passed)
 		return;
 	witness->bypassed += counted - passed;
 	witness->counted += counted - passed;
 	tidemark_disk_unreliable(disk, TIDEMARK_REASON_BYPASSED,
 				 "written to past the tracker");
+}
+
+/**
+ * tidemark_witness_check() - has anybody else written to the data device?
+ * @disk: locked, active
+ *
+ * If so, everything is marked, and the disk says so.
+ */
+void tidemark_witness_check(struct tidemark_disk *disk)
+{
+	witness_look(disk, false);
 }
 
 /**
@@ -99,7 +108,7 @@ void tidemark_witness_check(struct tidemark_disk *disk)
  */
 void tidemark_witness_quiet(struct tidemark_disk *disk)
 {
-	tidemark_witness_check(disk);
+	witness_look(disk, true);
 	tidemark_witness_begin(disk);
 }
 
