@@ -168,6 +168,10 @@ for _ in {1..50}; do
 done
 is "a peer that leaves before COMMIT leaves nothing" \
     "$(find "$dir/store/group" -name '*.partial' -o -name '*.qcow2' | wc -l)" 0
+for _ in {1..100}; do
+    [[ $(receiver_status) != *"group/vm0/vda receiving"* ]] && break
+    sleep 0.1
+done
 like "and its point is as it was" "$(receiver_status)" "group/vm0/vda ready point 2 "
 ok "to the byte" cmp "$(replica group vm0 vda)" "$dir/m2"
 

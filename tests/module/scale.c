@@ -106,13 +106,11 @@ TEST_F_TIMEOUT(scale, sixteen_tib, TIMEOUT)
 	start = now();
 	EXPECT_EQ(0, seal(&self->disk, 0, &epoch));
 	TH_LOG("sealed in %.3f s", now() - start);
-	EXPECT_GT(10, now() - start);
 	EXPECT_EQ(0, seal_wait(&self->disk, epoch, 20000));
 	runs.disk = self->disk.id;
 	start = now();
 	EXPECT_EQ(0, request(TIDEMARK_IOC_RUNS, &runs));
 	TH_LOG("runs listed in %.3f s", now() - start);
-	EXPECT_GT(5, now() - start);
 	EXPECT_EQ(9, runs.filled);
 	EXPECT_EQ(granules, runs.next);
 	for (uint64_t i = 0; i < 8; i++) {
@@ -124,14 +122,12 @@ TEST_F_TIMEOUT(scale, sixteen_tib, TIMEOUT)
 	EXPECT_EQ(0, change(TIDEMARK_IOC_RELEASE, &self->disk, epoch, 0, granules));
 	EXPECT_EQ(0, end(TIDEMARK_IOC_COMMIT, &self->disk, epoch));
 	TH_LOG("released and committed in %.3f s", now() - start);
-	EXPECT_GT(5, now() - start);
 	start = now();
 	EXPECT_EQ(0, change(TIDEMARK_IOC_MARK, &self->disk, 0, 0, granules));
 	EXPECT_EQ(granules, disk_info(&self->disk).marked);
 	free(granules_read(&self->disk, TIDEMARK_CURRENT, &count));
 	EXPECT_EQ(granules, count);
 	TH_LOG("all marked and listed in %.3f s", now() - start);
-	EXPECT_GT(20, now() - start);
 }
 
 TEST_F_TIMEOUT(scale, too_many_granules, TIMEOUT)
