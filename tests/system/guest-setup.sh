@@ -4,8 +4,8 @@
 # In a guest: track disks, start a bus and the agent, and say READY; then let
 # the host steer (remote-shell) until it ends the guest.
 #
-# guest-setup.sh PORT GRANULE DEVICE...: collection c, VM vm, disks d0, d1...,
-# tracked as /dev/mapper/d0...; the receiver is at the host's loopback, PORT
+# guest-setup.sh PORT GRANULE DEVICE[+METADATA]...: collection c, VM vm, disks d0,
+# d1..., tracked as /dev/mapper/d0...; the receiver is at the host's loopback, PORT
 set -eu
 port=$1 granule=$2
 shift 2
@@ -22,7 +22,12 @@ plain = yes
 END
 i=0
 for device in "$@"; do
-    tidemark attach "$device" --name d$i --granule "$granule"
+    if [[ $device == *+* ]]; then
+        dmsetup create d$i --table "0 $(blockdev --getsz "${device%+*}") tidemark \
+${device%+*} ${device#*+} $(($(numfmt --from=iec "$granule") / 512))"
+    else
+        tidemark attach "$device" --name d$i --granule "$granule"
+    fi
     printf '\n[disk c/vm/d%d]\ndevice = /dev/mapper/d%d\n' $i $i >> /etc/tidemark/tidemark.conf
     i=$((i + 1))
 done

@@ -121,6 +121,12 @@ guest_start() { # KERNEL GRANULE NDISKS [RIG OPTION]...
         disks+=(--disk "$work/d$i.img$disk_options")
         devices+=("/dev/vd${letters:i:1}")
     done
+    # With m0.img, m1.img, ... these are the metadata devices of d0, d1, ...
+    for ((i = 0; i < count; i++)); do
+        [ -e "$work/m$i.img" ] || continue
+        devices[i]+=+/dev/vd${letters:${#disks[@]} / 2:1}
+        disks+=(--disk "$work/m$i.img")
+    done
     : > "$work/guest.out"
     tests/guest/run --kernel "$kernel" --net user --fwd "$shell_port:2000" --timeout 3000 \
         --pidfile "$guest_pid_file" --name "system-$(basename "$work")" "${disks[@]}" "$@" -- \
