@@ -62,11 +62,21 @@ filled() { # NAME
     leave $((9 << 20))
     out=$(run incremental "$dir/b" "$dir/c" 4)
     like "$name: no room for the merge: committed all the same" "$out" 'durable 3$'
-    sleep 0.5
-    out=$(receiver_status)
-    like "$name: its overlay is what is opened" "$out" 'vda ready point 3 .*point-3.qcow2$'
-    ok "$name: and reads as it should" qemu-img compare -f qcow2 -F raw "${out##* }" "$dir/c"
-    like "$name: the log says why" "$(cat "$dir/log")" 'stays an overlay for now: .*No space left'
+    for _ in {1..100}; do
+        sleep 0.1
+        out=$(receiver_status)
+        [[ $out == *"vda ready"* ]] && [[ $name != xfs || $out != *.qcow2 ]] && break
+    done
+    if [ "$name" = xfs ]; then
+        # Where extents can be shared a merge moves nothing, and needs no room.
+        like "$name: merged all the same" "$out" 'vda ready point 3 .*replica.raw$'
+        ok "$name: and reads as it should" cmp "${out##* }" "$dir/c"
+    else
+        like "$name: its overlay is what is opened" "$out" 'vda ready point 3 .*point-3.qcow2$'
+        ok "$name: and reads as it should" qemu-img compare -f qcow2 -F raw "${out##* }" "$dir/c"
+        like "$name: the log says why" "$(cat "$dir/log")" \
+            'stays an overlay for now: .*No space left'
+    fi
     like "$name: nothing is begun before that is merged" "$(run incremental "$dir/c" "$dir/a" 5)" \
         'error 32768 .*No space left'
     rm -f "$dir/store/filler"
