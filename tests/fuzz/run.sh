@@ -57,7 +57,7 @@ words=$(grep -ohE '"[a-z_]+"' agent/config/*.c | sort -u)
 mkdir -p $out/corpus-fuzz-config $out/corpus-fuzz-trackers
 python3 tests/fuzz/config-corpus.py $out/corpus-fuzz-config $out/corpus-fuzz-trackers
 fuzz fuzz-config 4096 agent/config/*.c agent/base/*.c build/libagent.a build/lib/libtidemark.a \
-    -linih -ljson-c -lsystemd -luring -lxxhash -lsqlite3 -lblkid -ldevmapper -lnl-genl-3 -lnl-3
+    -linih -ljson-c -lssl -lcrypto -lsystemd -luring -lxxhash -lsqlite3 -lblkid -ldevmapper -lnl-genl-3 -lnl-3
 words=$(printf '"%s"\n' granule= read-only /dev/ " - " 4096K)
 fuzz fuzz-trackers 1024
 tap_end
