@@ -439,7 +439,7 @@ static int target_message(struct dm_target *ti, unsigned int argc, char **argv,
 	if (argc == 3 && !strcasecmp(argv[0], "mark"))
 		return message_mark(disk, argv[1], argv[2]);
 	if (argc != 2 || kstrtou64(argv[1], 10, &value)) {
-		DMWARN("messages: seal, fold E, commit E, mark FIRST COUNT, threshold N, pool N, checkpoint, leave");
+		DMWARN("%s is no message, or not with these arguments", argv[0]);
 		return -EINVAL;
 	}
 	if (!strcasecmp(argv[0], "fold"))
