@@ -100,6 +100,10 @@ static const char *const migrations[] = {
 	" name TEXT NOT NULL,"
 	" value INTEGER NOT NULL,"
 	" PRIMARY KEY (collection, role, name)) WITHOUT ROWID;",
+
+	/* 3: what is remembered of trackers. */
+	"ALTER TABLE disk ADD COLUMN committed INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE disk ADD COLUMN doubt TEXT NOT NULL DEFAULT '';",
 };
 
 struct history {

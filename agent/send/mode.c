@@ -3,9 +3,26 @@
 
 #include <string.h>
 
-int mode_choose(const struct mode_here *here, const struct frame_opened *there,
-		const char **ret_reason)
+const char *mode_doubt(const struct source_info *here, const struct mode_past *past)
 {
+	if (past->known && past->doubt)
+		return past->doubt;
+	if (here->unreliable)
+		return here->unreliable;
+	if (!past->known)
+		return NULL;
+	if (memcmp(here->uuid, past->uuid, FRAME_UUID_SIZE) != 0)
+		return "it has another tracker than at its last point";
+	if (here->committed_epoch < past->committed_epoch)
+		return "its tracker's metadata is an older copy, put back";
+	return NULL;
+}
+
+int mode_choose(const struct source_info *here, const struct mode_past *past,
+		const struct frame_opened *there, const char **ret_reason)
+{
+	const char *doubt = mode_doubt(here, past);
+
 	*ret_reason = NULL;
 	if (!there->present)
 		return FRAME_MODE_FULL;
@@ -13,14 +30,14 @@ int mode_choose(const struct mode_here *here, const struct frame_opened *there,
 		*ret_reason = "the disk is not tracked";
 	else if (memcmp(here->uuid, there->uuid, FRAME_UUID_SIZE) != 0)
 		*ret_reason = "the replica was made under another tracker";
+	else if (doubt)
+		*ret_reason = doubt;
 	else if (there->epoch < here->committed_epoch)
 		*ret_reason = "the replica is older than the last committed epoch";
 	else if (there->epoch >= here->epoch)
 		*ret_reason = "the replica is newer than the tracker's current epoch";
 	else if (there->size > here->size)
 		*ret_reason = "the disk has shrunk";
-	else if (here->unreliable)
-		*ret_reason = here->unreliable;
 	return *ret_reason ? FRAME_MODE_COMPARE : FRAME_MODE_INCREMENTAL;
 }
 

@@ -6,34 +6,44 @@
 #ifndef TIDEMARK_SEND_MODE_H
 #define TIDEMARK_SEND_MODE_H
 
-#include <stdbool.h>
-
-#include "wire/frame.h"
+#include "send/source.h"
 
 /**
- * struct mode_here - what the sender knows of its disk
- * @tracked: the kernel tracks it; if not, the rest but @size means nothing
- * @uuid: of the tracker
- * @epoch: the current one
- * @committed_epoch: the newest committed one, 0: none
- * @size: bytes
- * @unreliable: why the tracker's bits cannot be trusted, a constant sentence, or
- *	NULL: they can
+ * struct mode_past - what is remembered of a tracked disk since its newest point
+ * @known: something is; if not, the rest means nothing
+ * @uuid: of its tracker at that point
+ * @committed_epoch: the newest one that this tracker was seen to have committed
+ * @doubt: why a comparison has been due since, a sentence; NULL: none is
  */
-struct mode_here {
-	bool tracked;
+struct mode_past {
+	bool known;
 	uint8_t uuid[FRAME_UUID_SIZE];
-	uint64_t epoch;
 	uint64_t committed_epoch;
-	uint64_t size;
-	const char *unreliable;
+	const char *doubt;
 };
+
+/**
+ * mode_doubt() - why the bits of a tracked disk cannot be trusted, by what its
+ *	tracker says now and what is remembered of it
+ *
+ * A tracker that knows that writes went round it says so itself. It does not know
+ * when its metadata are an older copy: they were true once. But a commit is durable
+ * in them before it is told, so a tracker that calls less committed than it was
+ * seen to have is one that was put back. And it forgets what it said of itself, or
+ * what it was, when it could not write it and the host then crashed: so a doubt
+ * stands until the replica has been compared, whatever is said meanwhile.
+ *
+ * Return: a constant sentence, or that of @past, which stands first; NULL: there is
+ * no doubt.
+ */
+const char *mode_doubt(const struct source_info *here, const struct mode_past *past);
 
 /**
  * mode_choose() - how to bring a replica up to date
  * @here: the disk
+ * @past: what is remembered of it
  * @there: what the replica holds, from OPENED
- * @ret_reason: why it is no incremental run, a constant sentence; NULL when it
+ * @ret_reason: why it is no incremental run, as by mode_doubt(); NULL when it
  *	is one, or when there is nothing to explain
  *
  * The replica is the disk as it was when epoch R was sealed (R: @there->epoch).
@@ -49,16 +59,16 @@ struct mode_here {
  *   R >= the current epoch    this tracker has not been there yet: it was rolled
  *            back itself (a snapshot of the host, restored metadata). Compare.
  *
- * A tracker that knows that writes went round it says so (@here->unreliable),
- * has marked everything, and takes it back with the commit of that.
+ * A tracker that has marked everything because writes went round it takes its doubt
+ * back with the commit of that.
  *
  * A disk that has grown is marked whole by the tracker, so it passes; one that
  * has shrunk is compared, to be sure of its end.
  *
  * Return: FRAME_MODE_FULL, FRAME_MODE_INCREMENTAL or FRAME_MODE_COMPARE.
  */
-int mode_choose(const struct mode_here *here, const struct frame_opened *there,
-		const char **ret_reason);
+int mode_choose(const struct source_info *here, const struct mode_past *past,
+		const struct frame_opened *there, const char **ret_reason);
 
 /** mode_name() - "full", "incremental", "compare", "verify" */
 const char *mode_name(int mode);

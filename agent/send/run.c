@@ -72,17 +72,9 @@ static bool run_cancelled(const struct run *r)
 /* How is it brought up to date? 0, or it is dropped, or the errno that ends the run. */
 static int run_choose(struct run *r, struct session_disk *d)
 {
-	struct mode_here here = {
-		.tracked = d->before.tracked,
-		.epoch = d->before.epoch,
-		.committed_epoch = d->before.committed_epoch,
-		.size = d->before.size,
-		.unreliable = d->before.unreliable,
-	};
 	const char *why;
 
-	memcpy(here.uuid, d->before.uuid, sizeof(here.uuid));
-	d->mode = mode_choose(&here, &d->opened, &why);
+	d->mode = mode_choose(&d->before, &d->config->past, &d->opened, &why);
 	if (d->mode == FRAME_MODE_INCREMENTAL && r->config->compare) {
 		d->mode = FRAME_MODE_COMPARE;
 		why = "a comparison was asked for";
@@ -359,6 +351,8 @@ static void run_commit(struct run *r)
 
 		d->report->epoch = d->source->epoch;
 		err = d->source->ops->commit(d->source);
+		/* A tracker that cannot be asked has gone, and another one is told by its UUID. */
+		(void)d->source->ops->info(d->source, &d->report->after);
 		if (err)
 			members_warn(r, DISK_FORMAT ": the point is durable, but its tracker "
 				     "would not commit the epoch: %s", DISK_NAMES(d),

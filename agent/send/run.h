@@ -11,6 +11,7 @@
 
 #include "base/name.h"
 #include "base/reason.h"
+#include "send/mode.h"
 #include "send/progress.h"
 #include "send/throttle.h"
 #include "wire/frame.h"
@@ -29,6 +30,7 @@ enum run_kind {
  * @tracked: the kernel tracks it; if it does not, the disk fails. Otherwise:
  *	nobody writes to it during the run
  * @granule: bytes, for disks that are not tracked
+ * @past: what is remembered of it
  * @left_out: this run is not about it (its VM is suspended, its replica is
  *	elsewhere): it is not touched, its report stays empty. So that all runs of
  *	a collection may share the order of its disks
@@ -39,6 +41,7 @@ struct run_disk {
 	const char *device;
 	bool tracked;
 	uint32_t granule;
+	struct mode_past past;
 	bool left_out;
 };
 
@@ -178,7 +181,8 @@ enum run_outcome {
 /**
  * struct run_report_disk - what became of a disk
  * @mode: enum frame_mode, 0: not decided yet; may be read while the run lasts
- * @why: why it is no incremental run, a constant, or NULL; as @mode
+ * @why: why it is no incremental run, a constant or the doubt that is remembered, or
+ *	NULL; as @mode
  * @progress: its counters, may be read while the run lasts. Bytes on the wire are
  *	those of its chunks; .received stays 0
  * @outcome: enum run_outcome; as @mode. @reason stands once it is FAILED or DROPPED
@@ -187,6 +191,7 @@ enum run_outcome {
  * @tracked: by the kernel
  * @uuid: of its tracker
  * @epoch: that the new point closes
+ * @after: what its tracker said after the commit; not tracked: nothing
  * @size: bytes
  * @frames: DATA and ZERO frames sent
  * @bytes: of disk that they carry
@@ -201,6 +206,7 @@ struct run_report_disk {
 	bool tracked;
 	uint8_t uuid[FRAME_UUID_SIZE];
 	uint64_t epoch;
+	struct source_info after;
 	uint64_t size;
 	uint64_t frames;
 	uint64_t bytes;

@@ -337,6 +337,22 @@ void job_launch(struct service *s, struct service_job *job)
 
 /* -- the end ---------------------------------------------------------------- */
 
+/*
+ * What is remembered of the tracker of a disk that has a new point. A comparison ends
+ * its doubt; what has arisen since its commit is seen by looking once more.
+ */
+static void disk_settle(struct service *s, struct service_disk *d, const struct run_report_disk *r)
+{
+	int mode = atomic_load(&((struct run_report_disk *)r)->mode);
+	struct source_info now = { 0 };
+
+	d->committed_epoch = r->after.committed_epoch;
+	if (mode != FRAME_MODE_INCREMENTAL)
+		*d->doubt = '\0';
+	if (d->tracked && !s->world.look(s->world.arg, d->device, true, d->granule, &now))
+		member_learn(d, &now);
+}
+
 static void disk_take(struct service *s, const struct service_job *job, size_t member, size_t disk,
 		      struct service_vm *vm, const struct run_report *report)
 {
@@ -347,6 +363,7 @@ static void disk_take(struct service *s, const struct service_job *job, size_t m
 	d->point_epoch = r->epoch;
 	d->point_time = vm->point_time = wall(s) / SECOND_US;
 	memcpy(d->tracker, r->uuid, sizeof(d->tracker));
+	disk_settle(s, d, r);
 	d->size = r->size;
 	d->owed = 0;
 	vm->point = report->point;
@@ -365,6 +382,19 @@ static void disk_report(struct service_job_disk *d, const struct run_report_disk
 	d->bytes = r->bytes;
 }
 
+/* A comparison costs a whole disk's reading on both sides: it is said why. */
+static void disk_log(const struct service_job *job, const struct service_job_member *m,
+		     const struct service_job_disk *d)
+{
+	struct log_fields fields = {
+		.collection = job->collection, .vm = m->vm, .disk = d->name, .job = job->id,
+	};
+
+	if (*d->why)
+		log_about(LOG_NOTICE, &fields, "job %llu: disk %s/%s was to be compared with its "
+			  "replica: %s", (unsigned long long)job->id, m->vm, d->name, d->why);
+}
+
 /* The first reason that a disk of its own has makes the member's. */
 static void member_report_disks(struct service_job *job, size_t member,
 				const struct run_report *report)
@@ -376,6 +406,7 @@ static void member_report_disks(struct service_job *job, size_t member,
 		int outcome = atomic_load(&((struct run_report_disk *)r)->outcome);
 
 		disk_report(&m->disks[i], r);
+		disk_log(job, m, &m->disks[i]);
 		if (outcome != RUN_DISK_FAILED)
 			continue;
 		m->disks[i].error = r->reason.code ? r->reason.code : REASON_FAILED;

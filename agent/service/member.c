@@ -19,46 +19,97 @@ static void disk_error(struct service_disk *d, const char *text)
 	d->health = *text ? HEALTH_CRITICAL : HEALTH_OK;
 }
 
-/* The tracker is another than the one whose epochs the replica knows. */
-static bool disk_lost(const struct service_disk *d, const struct source_info *info)
+struct mode_past member_past(const struct service_disk *d)
 {
-	return d->tracked && d->point && memcmp(d->tracker, info->uuid, sizeof(d->tracker)) != 0;
+	struct mode_past past = {
+		.known = d->tracked && d->point,
+		.committed_epoch = d->committed_epoch,
+		.doubt = *d->doubt ? d->doubt : NULL,
+	};
+
+	memcpy(past.uuid, d->tracker, sizeof(past.uuid));
+	return past;
 }
 
-static void disk_look(struct service *s, struct collection *c, struct service_vm *vm,
+const char *member_doubt(const struct service_disk *d, const struct source_info *info)
+{
+	const struct mode_past past = member_past(d);
+
+	return mode_doubt(info, &past);
+}
+
+/*
+ * What a tracker has said is remembered: a doubt, for it may forget that itself,
+ * and without one how far it has come.
+ */
+bool member_learn(struct service_disk *d, const struct source_info *info)
+{
+	const char *doubt = member_doubt(d, info);
+
+	if (!d->tracked || !d->point || *d->doubt)
+		return false;
+	if (doubt) {
+		snprintf(d->doubt, sizeof(d->doubt), "%s", doubt);
+		return true;
+	}
+	if (info->committed_epoch == d->committed_epoch)
+		return false;
+	d->committed_epoch = info->committed_epoch;
+	return true;
+}
+
+/* Return: is something new to be recorded? */
+static bool disk_look(struct service *s, struct collection *c, struct service_vm *vm,
 		      struct service_disk *d)
 {
 	struct source_info info = { 0 };
 	int err = s->world.look(s->world.arg, d->device, d->tracked, d->granule, &info);
 	char text[REASON_TEXT_MAX];
+	const char *doubt;
+	bool learnt;
 
 	if (err) {
 		snprintf(text, sizeof(text), "disk %s (%s): %s", d->name, d->device,
 			 err == -ENOPKG ? "the kernel module is not loaded" :
 			 err == -ENODEV ? "not tracked" : strerrordesc_np(-err));
 		disk_error(d, text);
-		return;
+		return false;
 	}
 	disk_error(d, "");
 	d->size = info.size;
 	d->owed = info.tracked ?
 		u64_min((info.marked + info.sealed) * info.granule, info.size) : 0;
-	if (info.unreliable) {
-		snprintf(text, sizeof(text), "disk %s: %s", d->name, info.unreliable);
-		disk_error(d, text);
-		if (d->point)
-			vm_happen(s, c, vm, EVENT_LOST, text);
-	} else if (disk_lost(d, &info)) {
-		snprintf(text, sizeof(text), "disk %s has another tracker than at its last point",
-			 d->name);
+	learnt = member_learn(d, &info);
+	doubt = member_doubt(d, &info);
+	if (!doubt)
+		return learnt;
+	snprintf(text, sizeof(text), "disk %s: %s", d->name, doubt);
+	disk_error(d, text);
+	if (d->point)
 		vm_happen(s, c, vm, EVENT_LOST, text);
+	return learnt;
+}
+
+/* What was learnt of disks, and the states of the members that follow from it. */
+static int look_record(struct service *s, const struct collection *c)
+{
+	int err = record_members(s, c);
+
+	for (size_t i = 0; i < c->vm_count; i++) {
+		const struct service_vm *vm = &c->vms[i];
+
+		for (size_t j = 0; j < vm->disk_count && !err; j++) {
+			if (vm->disks[j].point)
+				err = record_disk(s, c, vm, &vm->disks[j]);
+		}
 	}
+	return err;
 }
 
 void member_look(struct service *s, struct collection *c)
 {
 	enum model_vm_state was;
-	bool lost = false;
+	bool lost = false, learnt = false;
 
 	if (c->role != MODEL_PRIMARY)
 		return;
@@ -67,20 +118,21 @@ void member_look(struct service *s, struct collection *c)
 
 		was = vm->state;
 		for (size_t j = 0; j < vm->disk_count; j++)
-			disk_look(s, c, vm, &vm->disks[j]);
+			learnt |= disk_look(s, c, vm, &vm->disks[j]);
 		lost |= vm->state != was;
 	}
-	if (lost) {
+	if (lost || learnt) {
 		int err = record_begin(s);
 
 		if (!err)
-			err = record_end(s, record_members(s, c));
+			err = record_end(s, look_record(s, c));
 		/* Found again at the next look, and at every start. */
 		if (err)
 			log_warning("collection %s: cannot be recorded: %s", c->name,
 				    strerrordesc_np(-err));
-		collection_schedule(s, c);
 	}
+	if (lost)
+		collection_schedule(s, c);
 	collection_refresh(s, c);
 }
 
@@ -96,8 +148,8 @@ bool member_in_sync(struct service *s, const struct collection *c, const struct 
 			return false;
 		if (s->world.look(s->world.arg, d->device, true, d->granule, &info))
 			return false;
-		if (info.unreliable || info.marked || info.sealed || d->point_epoch != info.committed_epoch ||
-		    memcmp(d->tracker, info.uuid, sizeof(d->tracker)) != 0)
+		if (member_doubt(d, &info) || info.marked || info.sealed ||
+		    d->point_epoch != info.committed_epoch)
 			return false;
 	}
 	return true;

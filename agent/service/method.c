@@ -115,8 +115,7 @@ static int refuse_disk(const struct service_vm *vm, const struct service_disk *d
 /* May this disk be done without comparing? Only where that is forbidden it matters. */
 static bool disk_needs_compare(const struct service_disk *d, const struct source_info *info)
 {
-	return d->point && (!d->tracked || info->unreliable ||
-			    memcmp(d->tracker, info->uuid, sizeof(d->tracker)) != 0);
+	return d->point && (!d->tracked || member_doubt(d, info));
 }
 
 static int probe_vm(struct service *s, const struct collection *c, const struct service_job *job,

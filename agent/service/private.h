@@ -207,6 +207,12 @@ bool collection_takes(struct service *s, const struct collection *c, const struc
 
 /** member_look() - ask the kernel about all disks of a primary collection */
 void member_look(struct service *s, struct collection *c);
+/** member_learn() - what a tracker has said of itself. Return: is it to be recorded? */
+bool member_learn(struct service_disk *d, const struct source_info *info);
+/** member_past() - what is remembered of a disk; borrows its doubt */
+struct mode_past member_past(const struct service_disk *d);
+/** member_doubt() - why its bits cannot be trusted; NULL: they can */
+const char *member_doubt(const struct service_disk *d, const struct source_info *info);
 /** member_look_replicas() - take the store's replicas over */
 void member_look_replicas(struct service *s);
 /** member_in_sync() - nothing is owed, and the replica has all there was */

@@ -241,9 +241,10 @@ int record_forget(struct service *s, const char *name, enum model_role role)
 int record_disk(struct service *s, const struct collection *c, const struct service_vm *vm,
 		const struct service_disk *d)
 {
-	return put(s, "INSERT OR REPLACE INTO disk (collection, vm, disk, uuid, epoch, point, ended)"
-		   " VALUES (?, ?, ?, ?, ?, ?, ?)", "tttbiii", c->name, vm->name, d->name,
-		   d->tracker, (int64_t)d->point_epoch, (int64_t)d->point, d->point_time);
+	return put(s, "INSERT OR REPLACE INTO disk (collection, vm, disk, uuid, epoch, point, ended,"
+		   " committed, doubt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", "tttbiiiit", c->name,
+		   vm->name, d->name, d->tracker, (int64_t)d->point_epoch, (int64_t)d->point,
+		   d->point_time, (int64_t)d->committed_epoch, d->doubt);
 }
 
 /* -- reading collections ---------------------------------------------------- */
@@ -267,8 +268,8 @@ static enum model_vm_state state_of_disks(struct service *s, const struct collec
 static int load_points(struct service *s, struct collection *c)
 {
 	_cleanup_query_ struct state_query *q = NULL;
-	int err = state_prepare(s->state, "SELECT vm, disk, uuid, epoch, point, ended FROM disk "
-				"WHERE collection = ?", &q);
+	int err = state_prepare(s->state, "SELECT vm, disk, uuid, epoch, point, ended, committed,"
+				" doubt FROM disk WHERE collection = ?", &q);
 
 	if (err)
 		return err;
@@ -285,6 +286,8 @@ static int load_points(struct service *s, struct collection *c)
 			d->point_epoch = state_int(q, 3);
 			d->point = state_int(q, 4);
 			d->point_time = state_int(q, 5);
+			d->committed_epoch = state_int(q, 6);
+			snprintf(d->doubt, sizeof(d->doubt), "%s", state_text(q, 7));
 			if (d->point_time >= vm->point_time) {
 				vm->point = d->point;
 				vm->point_time = d->point_time;

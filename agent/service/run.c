@@ -120,7 +120,11 @@ static int run_add_disk(struct job_run *run, const struct service_vm *vm,
 		.device = run_keep(run, d->device),
 		.tracked = d->tracked,
 		.granule = d->granule,
+		.past = member_past(d),
 	};
+	grown->past.doubt = run_keep(run, grown->past.doubt);
+	if (*d->doubt && !grown->past.doubt)
+		return -ENOMEM;
 	return grown->vm && grown->name && (grown->device || !d->device) ? 0 : -ENOMEM;
 }
 

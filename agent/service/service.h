@@ -52,6 +52,9 @@ enum service_origin {
  * @point_epoch: the epoch that it closes
  * @point_time: when it was committed, seconds since 1970
  * @tracker: UUID of the tracker whose epoch @point_epoch is
+ * @committed_epoch: the newest one that this tracker was seen to have committed
+ * @doubt: why its bits are not trusted, until the replica has been compared; "":
+ *	they are
  * @health: enum model_health
  * @error: what is wrong with it; "": nothing
  */
@@ -66,6 +69,8 @@ struct service_disk {
 	uint64_t point_epoch;
 	int64_t point_time;
 	uint8_t tracker[FRAME_UUID_SIZE];
+	uint64_t committed_epoch;
+	char doubt[REASON_TEXT_MAX];
 	enum model_health health;
 	char error[REASON_TEXT_MAX];
 };

@@ -9,7 +9,7 @@
 
 #include "send/mode.h"
 
-static const struct mode_here here = {
+static const struct source_info here = {
 	.tracked = true,
 	.uuid = { 1, 2, 3 },
 	.epoch = 10,
@@ -25,10 +25,17 @@ static const struct frame_opened there = {
 	.point = 4,
 };
 
-static int choose(const struct mode_here *h, const struct frame_opened *t)
+static const struct mode_past nothing;
+static const struct mode_past past = {
+	.known = true,
+	.uuid = { 1, 2, 3 },
+	.committed_epoch = 7,
+};
+
+static int choose(const struct source_info *h, const struct frame_opened *t)
 {
 	const char *why = "untouched";
-	int mode = mode_choose(h, t, &why);
+	int mode = mode_choose(h, &nothing, t, &why);
 
 	/* A reason is given exactly when there is something to explain. */
 	assert_int_equal(why != NULL, mode == FRAME_MODE_COMPARE);
@@ -51,21 +58,66 @@ static void mode__same_tracker_is_incremental(void **state)
 static void mode__unreliable_tracker_is_compared(void **state)
 {
 	struct frame_opened t = there;
-	struct mode_here h = here;
+	struct source_info h = here;
 	const char *why;
 
 	h.unreliable = "somebody wrote past the tracker";
 	assert_int_equal(choose(&h, &there), FRAME_MODE_COMPARE);
-	assert_int_equal(mode_choose(&h, &there, &why), FRAME_MODE_COMPARE);
+	assert_int_equal(mode_choose(&h, &nothing, &there, &why), FRAME_MODE_COMPARE);
 	assert_string_equal(why, h.unreliable);
 	/* There is nothing to compare with. */
 	t.present = 0;
 	assert_int_equal(choose(&h, &t), FRAME_MODE_FULL);
 }
 
+/* What the tracker says is as it should be; what is remembered of it is not. */
+static void mode__what_is_remembered(void **state)
+{
+	static const char sentence[] = "once it said something";
+	struct frame_opened t = there;
+	struct mode_past p = past;
+	const char *why;
+
+	assert_int_equal(mode_choose(&here, &p, &there, &why), FRAME_MODE_INCREMENTAL);
+	assert_null(mode_doubt(&here, &p));
+	p.doubt = sentence;
+	assert_int_equal(mode_choose(&here, &p, &there, &why), FRAME_MODE_COMPARE);
+	assert_ptr_equal(why, sentence);
+	p.known = false;
+	assert_int_equal(mode_choose(&here, &p, &there, &why), FRAME_MODE_INCREMENTAL);
+	t.present = 0;
+	p.known = true;
+	assert_int_equal(mode_choose(&here, &p, &t, &why), FRAME_MODE_FULL);
+}
+
+/* The replica's epoch lies between the committed one and the current: only memory helps. */
+static void mode__metadata_put_back(void **state)
+{
+	struct source_info h = here;
+	struct mode_past p = past;
+	const char *why;
+
+	h.committed_epoch = 6;
+	assert_int_equal(mode_choose(&h, &nothing, &there, &why), FRAME_MODE_INCREMENTAL);
+	assert_int_equal(mode_choose(&h, &p, &there, &why), FRAME_MODE_COMPARE);
+	assert_non_null(strstr(why, "older copy"));
+	p.committed_epoch = 6;
+	assert_int_equal(mode_choose(&h, &p, &there, &why), FRAME_MODE_INCREMENTAL);
+	p.committed_epoch = 5;
+	assert_int_equal(mode_choose(&h, &p, &there, &why), FRAME_MODE_INCREMENTAL);
+}
+
+static void mode__another_tracker_than_remembered(void **state)
+{
+	struct mode_past p = past;
+
+	p.uuid[15] = 9;
+	assert_non_null(strstr(mode_doubt(&here, &p), "another tracker"));
+}
+
 static void mode__never_committed_but_sealed(void **state)
 {
-	struct mode_here h = here;
+	struct source_info h = here;
 	struct frame_opened t = there;
 
 	/* The first run's "durable" was never heard. */
@@ -107,7 +159,7 @@ static void mode__other_tracker_is_compared(void **state)
 
 static void mode__untracked_is_compared(void **state)
 {
-	struct mode_here h = here;
+	struct source_info h = here;
 
 	h.tracked = false;
 	assert_int_equal(choose(&h, &there), FRAME_MODE_COMPARE);
@@ -129,6 +181,9 @@ int main(void)
 		cmocka_unit_test(mode__empty_replica_is_full),
 		cmocka_unit_test(mode__same_tracker_is_incremental),
 		cmocka_unit_test(mode__unreliable_tracker_is_compared),
+		cmocka_unit_test(mode__what_is_remembered),
+		cmocka_unit_test(mode__metadata_put_back),
+		cmocka_unit_test(mode__another_tracker_than_remembered),
 		cmocka_unit_test(mode__never_committed_but_sealed),
 		cmocka_unit_test(mode__epochs_at_the_edges),
 		cmocka_unit_test(mode__other_tracker_is_compared),

@@ -36,6 +36,7 @@ static void scenario(const char *folder)
 	world.wall = INT64_C(1790000000) * SECOND_US;
 	world.steady = 1000 * SECOND_US;
 	world.uuid = 1;
+	world.committed_epoch = 4;
 	world_open(one);
 	if (!service_create(world.service, "new", replica, 1, NULL, 0, &last_reason))
 		answered("created");

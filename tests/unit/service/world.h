@@ -42,6 +42,8 @@ static struct {
 	uint64_t marked;
 	uint8_t uuid;
 	const char *unreliable;
+	uint64_t committed_epoch;
+	enum frame_mode mode; /* of runs that end; 0: incremental */
 	struct service *service;
 	char folder[64];
 } world;
@@ -65,7 +67,7 @@ static int fake_look(void *arg, const char *device, bool tracked, uint32_t granu
 		return world.look_error;
 	*ret = (struct source_info){
 		.tracked = tracked, .size = MIB(10), .granule = KIB(64), .marked = world.marked,
-		.uuid = { tracked ? world.uuid : 0 }, .committed_epoch = 4,
+		.uuid = { tracked ? world.uuid : 0 }, .committed_epoch = world.committed_epoch,
 		.unreliable = world.unreliable,
 	};
 	return 0;
@@ -177,6 +179,9 @@ static void run_done(size_t i, uint64_t point)
 		run->report.disks[d].outcome = RUN_DISK_DONE;
 		run->report.disks[d].epoch = 4;
 		run->report.disks[d].uuid[0] = world.uuid;
+		run->report.disks[d].mode = world.mode ? world.mode : FRAME_MODE_INCREMENTAL;
+		fake_look(NULL, run->config->disks[d].device, run->config->disks[d].tracked, 0,
+			  &run->report.disks[d].after);
 	}
 	run->report.point = point;
 	run->ended = true;
@@ -249,6 +254,7 @@ static int world_setup(void **state)
 	world.wall = INT64_C(1790000000) * SECOND_US; /* 2026-09-21 14:13:20 UTC, a Monday */
 	world.steady = 1000 * SECOND_US;
 	world.uuid = 1;
+	world.committed_epoch = 4;
 	setenv("TZ", "UTC", 1);
 	snprintf(world.folder, sizeof(world.folder), "/tmp/tidemark-service-XXXXXX");
 	return mkdtemp(world.folder) ? 0 : -1;
