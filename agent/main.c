@@ -45,6 +45,7 @@ struct agent {
 	struct watch_loop *watch;
 	sd_event_source *after;
 	uint64_t watched; /* service_changes() when the watch was set */
+	uint64_t lost; /* events, as last said */
 	sd_event *event;
 };
 
@@ -254,6 +255,10 @@ static int on_after(sd_event_source *source, void *arg)
 {
 	struct agent *a = arg;
 
+	if (a->lost != watch_loop_lost(a->watch)) {
+		a->lost = watch_loop_lost(a->watch);
+		log_notice("events of the kernel were lost: every disk was looked at");
+	}
 	if (a->watched != service_changes(a->service) && watch_devices(a) < 0)
 		log_warning("out of memory: new disks are not watched");
 	return 0;

@@ -83,3 +83,8 @@ int watch_loop_set(struct watch_loop *l, const char *const *devices, size_t coun
 {
 	return watch_set(l->watch, devices, count);
 }
+
+uint64_t watch_loop_lost(const struct watch_loop *l)
+{
+	return watch_lost(l->watch);
+}

@@ -24,4 +24,7 @@ struct watch_loop *watch_loop_destroy(struct watch_loop *l);
 /** watch_loop_set() - see watch_set() */
 int watch_loop_set(struct watch_loop *l, const char *const *devices, size_t count);
 
+/** watch_loop_lost() - see watch_lost() */
+uint64_t watch_loop_lost(const struct watch_loop *l);
+
 #endif

@@ -4,7 +4,8 @@
 # watch.sh KERNEL: what happens to a disk under the agent is noticed at once, said,
 # and answered by the next run with a refusal or a comparison; never by silence.
 # A tracker that is detached, a table that is exchanged by somebody (as lvextend
-# does), a disk that shrinks and grows. The replica ends identical each time.
+# does), a disk that shrinks and grows, events that were lost. The replica ends
+# identical each time.
 set -u
 kernel=$1
 . "$(dirname "$0")/lib.sh"
@@ -74,6 +75,33 @@ run=$(guest 'tidemark resync c --wait --json --no-progress')
 is "the next run succeeds" $? 0
 is "nothing is sent of a disk that has only shrunk" "$(sent <<< "$run")" 0
 ok "identical" cmp -n 66060288 "$work/d0.img" "$(replica_path d0)"
+
+# -- events are lost -------------------------------------------------------------------
+# A socket with room for a few events only, and an agent that does not take them: what
+# happens to d1 comes when there is no room any more. The regular look at all disks
+# is a minute after the start; it is not what is waited for here.
+from_here
+guest 'kill "$(cat /tmp/tidemarkd.pid)"
+while kill -0 "$(cat /tmp/tidemarkd.pid)" 2> /dev/null; do sleep 0.1; done
+echo 2304 > /proc/sys/net/core/rmem_max
+/tmp/agent-start'
+ok "an agent with a small socket" test $? = 0
+guest 'kill -STOP "$(cat /tmp/tidemarkd.pid)"
+for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    dmsetup --noudevsync create flood --table "0 2048 linear /dev/vda 0"
+    tidemark attach /dev/mapper/flood > /dev/null && tidemark detach /dev/mapper/flood
+    dmsetup --noudevsync remove --retry flood
+done
+tidemark detach d1 && dd if=/dev/urandom of=/dev/vdb bs=64K count=3 seek=100 oflag=direct status=none &&
+    tidemark attach /dev/vdb --name d1
+kill -CONT "$(cat /tmp/tidemarkd.pid)"' > "$work/out" 2>&1
+ok "stopped, while much happens" test $? = 0
+ok "the loss is noticed and said" says 'events of the kernel were lost'
+ok "so is what was lost" says '/dev/mapper/d1 has another tracker'
+run=$(guest 'tidemark resync c --wait --json --no-progress')
+is "the next run succeeds" $? 0
+is "it compares" "$(sent <<< "$run")" $((3 * 65536))
+ok "identical" replica_is d1 "$work/d1.img"
 guest_kill
 receiver_kill TERM
 tap_end
