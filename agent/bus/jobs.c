@@ -54,7 +54,7 @@ static int get_small(sd_bus *bus, const char *path, const char *interface, const
 
 	service_job_progress(job, &p);
 	if (strcmp(property, "JobType") == 0)
-		value = model_job_type(job->event);
+		value = service_job_type(job);
 	else if (strcmp(property, "PercentComplete") == 0)
 		value = p.permille / 10;
 	else if (strcmp(property, "Permille") == 0)

@@ -473,31 +473,32 @@ enum model_collection_state model_fold(const enum model_vm_state *members, size_
 
 /* -- names ------------------------------------------------------------------ */
 
+/* JobTypes are those of Msvm_ConcreteJob; it has none for PrepareForReverseReplication. */
 static const struct {
 	const char *name;
 	uint32_t job_type;
 } events[EVENTS] = {
-	[EVENT_CREATE] = { "CreateReplicationRelationship", 0 },
-	[EVENT_MODIFY] = { "ModifyReplicationSettings", 0 },
-	[EVENT_REMOVE] = { "RemoveReplicationRelationship", 0 },
-	[EVENT_START] = { "StartReplication", 0 },
-	[EVENT_CANCEL_INITIAL] = { "CancelInitialReplication", 0 },
+	[EVENT_CREATE] = { "CreateReplicationRelationship", 91 },
+	[EVENT_MODIFY] = { "ModifyReplicationSettings", 92 },
+	[EVENT_REMOVE] = { "RemoveReplicationRelationship", 93 },
+	[EVENT_START] = { "StartReplication", 94 },
+	[EVENT_CANCEL_INITIAL] = { "CancelInitialReplication", 109 },
 	[EVENT_RESYNC] = { "Resynchronize", 107 },
 	[EVENT_RESYNC_ALL] = { "Resynchronize+IncludeSuspended", 107 },
 	[EVENT_CANCEL_RESYNC] = { "CancelResynchronize", 110 },
 	[EVENT_SUSPEND] = { "SuspendReplication", 0 },
 	[EVENT_RESUME] = { "ResumeReplication", 107 },
-	[EVENT_PLANNED_FAILOVER] = { "InitiatePlannedFailover", 0 },
-	[EVENT_REVERT_PLANNED] = { "RevertPlannedFailover", 0 },
-	[EVENT_FAILOVER] = { "InitiateFailover", 0 },
-	[EVENT_REVERT_FAILOVER] = { "RevertFailover", 0 },
-	[EVENT_COMMIT_FAILOVER] = { "CommitFailover", 0 },
+	[EVENT_PLANNED_FAILOVER] = { "InitiatePlannedFailover", 100 },
+	[EVENT_REVERT_PLANNED] = { "RevertPlannedFailover", 101 },
+	[EVENT_FAILOVER] = { "InitiateFailover", 97 },
+	[EVENT_REVERT_FAILOVER] = { "RevertFailover", 98 },
+	[EVENT_COMMIT_FAILOVER] = { "CommitFailover", 99 },
 	[EVENT_PREPARE_REVERSE] = { "PrepareForReverseReplication", 0 },
-	[EVENT_REVERSE] = { "ReverseReplicationRelationship", 0 },
-	[EVENT_TEST] = { "TestReplicaCollection", 0 },
-	[EVENT_REVERT_TEST] = { "RevertTestReplicaCollection", 0 },
-	[EVENT_VERIFY] = { "Verify", 0 },
-	[EVENT_CYCLE] = { "cycle", 0 },
+	[EVENT_REVERSE] = { "ReverseReplicationRelationship", 104 },
+	[EVENT_TEST] = { "TestReplicaCollection", 102 },
+	[EVENT_REVERT_TEST] = { "RevertTestReplicaCollection", 103 },
+	[EVENT_VERIFY] = { "Verify", 113 },
+	[EVENT_CYCLE] = { "cycle", 105 },
 	[EVENT_LOST] = { "lost", 0 },
 	[EVENT_BROKEN] = { "broken", 0 },
 	[EVENT_RECEIVING] = { "receiving", 0 },

@@ -98,6 +98,10 @@ struct model_step model_collection_step(enum model_role role, enum model_collect
 /** model_fold() - the state of a collection with these members; none: Disabled */
 enum model_collection_state model_fold(const enum model_vm_state *members, size_t count);
 
+/* JobTypes of an initial replication that is no EVENT_START over the network. */
+#define MODEL_JOB_SEEDED 117 /* Start Resync Initial Replication */
+#define MODEL_JOB_EXPORT 118 /* Start Export Initial Replication */
+
 /** model_job_type() - JobType of the reference for a method's job; 0: it has none */
 uint32_t model_job_type(enum model_event event);
 

@@ -16,6 +16,13 @@
 #include "model/machine.h"
 #include "send/sender.h"
 
+/** enum service_initial - how an initial replication is done; numbers of the reference */
+enum service_initial {
+	INITIAL_NETWORK = 1,
+	INITIAL_EXPORT = 2, /* to a folder, which is carried to the replica host */
+	INITIAL_SEEDED = 3, /* the replica host has a copy already: it is compared */
+};
+
 /** TimeBeforeRemoval when nothing else was asked for, seconds. */
 #define SERVICE_REMOVAL_S 300
 
@@ -74,6 +81,7 @@ struct service_job_member {
  * @owner: who asked; "": the agent itself
  * @notify: as asked
  * @compare: by comparing, whatever bits say
+ * @initial: StartReplication: enum service_initial, else 0
  * @submitted: TimeSubmitted
  * @scheduled: ScheduledStartTime, 0: at once
  * @started: StartTime
@@ -101,6 +109,7 @@ struct service_job {
 	char owner[64];
 	char notify[256];
 	bool compare;
+	uint32_t initial;
 	int64_t submitted;
 	int64_t scheduled;
 	int64_t started;
@@ -123,6 +132,9 @@ static inline bool service_job_ended(const struct service_job *job)
 {
 	return job_state_final(job->state);
 }
+
+/** service_job_type() - JobType, as the reference numbers them; 0: it has none for it */
+uint32_t service_job_type(const struct service_job *job);
 
 /* Name and Description of a job: "Resynchronize", "resynchronization of collection web". */
 const char *service_job_name(const struct service_job *job);

@@ -9,6 +9,15 @@
 #include "base/util.h"
 #include "service/private.h"
 
+uint32_t service_job_type(const struct service_job *job)
+{
+	if (job->initial == INITIAL_EXPORT)
+		return MODEL_JOB_EXPORT;
+	if (job->initial == INITIAL_SEEDED)
+		return MODEL_JOB_SEEDED;
+	return model_job_type(job->event);
+}
+
 const char *service_job_name(const struct service_job *job)
 {
 	switch (job->event) {

@@ -221,6 +221,12 @@ static void names__are_the_references(void **state)
 	assert_string_equal(job_state_name(77), "Unknown");
 	assert_string_equal(model_health_name(3), "Critical");
 	assert_int_equal(model_job_type(EVENT_RESYNC), 107);
+	assert_int_equal(model_job_type(EVENT_START), 94);
+	assert_int_equal(model_job_type(EVENT_CYCLE), 105);
+	assert_int_equal(model_job_type(EVENT_FAILOVER), 97);
+	assert_int_equal(model_job_type(EVENT_REVERT_TEST), 103);
+	/* The reference has none. */
+	assert_int_equal(model_job_type(EVENT_PREPARE_REVERSE), 0);
 	assert_int_equal(model_job_type(EVENT_CANCEL_RESYNC), 110);
 	for (unsigned int i = 0; i < EVENTS; i++)
 		assert_true(strcmp(model_event_name(i), "unknown") != 0);
