@@ -104,6 +104,12 @@ static const char *const migrations[] = {
 	/* 3: what is remembered of trackers. */
 	"ALTER TABLE disk ADD COLUMN committed INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE disk ADD COLUMN doubt TEXT NOT NULL DEFAULT '';",
+
+	/* 4: retries go on after a restart (µs, wall); what an initial replication is */
+	"ALTER TABLE member ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE member ADD COLUMN retry_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE member ADD COLUMN stuck INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN initial INTEGER NOT NULL DEFAULT 0;",
 };
 
 struct history {

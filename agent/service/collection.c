@@ -348,7 +348,8 @@ static int64_t vm_due(const struct service_vm *vm, enum model_vm_state state, in
 {
 	if (vm->state != state || vm->stuck)
 		return INT64_MAX;
-	return vm->retry_at > at ? vm->retry_at : at;
+	/* The steady clock may be young: a moment of before the boot is below 0. */
+	return vm->retry_at && vm->retry_at > at ? vm->retry_at : at;
 }
 
 static int64_t first_due(const struct collection *c, enum model_vm_state state, int64_t at)
@@ -364,11 +365,31 @@ static int64_t first_due(const struct collection *c, enum model_vm_state state, 
 	return first;
 }
 
+/* An initial replication that failed for reasons that may pass. */
+static bool vm_tries_again(const struct service_vm *vm)
+{
+	return vm->state == VM_READY && vm->retries;
+}
+
+static int64_t again_due(const struct collection *c, int64_t at)
+{
+	int64_t first = INT64_MAX;
+
+	for (size_t i = 0; i < c->vm_count; i++) {
+		int64_t due = vm_tries_again(&c->vms[i]) ? vm_due(&c->vms[i], VM_READY, at) :
+							   INT64_MAX;
+
+		if (due < first)
+			first = due;
+	}
+	return first;
+}
+
 static int64_t cycle_due(struct service *s, const struct collection *c)
 {
 	struct collection_private *p = c->private;
 	uint64_t missed;
-	/* At once after the start of the agent; later on the grid. */
+	/* At once if there was none ever; later on the grid. */
 	int64_t at = p->last_start ? schedule_cycle(p->grid, p->last_start,
 						    c->settings.interval_s * SECOND_US, &missed) :
 				     steady(s);
@@ -381,15 +402,21 @@ void collection_schedule(struct service *s, struct collection *c)
 	struct collection_private *p = c->private;
 	int64_t now = steady(s);
 	int64_t wall_now = wall(s);
-	int64_t due, open;
+	int64_t due = INT64_MAX, again = again_due(c, now);
+	int64_t open;
 
 	p->due = p->due_wall = INT64_MAX;
 	c->next_run = 0;
 	if (c->role != MODEL_PRIMARY)
 		return;
-	if (c->settings.interval_s)
+	if (c->settings.interval_s) {
 		p->due = cycle_due(s, c);
-	due = c->settings.auto_resync ? first_due(c, VM_WAITING_RESYNC, now) : INT64_MAX;
+		p->due = again < p->due ? again : p->due;
+	}
+	if (c->settings.auto_resync) {
+		due = first_due(c, VM_WAITING_RESYNC, now);
+		due = again < due ? again : due;
+	}
 	if (due != INT64_MAX && schedule_window(wall_now, c->settings.window_start_s,
 						c->settings.window_end_s, &open))
 		p->due = due < p->due ? due : p->due;
@@ -406,9 +433,11 @@ bool collection_takes(struct service *s, const struct collection *c, const struc
 	int64_t now = steady(s);
 	int64_t open;
 
-	if (c->settings.interval_s && vm_due(vm, VM_REPLICATING, 0) <= now)
+	bool again = vm_tries_again(vm) && vm_due(vm, VM_READY, 0) <= now;
+
+	if (c->settings.interval_s && (again || vm_due(vm, VM_REPLICATING, 0) <= now))
 		return true;
-	return c->settings.auto_resync && vm_due(vm, VM_WAITING_RESYNC, 0) <= now &&
+	return c->settings.auto_resync && (again || vm_due(vm, VM_WAITING_RESYNC, 0) <= now) &&
 	       schedule_window(wall(s), c->settings.window_start_s, c->settings.window_end_s,
 			       &open);
 }

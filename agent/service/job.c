@@ -434,6 +434,9 @@ static void vm_outcome(struct service *s, struct collection *c, struct service_v
 		       const struct service_job *job, const struct service_job_member *m,
 		       enum run_trouble trouble)
 {
+	/* Who ends an initial replication does not want it to be tried again. */
+	if (job->event == EVENT_START && m->state == JOB_TERMINATED)
+		vm->retries = 0;
 	if (job->event == EVENT_VERIFY || m->state == JOB_TERMINATED)
 		return;
 	vm->error = m->error;
@@ -454,6 +457,17 @@ static void vm_outcome(struct service *s, struct collection *c, struct service_v
 		c->statistics.network_failure_count++;
 }
 
+static void member_log(const struct service_job *job, const struct service_job_member *m)
+{
+	struct log_fields fields = {
+		.event = LOG_EVENT_MEMBER_FAILED, .collection = job->collection, .vm = m->vm,
+		.job = job->id, .code = m->error,
+	};
+
+	log_about(LOG_WARNING, &fields, "job %llu: VM %s failed: %s", (unsigned long long)job->id,
+		  m->vm, m->text);
+}
+
 static void member_end(struct service *s, struct collection *c, struct service_job *job,
 		       size_t member, const struct job_run *run)
 {
@@ -472,6 +486,8 @@ static void member_end(struct service *s, struct collection *c, struct service_j
 				reason->code ? reason->text : strerrordesc_np(-result));
 	else if (m->state == JOB_RUNNING)
 		m->state = JOB_COMPLETED;
+	if (m->state == JOB_EXCEPTION)
+		member_log(job, m);
 	if (!vm)
 		return;
 	if (!job_is_failover(job))

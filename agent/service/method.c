@@ -180,6 +180,8 @@ static int job_ask(struct service_job *job, const struct service_request *rq)
 	struct service_job_private *p = job->private;
 
 	job->compare = rq->compare;
+	if (rq->event == EVENT_START)
+		job->initial = rq->initial ? rq->initial : INITIAL_NETWORK;
 	job->until = rq->until;
 	job->delete_on_completion = rq->delete_on_completion;
 	if (rq->removal_s)
@@ -306,19 +308,39 @@ static int method_start(struct service *s, struct collection *c, const struct se
 	return SERVICE_STARTED;
 }
 
+/*
+ * What the members that are due need. Resynchronize covers them all; it is not what
+ * a mere recurring run, or an initial replication that is tried again, is called.
+ */
+static enum model_event cycle_event(struct service *s, const struct collection *c)
+{
+	size_t waiting = 0, ready = 0, others = 0;
+
+	for (size_t i = 0; i < c->vm_count; i++) {
+		const struct service_vm *vm = &c->vms[i];
+
+		if (!collection_takes(s, c, vm))
+			continue;
+		waiting += vm->state == VM_WAITING_RESYNC;
+		ready += vm->state == VM_READY;
+		others += vm->state == VM_REPLICATING;
+	}
+	if (ready && !waiting && !others)
+		return EVENT_START;
+	return waiting || ready ? EVENT_RESYNC : EVENT_CYCLE;
+}
+
 void method_cycle(struct service *s, struct collection *c)
 {
 	struct reason reason = { 0 };
 	struct service_job *job = job_new(s, c, EVENT_CYCLE);
 	uint64_t missed = 0;
-	bool resync = false;
 
 	if (!job)
 		return;
-	for (size_t i = 0; i < c->vm_count; i++)
-		resync |= c->vms[i].state == VM_WAITING_RESYNC &&
-			  collection_takes(s, c, &c->vms[i]);
-	job->event = resync ? EVENT_RESYNC : EVENT_CYCLE;
+	job->event = cycle_event(s, c);
+	if (job->event == EVENT_START)
+		job->initial = INITIAL_NETWORK;
 	job->private->automatic = true;
 	if (method_choose(s, c, job, &reason)) {
 		job_free(job);
@@ -450,21 +472,40 @@ static bool job_is_for(const struct service_job *job, enum model_event cancel)
 	       job->event == EVENT_RESUME;
 }
 
+/* Initial replications that wait to be tried again are not. Return: how many. */
+static size_t cancel_retries(struct collection *c)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < c->vm_count; i++) {
+		struct service_vm *vm = &c->vms[i];
+
+		if (vm->state != VM_READY || !vm->retries)
+			continue;
+		vm->retries = 0;
+		vm->retry_at = 0;
+		count++;
+	}
+	return count;
+}
+
 static int method_cancel(struct service *s, struct collection *c, const struct service_request *rq,
 			 struct reason *reason)
 {
 	struct service_job *job = job_of(s, c);
-	size_t runs;
+	size_t runs, retries = 0;
 	int count;
 
 	if (job && !job_is_for(job, rq->event))
 		job = NULL;
 	if (job && rq->dry_run)
 		return SERVICE_COMPLETED;
+	if (rq->event == EVENT_CANCEL_INITIAL && !rq->dry_run)
+		retries = cancel_retries(c);
 	count = step_members(s, c, rq, &runs, reason);
 	if (count < 0)
 		return count;
-	if (!job && !count)
+	if (!job && !count && !retries)
 		return reason_set(reason, -EINVAL, REASON_INVALID_STATE,
 				  "%s: nothing of collection %s is running or scheduled",
 				  model_event_name(rq->event), c->name);

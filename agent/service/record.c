@@ -92,6 +92,29 @@ static const struct {
 	{ "sent_bytes", offsetof(struct service_statistics, sent_bytes) },
 };
 
+/*
+ * Moments of the steady clock, which begins anew with each boot, are kept as those
+ * of the wall clock; 0 stays 0: never.
+ */
+static int64_t wall_of(struct service *s, int64_t at)
+{
+	return at ? wall(s) + at - steady(s) : 0;
+}
+
+static int64_t steady_of(struct service *s, int64_t at)
+{
+	return at ? steady(s) + at - wall(s) : 0;
+}
+
+static const struct {
+	const char *name;
+	size_t offset;
+} moments[] = {
+	{ "grid", offsetof(struct collection_private, grid) },
+	{ "last_start", offsetof(struct collection_private, last_start) },
+	{ "consistent", offsetof(struct collection_private, consistent) },
+};
+
 static int record_statistics(struct service *s, const struct collection *c)
 {
 	static const char sql[] = "INSERT OR REPLACE INTO statistics (collection, role, name, value)"
@@ -107,7 +130,24 @@ static int record_statistics(struct service *s, const struct collection *c)
 	if (!err)
 		err = put(s, sql, "titi", c->name, (int64_t)c->role, "missed",
 			  (int64_t)c->private->missed);
+	for (size_t i = 0; i < ARRAY_SIZE(moments) && !err; i++) {
+		const char *at = (const char *)c->private + moments[i].offset;
+
+		err = put(s, sql, "titi", c->name, (int64_t)c->role, moments[i].name,
+			  wall_of(s, *(const int64_t *)at));
+	}
 	return err;
+}
+
+/* A clock that was set back meanwhile must not leave moments in the future. */
+static void load_moment(struct service *s, struct collection *c, const char *name, int64_t value)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(moments); i++) {
+		char *at = (char *)c->private + moments[i].offset;
+
+		if (strcmp(name, moments[i].name) == 0 && value <= wall(s))
+			*(int64_t *)at = steady_of(s, value);
+	}
 }
 
 static int load_statistics(struct service *s, struct collection *c)
@@ -124,6 +164,7 @@ static int load_statistics(struct service *s, struct collection *c)
 			if (strcmp(name, counters[i].name) == 0)
 				*(int64_t *)((char *)&c->statistics + counters[i].offset) = value;
 		}
+		load_moment(s, c, name, value);
 		if (strcmp(name, "cycles") == 0)
 			c->private->cycles = value;
 		else if (strcmp(name, "missed") == 0)
@@ -140,9 +181,11 @@ int record_members(struct service *s, const struct collection *c)
 	for (size_t i = 0; i < c->vm_count && !err; i++) {
 		const struct service_vm *vm = &c->vms[i];
 
-		err = put(s, "INSERT OR REPLACE INTO member (collection, role, vm, state, error, text)"
-			  " VALUES (?, ?, ?, ?, ?, ?)", "titiit", c->name, (int64_t)c->role,
-			  vm->name, (int64_t)vm->state, (int64_t)vm->error, vm->error_text);
+		err = put(s, "INSERT OR REPLACE INTO member (collection, role, vm, state, error,"
+			  " text, retries, retry_at, stuck) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			  "titiit" "iii", c->name, (int64_t)c->role, vm->name,
+			  (int64_t)vm->state, (int64_t)vm->error, vm->error_text,
+			  (int64_t)vm->retries, wall_of(s, vm->retry_at), (int64_t)vm->stuck);
 	}
 	return err ? err : record_statistics(s, c);
 }
@@ -297,6 +340,24 @@ static int load_points(struct service *s, struct collection *c)
 	return err;
 }
 
+#define MEMBER_COLUMNS "vm, state, error, text, retries, retry_at, stuck"
+
+static void load_member(struct service *s, struct state_query *q, struct service_vm *vm)
+{
+	int64_t retry = steady_of(s, state_int(q, 5));
+
+	vm->state = state_int(q, 1);
+	if (vm->state >= VM_STATES)
+		vm->state = VM_UNKNOWN;
+	vm->error = state_int(q, 2);
+	snprintf(vm->error_text, sizeof(vm->error_text), "%s", state_text(q, 3));
+	vm->retries = state_int(q, 4);
+	/* Never later than it would be after a failure now, whatever the clock says. */
+	vm->retry_at = retry > steady(s) + schedule_retry(vm->retries) ?
+		       steady(s) + schedule_retry(vm->retries) : retry;
+	vm->stuck = state_int(q, 6);
+}
+
 int record_load_members(struct service *s, struct collection *c)
 {
 	_cleanup_query_ struct state_query *q = NULL;
@@ -306,19 +367,14 @@ int record_load_members(struct service *s, struct collection *c)
 		c->vms[i].state = c->role == MODEL_PRIMARY ? state_of_disks(s, c, &c->vms[i]) :
 							     VM_DISABLED;
 	if (!err)
-		err = ask(s, "SELECT vm, state, error, text FROM member "
+		err = ask(s, "SELECT " MEMBER_COLUMNS " FROM member "
 			  "WHERE collection = ? AND role = ?", c, &q);
 	while (!err && (err = state_step(q)) > 0) {
 		struct service_vm *vm = collection_find_vm(c, state_text(q, 0));
 
 		err = 0;
-		if (!vm)
-			continue;
-		vm->state = state_int(q, 1);
-		if (vm->state >= VM_STATES)
-			vm->state = VM_UNKNOWN;
-		vm->error = state_int(q, 2);
-		snprintf(vm->error_text, sizeof(vm->error_text), "%s", state_text(q, 3));
+		if (vm)
+			load_member(s, q, vm);
 	}
 	return err ? err : load_statistics(s, c);
 }
@@ -326,7 +382,7 @@ int record_load_members(struct service *s, struct collection *c)
 int record_load_vm(struct service *s, const struct collection *c, struct service_vm *vm)
 {
 	_cleanup_query_ struct state_query *q = NULL;
-	int err = ask(s, "SELECT state, error, text FROM member "
+	int err = ask(s, "SELECT " MEMBER_COLUMNS " FROM member "
 		      "WHERE collection = ? AND role = ? AND vm = ?", c, &q);
 
 	if (err)
@@ -335,11 +391,7 @@ int record_load_vm(struct service *s, const struct collection *c, struct service
 	err = state_step(q);
 	if (err <= 0)
 		return err;
-	vm->state = state_int(q, 0);
-	if (vm->state >= VM_STATES)
-		vm->state = VM_UNKNOWN;
-	vm->error = state_int(q, 1);
-	snprintf(vm->error_text, sizeof(vm->error_text), "%s", state_text(q, 2));
+	load_member(s, q, vm);
 	return 0;
 }
 
@@ -481,15 +533,15 @@ int record_job_new(struct service *s, struct service_job *job)
 	const char *path = p->path ? p->path : "";
 	int err = put(s, "INSERT INTO job (collection, kind, state, started, method, role, owner,"
 		      " notify, submitted, scheduled, until, removal, fleeting, automatic, compare,"
-		      " forced, asked_point, asked_vm, asked_path)"
-		      " VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		      "tiititt" "iiiiiiiii" "tt", job->collection,
+		      " forced, asked_point, asked_vm, asked_path, initial)"
+		      " VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		      "tiititt" "iiiiiiiii" "tti", job->collection,
 		      (int64_t)(job->event == EVENT_VERIFY ? RUN_VERIFY : RUN_RESYNC),
 		      (int64_t)job->state, model_event_name(job->event), (int64_t)job->role,
 		      job->owner, job->notify, job->submitted, job->scheduled, job->until,
 		      job->removal_us, (int64_t)job->delete_on_completion, (int64_t)p->automatic,
 		      (int64_t)job->compare, (int64_t)p->failover.force,
-		      (int64_t)p->failover.point, vm, path);
+		      (int64_t)p->failover.point, vm, path, (int64_t)job->initial);
 
 	if (err)
 		return err;
@@ -565,6 +617,7 @@ static void load_job_row(struct state_query *q, struct service_job *job)
 	p->failover.point = state_int(q, 16);
 	p->vm = *state_text(q, 17) ? strdup(state_text(q, 17)) : NULL;
 	p->path = *state_text(q, 18) ? strdup(state_text(q, 18)) : NULL;
+	job->initial = state_int(q, 19);
 }
 
 static int load_job(struct service *s, struct state_query *q)
@@ -598,7 +651,8 @@ int record_load_jobs(struct service *s, struct reason *reason)
 	_cleanup_query_ struct state_query *q = NULL;
 	int err = state_prepare(s->state, "SELECT id, collection, method, state, started, role,"
 				" owner, notify, submitted, scheduled, until, removal, fleeting,"
-				" automatic, compare, forced, asked_point, asked_vm, asked_path"
+				" automatic, compare, forced, asked_point, asked_vm, asked_path,"
+				" initial"
 				" FROM job WHERE ended = 0", &q);
 
 	while (!err && (err = state_step(q)) > 0)

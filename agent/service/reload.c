@@ -51,6 +51,9 @@ static void keep_members(struct collection *fresh, const struct collection *old)
 		vm->error = was->error;
 		snprintf(vm->error_text, sizeof(vm->error_text), "%s", was->error_text);
 		vm->retries = was->retries;
+		/* What was in its way may be what has been changed: it is tried at once. */
+		vm->stuck = false;
+		vm->retry_at = 0;
 		for (size_t j = 0; j < vm->disk_count; j++) {
 			struct service_disk *d = &vm->disks[j];
 

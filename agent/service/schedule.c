@@ -91,6 +91,16 @@ int64_t schedule_cycle(int64_t due, int64_t began, int64_t interval_us, uint64_t
 	return due + (late / interval_us + 1) * interval_us;
 }
 
+int64_t schedule_resume(int64_t grid, int64_t last, int64_t now, int64_t interval_us)
+{
+	int64_t newest;
+
+	if (now < grid)
+		return grid;
+	newest = grid + (now - grid) / interval_us * interval_us;
+	return last >= newest ? newest : newest - interval_us;
+}
+
 static bool before(const struct schedule_waiting *a, const struct schedule_waiting *b)
 {
 	if (a->last != b->last)

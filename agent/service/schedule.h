@@ -74,6 +74,20 @@ bool schedule_missed(int64_t scheduled, int64_t now, uint32_t grace_s);
 int64_t schedule_cycle(int64_t due, int64_t began, int64_t interval_us, uint64_t *ret_missed);
 
 /**
+ * schedule_resume() - the grid of recurring runs, after the agent was away
+ * @grid: a moment of it, steady
+ * @last: when the last run began, steady
+ * @now: steady
+ * @interval_us: between runs
+ *
+ * A run that was due while nobody could begin it is due now, once, and counts as no
+ * missed one; the next are on the grid as before.
+ *
+ * Return: the moment of the grid that @last belongs to, for schedule_cycle().
+ */
+int64_t schedule_resume(int64_t grid, int64_t last, int64_t now, int64_t interval_us);
+
+/**
  * struct schedule_waiting - a job that is due and waits for a place
  * @last: when its collection's last job began, steady; 0: never
  * @submitted: wall

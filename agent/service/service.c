@@ -509,6 +509,10 @@ static int service_set_up(struct service *s, const struct service_options *o,
 		struct history_entry last;
 
 		open_states(s, c);
+		if (c->private->last_start && c->settings.interval_s)
+			c->private->grid = schedule_resume(c->private->grid, c->private->last_start,
+							   steady(s),
+							   c->settings.interval_s * SECOND_US);
 		if (!c->statistics.start_time)
 			c->statistics.start_time = wall(s) / SECOND_US;
 		if (c->role == MODEL_PRIMARY && !history_last(s->history, c->name, &last))

@@ -239,6 +239,77 @@ static void restart__one_whose_time_passed(void **state)
 	assert_int_equal(state_of("c"), COLLECTION_REPLICATING);
 }
 
+static const char recurring[] = "[collection c]\nreplica=127.0.0.1:1\ninterval=60\n"
+				"[disk c/a/d0]\ndevice=/a0\n";
+
+/* The steady clock begins anew with a boot; the back-off does not. */
+static void restart__retries_go_on_where_they_were(void **state)
+{
+	world_open(recurring);
+	ask(EVENT_START, "c", NULL);
+	run_done(0, 1);
+	advance(60 * SECOND_US);
+	run_failed(1, RUN_TROUBLE_NETWORK, REASON_NOT_AVAILABLE);
+	advance(MINUTE_US);
+	run_failed(2, RUN_TROUBLE_NETWORK, REASON_NOT_AVAILABLE);
+	world_kill();
+	world.wall += 30 * SECOND_US;
+	world.steady = 10 * SECOND_US;
+	world_open(recurring);
+	assert_int_equal(service_vm(service_find(world.service, "c"), "a")->retries, 2);
+	advance(89 * SECOND_US);
+	assert_int_equal(world.run_count, 3);
+	advance(SECOND_US);
+	assert_int_equal(world.run_count, 4);
+	/* A clock that was set back by a day delays it by no more than the back-off. */
+	run_failed(3, RUN_TROUBLE_NETWORK, REASON_NOT_AVAILABLE);
+	world_kill();
+	world.wall -= 86400 * SECOND_US;
+	world_open(recurring);
+	advance(4 * MINUTE_US - SECOND_US);
+	assert_int_equal(world.run_count, 4);
+	advance(SECOND_US);
+	assert_int_equal(world.run_count, 5);
+	/* What will fail again is not tried again by a restart. */
+	run_failed(4, RUN_TROUBLE_FINAL, REASON_FAILED);
+	world_kill();
+	world_open(recurring);
+	advance(3600 * SECOND_US);
+	assert_int_equal(world.run_count, 5);
+	assert_int_equal(vm_state("c", "a"), VM_CRITICAL);
+}
+
+static void restart__recurring_runs_stay_on_their_grid(void **state)
+{
+	world_open(recurring);
+	ask(EVENT_START, "c", NULL);
+	run_done(0, 1);
+	advance(60 * SECOND_US);
+	run_done(1, 2);
+	world_kill();
+	/* Away for less than the interval: the next is when it would have been. */
+	world.wall += 20 * SECOND_US;
+	world.steady = 5 * SECOND_US;
+	world_open(recurring);
+	advance(39 * SECOND_US);
+	assert_int_equal(world.run_count, 2);
+	advance(SECOND_US);
+	assert_int_equal(world.run_count, 3);
+	run_done(2, 3);
+	world_kill();
+	/* Away for longer: at once, none of them counts as missed, and then on the grid. */
+	world.wall += 330 * SECOND_US;
+	world.steady = 5 * SECOND_US;
+	world_open(recurring);
+	assert_int_equal(world.run_count, 4);
+	assert_int_equal(service_find(world.service, "c")->statistics.miss_count, 0);
+	run_done(3, 4);
+	advance(29 * SECOND_US);
+	assert_int_equal(world.run_count, 4);
+	advance(SECOND_US);
+	assert_int_equal(world.run_count, 5);
+}
+
 static void restart__without_its_collection(void **state)
 {
 	uint64_t id;
@@ -335,6 +406,8 @@ int main(int argc, char **argv)
 		TEST(restart__a_running_job_goes_on_as_itself),
 		TEST(restart__a_scheduled_job_runs_on_time_and_once),
 		TEST(restart__one_whose_time_passed),
+		TEST(restart__retries_go_on_where_they_were),
+		TEST(restart__recurring_runs_stay_on_their_grid),
 		TEST(restart__without_its_collection),
 		TEST(upgrade__from_the_schema_before),
 		TEST(history__pages),

@@ -467,6 +467,40 @@ static void cycle__retries_with_back_off(void **state)
 	assert_int_equal(service_find(world.service, "c")->health, HEALTH_WARNING); /* missed */
 }
 
+static void cycle__a_failed_initial_replication_is_tried_again(void **state)
+{
+	world_open("[collection c]\nreplica=127.0.0.1:1\ninterval=30\n[disk c/a/d]\ndevice=/a\n");
+	ask(EVENT_START, "c", NULL);
+	run_failed(0, RUN_TROUBLE_NETWORK, REASON_NOT_AVAILABLE);
+	assert_int_equal(vm_state("c", "a"), VM_READY);
+	advance(59 * SECOND_US);
+	assert_int_equal(world.run_count, 1);
+	advance(SECOND_US);
+	assert_int_equal(world.run_count, 2);
+	assert_int_equal(service_jobs(world.service)->event, EVENT_START);
+	assert_int_equal(service_job_type(service_jobs(world.service)), 94);
+	assert_int_equal(vm_state("c", "a"), VM_INITIAL);
+	/* Given up: then it is not. */
+	run_failed(1, RUN_TROUBLE_NETWORK, REASON_NOT_AVAILABLE);
+	assert_int_equal(ask(EVENT_CANCEL_INITIAL, "c", NULL), SERVICE_COMPLETED);
+	refused(ask(EVENT_CANCEL_INITIAL, "c", NULL), REASON_INVALID_STATE);
+	advance(3600 * SECOND_US);
+	assert_int_equal(world.run_count, 2);
+	/* Without recurring and automatic runs nothing is repeated. */
+	ask(EVENT_START, "c", NULL);
+	run_done(2, 1);
+	assert_int_equal(vm_state("c", "a"), VM_REPLICATING);
+}
+
+static void initial__asked_for_by_hand_is_not_repeated(void **state)
+{
+	world_open(one);
+	ask(EVENT_START, "c", NULL);
+	run_failed(0, RUN_TROUBLE_NETWORK, REASON_NOT_AVAILABLE);
+	advance(3600 * SECOND_US);
+	assert_int_equal(world.run_count, 1);
+}
+
 static void cycle__what_will_fail_again_is_not_tried_again(void **state)
 {
 	world_open("[collection c]\nreplica=127.0.0.1:1\ninterval=30\n[disk c/a/d]\ndevice=/a\n");
@@ -794,6 +828,8 @@ int main(void)
 		TEST(queue__is_fair),
 		TEST(cycle__recurs_on_its_grid),
 		TEST(cycle__retries_with_back_off),
+		TEST(cycle__a_failed_initial_replication_is_tried_again),
+		TEST(initial__asked_for_by_hand_is_not_repeated),
 		TEST(cycle__what_will_fail_again_is_not_tried_again),
 		TEST(auto__in_its_window_only),
 		TEST(health__an_unreliable_tracker),
