@@ -147,8 +147,10 @@ static int super_write(struct tidemark_keep *keep)
 	if (err)
 		return err;
 	keep->seq = seq;
+	keep->grown = false;
 	mutex_lock(&disk->lock);
 	keep->committed = committed;
+	disk->meta_sequence = seq;
 	if (READ_ONCE(keep->mode) != KEEP_BROKEN)
 		WRITE_ONCE(disk->epoch_limit, limit);
 	wake_up_all(&disk->wait);
@@ -455,6 +457,9 @@ static int checkpoint(struct tidemark_keep *keep)
 		err = blocks_flush(keep);
 	if (!err && taken)
 		err = leave_end(keep);
+	/* A copy that lacks this intent shall be seen to be an older one. */
+	if (!err && keep->grown)
+		err = super_write(keep);
 	if (err)
 		return err;
 	interval_adapt(keep, taken);

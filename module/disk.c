@@ -8,6 +8,7 @@
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
+#include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
@@ -109,6 +110,7 @@ int tidemark_disk_create(const void *owner, u64 sectors, u32 granule_sectors,
 	init_waitqueue_head(&disk->wait);
 	INIT_WORK(&disk->events, tidemark_mark_events);
 	uuid_gen(&disk->uuid);
+	disk->attach = get_random_u64() ?: 1;
 	disk->owner = owner;
 	disk->sectors = sectors;
 	disk->shift = granule_shift(granule_sectors);

@@ -88,6 +88,9 @@ struct tidemark_stats {
  * @epoch_limit: epochs up to this number, not included, may be given out: a
  *	superblock says so; read without @lock
  * @unreliable_epoch: see TIDEMARK_REASON_UNRELIABLE
+ * @attach: see struct tidemark_info
+ * @meta_found: the same
+ * @meta_sequence: of the newest superblock, of whatever keeper
  * @keep: its metadata device, or NULL; changes with @lock and the gate closed
  * @to_save: counts requests that must be durable before they return
  * @saved: how many of them are; both are read without @lock
@@ -126,6 +129,9 @@ struct tidemark_disk {
 
 	u64 epoch_limit;
 	u64 unreliable_epoch;
+	u64 attach;
+	u64 meta_found;
+	u64 meta_sequence;
 	struct tidemark_keep *keep;
 	u64 to_save;
 	u64 saved;

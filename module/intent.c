@@ -237,6 +237,7 @@ bool tidemark_intent_step(struct tidemark_keep *keep)
 		tidemark_keep_break(keep, "cannot be written");
 		return true;
 	}
+	keep->grown = true;
 	spin_lock_irq(&keep->lock);
 	if (keep->mode == KEEP_ON) {
 		for_each_set_bit(block, blocks, keep->layout.intent_blocks)

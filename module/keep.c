@@ -407,6 +407,8 @@ void tidemark_keep_begin(struct tidemark_disk *disk)
 
 	lockdep_assert_held(&disk->lock);
 	disk->reason = keep->found_reason;
+	disk->meta_found = keep->seq;
+	disk->meta_sequence = keep->seq;
 	disk->marking->number = 1;
 	if (state) {
 		disk->marking->number = le64_to_cpu(found->next_epoch);
@@ -498,10 +500,8 @@ void tidemark_keep_retire(struct tidemark_disk *disk,
 		uuid_gen(&disk->uuid);
 		mutex_unlock(&disk->lock);
 	}
-	if (fresh->keep && fresh->keep->device == keep->device) {
-		fresh->keep->seq = max(fresh->keep->seq, keep->seq);
+	if (fresh->keep && fresh->keep->device == keep->device)
 		memcpy(fresh->keep->format, keep->format, sizeof(keep->format));
-	}
 	WRITE_ONCE(keep->mode, KEEP_IDLE);
 }
 
@@ -522,6 +522,7 @@ void tidemark_keep_adopt(struct tidemark_disk *disk)
 		return;
 	keep->disk = disk;
 	keep->state = TIDEMARK_META_ALL;
+	keep->seq = max(keep->seq, disk->meta_sequence);
 	keep_begin_on(disk);
 }
 

@@ -124,6 +124,9 @@ int tidemark_query_info(struct tidemark_disk *disk, struct tidemark_info *info)
 	tidemark_preserve_info(disk, info);
 	info->unreliable_epoch = disk->unreliable_epoch;
 	info->bypassed_sectors = disk->witness.bypassed;
+	info->attach = disk->attach;
+	info->meta_found = disk->meta_found;
+	info->meta_sequence = disk->meta_sequence;
 	tidemark_keep_info(disk, info);
 	strscpy(info->name, disk->where.name, sizeof(info->name));
 	strscpy(info->message, disk->message, sizeof(info->message));

@@ -175,6 +175,64 @@ TEST_F_TIMEOUT(meta, detach_is_exact, TIMEOUT)
 	EXPECT_EQ(2, after.marked);
 }
 
+/* What an agent would remember of a disk, and find out an attach later. */
+static bool older_than(const struct tidemark_info *now, const struct tidemark_info *remembered)
+{
+	if (now->attach == remembered->attach)
+		return now->meta_sequence < remembered->meta_sequence;
+	return now->meta_found < remembered->meta_sequence;
+}
+
+/* An older copy of the metadata device is put back, once a boot has passed. */
+TEST_F_TIMEOUT(meta, older_copy_is_seen, TIMEOUT)
+{
+	struct tidemark_info first, now, remembered;
+	uint64_t epoch = 0;
+
+	first = disk_info(&self->disk);
+	EXPECT_NE(0, first.attach);
+	EXPECT_EQ(1, first.meta_found);
+	ASSERT_EQ(0, detach(&self->disk));
+	ASSERT_EQ(0, sh("cp %1$s %1$s.detached", self->meta.file));
+
+	ASSERT_EQ(0, disk_attach(&self->disk));
+	now = disk_info(&self->disk);
+	EXPECT_NE(first.attach, now.attach);
+	EXPECT_FALSE(older_than(&now, &first));
+	EXPECT_TRUE(WAIT_FOR(super_state(&self->meta) == TIDEMARK_META_ACTIVE));
+	ASSERT_EQ(0, sh("cp %1$s %1$s.attached", self->meta.file));
+	/* A new extent alone is enough, by the next checkpoint. */
+	remembered = disk_info(&self->disk);
+	EXPECT_EQ(0, write_granule(&self->disk, 700));
+	EXPECT_EQ(0, checkpoint(&self->disk));
+	now = disk_info(&self->disk);
+	EXPECT_EQ(remembered.attach, now.attach);
+	EXPECT_LT(remembered.meta_sequence, now.meta_sequence);
+	ASSERT_EQ(0, seal_drained(&self->disk, 0, &epoch));
+	ASSERT_EQ(0, end(TIDEMARK_IOC_COMMIT, &self->disk, epoch));
+	remembered = now;
+	ASSERT_EQ(0, detach(&self->disk));
+
+	/* all is well as long as nobody does that */
+	snprintf(self->disk.features, sizeof(self->disk.features), BOOT_2);
+	ASSERT_EQ(0, disk_attach(&self->disk));
+	now = disk_info(&self->disk);
+	EXPECT_FALSE(older_than(&now, &remembered));
+	ASSERT_EQ(0, detach(&self->disk));
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, sh("cp %s.%s %s && sync", self->meta.file,
+				i ? "attached" : "detached", self->meta.path));
+		ASSERT_EQ(0, disk_attach(&self->disk));
+		now = disk_info(&self->disk);
+		EXPECT_EQ(0, memcmp(now.uuid, remembered.uuid, 16));
+		EXPECT_NE(now.attach, remembered.attach);
+		EXPECT_TRUE(older_than(&now, &remembered));
+		ASSERT_EQ(0, detach(&self->disk));
+	}
+	EXPECT_EQ(0, sh("rm %1$s.detached %1$s.attached", self->meta.file));
+	ASSERT_EQ(0, disk_attach(&self->disk));
+}
+
 static void *write_third(void *argument)
 {
 	return (void *)(intptr_t)write_granule(argument, 3);

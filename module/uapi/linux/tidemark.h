@@ -74,6 +74,19 @@
  *   must not be taken back by a power cut. They wait for that, with nothing
  *   locked, and look at the epoch again after it.
  *
+ *   TRUST IN METADATA
+ *
+ *   What a metadata device says may be true no more: somebody has put an older
+ *   copy of it back. The kernel cannot know that, who remembers can. Each
+ *   superblock has a higher sequence number than all before it with the same
+ *   tracker UUID, and one is written at each attach, commit and detach, for each
+ *   reason, and by a checkpoint after extents got their intent. So remember
+ *   (@uuid, @attach, @meta_sequence) of INFO, durably, now and then and after
+ *   each commit. When a disk with that @uuid has another @attach, its @meta_found
+ *   must not be less than the @meta_sequence remembered: else what it has not
+ *   marked may have changed, compare. Nor may @meta_sequence be less than the
+ *   one remembered of the same @attach.
+ *
  *   SETTLE clears granules from the sealed bitmap alone: they are stored
  *   durably although the epoch is not committed. The caller must remember
  *   where; a granule written since is marked in the current epoch.
@@ -123,7 +136,7 @@
 #define TIDEMARK_CONTROL_PATH	"/dev/" TIDEMARK_CONTROL_NAME
 
 #define TIDEMARK_ABI_MAJOR	1	/* changes when a caller may break */
-#define TIDEMARK_ABI_MINOR	2	/* changes when something is added */
+#define TIDEMARK_ABI_MINOR	3	/* changes when something is added */
 
 #define TIDEMARK_UUID_SIZE	16
 #define TIDEMARK_NAME_SIZE	128	/* a device-mapper name, with its NUL */
@@ -315,6 +328,11 @@ enum tidemark_reason {
  * @meta_flushes: out: flushes of it, those that are part of a write too
  * @meta_checkpoints: out: checkpoints that have cleared intent, since attach
  * @meta_errors: out: requests to the metadata device that failed, since attach
+ * @attach: out: a random number of this attach, never 0: that of another attach
+ *	of the disk is another one, over boots too
+ * @meta_found: out: sequence number of the superblock with which this attach
+ *	began, 0: there was none that verified. See TRUST IN METADATA
+ * @meta_sequence: out: sequence number of the newest superblock that is durable
  */
 struct tidemark_info {
 	__u32 size;
@@ -360,6 +378,9 @@ struct tidemark_info {
 	__aligned_u64 meta_flushes;
 	__aligned_u64 meta_checkpoints;
 	__aligned_u64 meta_errors;
+	__aligned_u64 attach;
+	__aligned_u64 meta_found;
+	__aligned_u64 meta_sequence;
 };
 
 #define TIDEMARK_IOC_INFO	_IO(TIDEMARK_IOC_TYPE, 2)
