@@ -103,7 +103,9 @@ static const char *const migrations[] = {
 
 	/* 3: what is remembered of trackers. */
 	"ALTER TABLE disk ADD COLUMN committed INTEGER NOT NULL DEFAULT 0;"
-	"ALTER TABLE disk ADD COLUMN doubt TEXT NOT NULL DEFAULT '';",
+	"ALTER TABLE disk ADD COLUMN doubt TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE disk ADD COLUMN attach INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE disk ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0;",
 
 	/* 4: retries go on after a restart (µs, wall); what an initial replication is */
 	"ALTER TABLE member ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;"

@@ -3,6 +3,16 @@
 
 #include <string.h>
 
+/* Has somebody put back what this tracker was before? */
+static bool mode_older(const struct source_info *here, const struct mode_past *past)
+{
+	if (here->committed_epoch < past->committed_epoch)
+		return true;
+	if (here->attach == past->attach)
+		return here->meta_sequence < past->meta_sequence;
+	return here->meta_found < past->meta_sequence;
+}
+
 const char *mode_doubt(const struct source_info *here, const struct mode_past *past)
 {
 	if (past->known && past->doubt)
@@ -13,7 +23,7 @@ const char *mode_doubt(const struct source_info *here, const struct mode_past *p
 		return NULL;
 	if (memcmp(here->uuid, past->uuid, FRAME_UUID_SIZE) != 0)
 		return "it has another tracker than at its last point";
-	if (here->committed_epoch < past->committed_epoch)
+	if (mode_older(here, past))
 		return "its tracker's metadata is an older copy, put back";
 	return NULL;
 }

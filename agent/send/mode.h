@@ -13,12 +13,16 @@
  * @known: something is; if not, the rest means nothing
  * @uuid: of its tracker at that point
  * @committed_epoch: the newest one that this tracker was seen to have committed
+ * @attach: during which it was seen last
+ * @meta_sequence: the newest one that was seen then
  * @doubt: why a comparison has been due since, a sentence; NULL: none is
  */
 struct mode_past {
 	bool known;
 	uint8_t uuid[FRAME_UUID_SIZE];
 	uint64_t committed_epoch;
+	uint64_t attach;
+	uint64_t meta_sequence;
 	const char *doubt;
 };
 
@@ -27,9 +31,11 @@ struct mode_past {
  *	tracker says now and what is remembered of it
  *
  * A tracker that knows that writes went round it says so itself. It does not know
- * when its metadata are an older copy: they were true once. But a commit is durable
- * in them before it is told, so a tracker that calls less committed than it was
- * seen to have is one that was put back. And it forgets what it said of itself, or
+ * when its metadata are an older copy: they were true once. But a commit, and each
+ * sequence number, is durable in them before it is told: a tracker that calls less
+ * committed than it was seen to have, or that began with a lower number than an
+ * earlier attach was seen to have reached, is one that was put back (TRUST IN
+ * METADATA in <linux/tidemark.h>). And it forgets what it said of itself, or
  * what it was, when it could not write it and the host then crashed: so a doubt
  * stands until the replica has been compared, whatever is said meanwhile.
  *

@@ -39,6 +39,9 @@ struct source;
  * @reason: enum tidemark_reason of the kernel
  * @unreliable: why the bits alone cannot be trusted, a constant sentence; NULL:
  *	they can
+ * @attach: a random number of this attach of the tracker
+ * @meta_found: sequence of the metadata with which it began, 0: there were none
+ * @meta_sequence: of the newest that are durable
  * @draining: writes from before the newest seal have not landed
  * @writes: writes passed down since attach
  * @written: bytes of them
@@ -60,6 +63,9 @@ struct source_info {
 	bool torn;
 	uint32_t reason;
 	const char *unreliable;
+	uint64_t attach;
+	uint64_t meta_found;
+	uint64_t meta_sequence;
 	bool draining;
 	uint64_t writes;
 	uint64_t written;

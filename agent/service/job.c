@@ -346,7 +346,7 @@ static void disk_settle(struct service *s, struct service_disk *d, const struct 
 	int mode = atomic_load(&((struct run_report_disk *)r)->mode);
 	struct source_info now = { 0 };
 
-	d->committed_epoch = r->after.committed_epoch;
+	member_remember(d, &r->after);
 	if (mode != FRAME_MODE_INCREMENTAL)
 		*d->doubt = '\0';
 	if (d->tracked && !s->world.look(s->world.arg, d->device, true, d->granule, &now))

@@ -24,6 +24,8 @@ struct mode_past member_past(const struct service_disk *d)
 	struct mode_past past = {
 		.known = d->tracked && d->point,
 		.committed_epoch = d->committed_epoch,
+		.attach = d->attach,
+		.meta_sequence = d->meta_sequence,
 		.doubt = *d->doubt ? d->doubt : NULL,
 	};
 
@@ -36,6 +38,13 @@ const char *member_doubt(const struct service_disk *d, const struct source_info 
 	const struct mode_past past = member_past(d);
 
 	return mode_doubt(info, &past);
+}
+
+void member_remember(struct service_disk *d, const struct source_info *info)
+{
+	d->committed_epoch = info->committed_epoch;
+	d->attach = info->attach;
+	d->meta_sequence = info->meta_sequence;
 }
 
 /*
@@ -52,9 +61,10 @@ bool member_learn(struct service_disk *d, const struct source_info *info)
 		snprintf(d->doubt, sizeof(d->doubt), "%s", doubt);
 		return true;
 	}
-	if (info->committed_epoch == d->committed_epoch)
+	if (info->committed_epoch == d->committed_epoch && info->attach == d->attach &&
+	    info->meta_sequence == d->meta_sequence)
 		return false;
-	d->committed_epoch = info->committed_epoch;
+	member_remember(d, info);
 	return true;
 }
 

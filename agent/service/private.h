@@ -209,6 +209,8 @@ bool collection_takes(struct service *s, const struct collection *c, const struc
 void member_look(struct service *s, struct collection *c);
 /** member_learn() - what a tracker has said of itself. Return: is it to be recorded? */
 bool member_learn(struct service_disk *d, const struct source_info *info);
+/** member_remember() - how far a tracker has come, whatever was remembered before */
+void member_remember(struct service_disk *d, const struct source_info *info);
 /** member_past() - what is remembered of a disk; borrows its doubt */
 struct mode_past member_past(const struct service_disk *d);
 /** member_doubt() - why its bits cannot be trusted; NULL: they can */

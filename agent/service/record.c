@@ -285,9 +285,11 @@ int record_disk(struct service *s, const struct collection *c, const struct serv
 		const struct service_disk *d)
 {
 	return put(s, "INSERT OR REPLACE INTO disk (collection, vm, disk, uuid, epoch, point, ended,"
-		   " committed, doubt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", "tttbiiiit", c->name,
+		   " committed, doubt, attach, sequence)"
+		   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "tttbiiiitii", c->name,
 		   vm->name, d->name, d->tracker, (int64_t)d->point_epoch, (int64_t)d->point,
-		   d->point_time, (int64_t)d->committed_epoch, d->doubt);
+		   d->point_time, (int64_t)d->committed_epoch, d->doubt, (int64_t)d->attach,
+		   (int64_t)d->meta_sequence);
 }
 
 /* -- reading collections ---------------------------------------------------- */
@@ -312,7 +314,7 @@ static int load_points(struct service *s, struct collection *c)
 {
 	_cleanup_query_ struct state_query *q = NULL;
 	int err = state_prepare(s->state, "SELECT vm, disk, uuid, epoch, point, ended, committed,"
-				" doubt FROM disk WHERE collection = ?", &q);
+				" doubt, attach, sequence FROM disk WHERE collection = ?", &q);
 
 	if (err)
 		return err;
@@ -331,6 +333,8 @@ static int load_points(struct service *s, struct collection *c)
 			d->point_time = state_int(q, 5);
 			d->committed_epoch = state_int(q, 6);
 			snprintf(d->doubt, sizeof(d->doubt), "%s", state_text(q, 7));
+			d->attach = state_int(q, 8);
+			d->meta_sequence = state_int(q, 9);
 			if (d->point_time >= vm->point_time) {
 				vm->point = d->point;
 				vm->point_time = d->point_time;

@@ -53,6 +53,8 @@ enum service_origin {
  * @point_time: when it was committed, seconds since 1970
  * @tracker: UUID of the tracker whose epoch @point_epoch is
  * @committed_epoch: the newest one that this tracker was seen to have committed
+ * @attach: during which it was seen last
+ * @meta_sequence: of its metadata then
  * @doubt: why its bits are not trusted, until the replica has been compared; "":
  *	they are
  * @health: enum model_health
@@ -70,6 +72,8 @@ struct service_disk {
 	int64_t point_time;
 	uint8_t tracker[FRAME_UUID_SIZE];
 	uint64_t committed_epoch;
+	uint64_t attach;
+	uint64_t meta_sequence;
 	char doubt[REASON_TEXT_MAX];
 	enum model_health health;
 	char error[REASON_TEXT_MAX];

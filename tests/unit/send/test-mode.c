@@ -107,6 +107,32 @@ static void mode__metadata_put_back(void **state)
 	assert_int_equal(mode_choose(&h, &p, &there, &why), FRAME_MODE_INCREMENTAL);
 }
 
+/* The same, of no epoch less: a lower sequence tells. */
+static void mode__metadata_of_a_lower_sequence(void **state)
+{
+	static const struct {
+		uint64_t attach, found, sequence;
+		bool older;
+	} now[] = {
+		{ 1, 5, 9, false }, { 1, 5, 10, false }, { 1, 5, 8, true },
+		{ 2, 9, 10, false }, { 2, 10, 11, false }, { 2, 8, 9, true }, { 2, 8, 12, true },
+		{ 2, 0, 0, true },
+	};
+	struct mode_past p = past;
+
+	p.attach = 1;
+	p.meta_sequence = 9;
+	for (size_t i = 0; i < ARRAY_SIZE(now); i++) {
+		struct source_info h = here;
+
+		h.attach = now[i].attach;
+		h.meta_found = now[i].found;
+		h.meta_sequence = now[i].sequence;
+		if (!mode_doubt(&h, &p) == now[i].older)
+			fail_msg("line %zu", i);
+	}
+}
+
 static void mode__another_tracker_than_remembered(void **state)
 {
 	struct mode_past p = past;
@@ -183,6 +209,7 @@ int main(void)
 		cmocka_unit_test(mode__unreliable_tracker_is_compared),
 		cmocka_unit_test(mode__what_is_remembered),
 		cmocka_unit_test(mode__metadata_put_back),
+		cmocka_unit_test(mode__metadata_of_a_lower_sequence),
 		cmocka_unit_test(mode__another_tracker_than_remembered),
 		cmocka_unit_test(mode__never_committed_but_sealed),
 		cmocka_unit_test(mode__epochs_at_the_edges),

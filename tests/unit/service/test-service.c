@@ -654,6 +654,37 @@ static void doubt__metadata_put_back(void **state)
 	assert_int_equal(told(2)->committed_epoch, 6);
 }
 
+static void boot(uint64_t attach, uint64_t found)
+{
+	world_kill();
+	world.attach = attach;
+	world.meta_found = found;
+	world.meta_sequence = found + 1;
+	world_open(one);
+}
+
+/* As above, with nothing committed since the copy; seen between two runs. */
+static void doubt__metadata_of_a_lower_sequence(void **state)
+{
+	world.attach = ~UINT64_C(0); /* the whole range can be kept */
+	world.meta_sequence = 8;
+	world_open(one);
+	resync();
+	run_done(0, 1);
+	world.meta_sequence = 12;
+	service_look(world.service, "c");
+	boot(2, 12);
+	assert_int_equal(vm_state("c", "a"), VM_REPLICATING);
+	boot(3, 12);
+	assert_int_equal(vm_state("c", "a"), VM_WAITING_RESYNC);
+	assert_non_null(strstr(service_find(world.service, "c")->health_text, "older copy"));
+	resync();
+	world.mode = FRAME_MODE_COMPARE;
+	run_done(1, 2);
+	boot(4, 13);
+	assert_int_equal(vm_state("c", "a"), VM_REPLICATING);
+}
+
 /* -- relationships and reloads ---------------------------------------------- */
 
 static const struct service_value replica[] = { { "RecoveryConnectionPoint", "127.0.0.1:9" } };
@@ -837,6 +868,7 @@ int main(void)
 		TEST(doubt__of_a_moment_in_a_run),
 		TEST(doubt__another_tracker_and_back),
 		TEST(doubt__metadata_put_back),
+		TEST(doubt__metadata_of_a_lower_sequence),
 		TEST(relation__created_changed_removed),
 		TEST(relation__a_vm_is_in_one_collection),
 		TEST(relation__members_come_and_go),

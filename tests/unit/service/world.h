@@ -43,6 +43,7 @@ static struct {
 	uint8_t uuid;
 	const char *unreliable;
 	uint64_t committed_epoch;
+	uint64_t attach, meta_found, meta_sequence;
 	enum frame_mode mode; /* of runs that end; 0: incremental */
 	struct service *service;
 	char folder[64];
@@ -68,6 +69,8 @@ static int fake_look(void *arg, const char *device, bool tracked, uint32_t granu
 	*ret = (struct source_info){
 		.tracked = tracked, .size = MIB(10), .granule = KIB(64), .marked = world.marked,
 		.uuid = { tracked ? world.uuid : 0 }, .committed_epoch = world.committed_epoch,
+		.attach = world.attach, .meta_found = world.meta_found,
+		.meta_sequence = world.meta_sequence,
 		.unreliable = world.unreliable,
 	};
 	return 0;
