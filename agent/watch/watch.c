@@ -17,6 +17,7 @@
  * @error: of the last look
  * @last: how it was then
  * @event_reason: enum tidemark_reason of its last DETACHED
+ * @again: how often it is still to be looked at, see watch_again()
  */
 struct watched {
 	char *device;
@@ -24,7 +25,12 @@ struct watched {
 	int error;
 	struct source_info last;
 	uint32_t event_reason;
+	unsigned int again;
 };
+
+/* The looks after an event: 100 ms, then twice as long each time, 12.7 s in all. */
+#define WATCH_AGAIN	 7
+#define WATCH_AGAIN_MS 100
 
 struct watch {
 	const struct watch_source *source;
@@ -105,6 +111,7 @@ static void watched_look(struct watch *w, struct watched *d, bool tell)
 	if (!n.error) {
 		d->last = n.now;
 		d->event_reason = 0;
+		d->again = 0;
 	}
 	if (n.what)
 		w->listener(w->owner, &n);
@@ -137,8 +144,15 @@ static void watch_take(struct watch *w, const struct tidemark_event_data *e)
 	for (size_t i = 0; i < w->count; i++) {
 		struct watched *d = &w->disks[i];
 
-		/* A disk that was not there may be the one that has come. */
-		if (d->error ? e->event == TIDEMARK_EVENT_ATTACHED : d->last.disk == e->disk)
+		/*
+		 * A disk that was not there may be the one that has come. The kernel says
+		 * so before user space has made its device node: it may take more looks.
+		 */
+		if (d->error && e->event == TIDEMARK_EVENT_ATTACHED) {
+			d->dirty = true;
+			d->again = WATCH_AGAIN;
+		}
+		if (!d->error && d->last.disk == e->disk)
 			d->dirty = true;
 		if (!d->error && d->last.disk == e->disk &&
 		    e->event == TIDEMARK_EVENT_DETACHED)
@@ -170,6 +184,27 @@ bool watch_run(struct watch *w)
 	}
 	watch_look(w);
 	return w->fd >= 0;
+}
+
+unsigned int watch_wait(const struct watch *w)
+{
+	unsigned int most = 0;
+
+	for (size_t i = 0; i < w->count; i++)
+		if (w->disks[i].again > most)
+			most = w->disks[i].again;
+	return most ? WATCH_AGAIN_MS << (WATCH_AGAIN - most) : 0;
+}
+
+void watch_again(struct watch *w)
+{
+	for (size_t i = 0; i < w->count; i++) {
+		if (w->disks[i].again) {
+			w->disks[i].again--;
+			w->disks[i].dirty = true;
+		}
+	}
+	watch_look(w);
 }
 
 void watch_renew(struct watch *w)

@@ -102,6 +102,17 @@ int watch_fd(const struct watch *w);
 /** watch_run() - take events, look, tell. Return: false: watch_fd() has changed */
 bool watch_run(struct watch *w);
 
+/**
+ * watch_wait() - after how long to call watch_again()
+ *
+ * A disk whose coming was told may not be there yet: its device node is made by user
+ * space (udev, dmsetup) after the kernel has told. Return: milliseconds, 0: never
+ */
+unsigned int watch_wait(const struct watch *w);
+
+/** watch_again() - look once more at the disks that watch_wait() is about, tell */
+void watch_again(struct watch *w);
+
 /** watch_renew() - listen anew and look at every disk */
 void watch_renew(struct watch *w);
 

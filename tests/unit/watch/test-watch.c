@@ -281,12 +281,53 @@ static void watch__new_disks_are_no_news(void **state)
 	told_is(0, "d0", WATCH_FOUND);
 }
 
+/* Its node is made after the kernel has told of it: looked at until it is there. */
+static void watch__node_comes_after_the_event(void **state)
+{
+	struct watch *w = *state;
+	unsigned int waited = 0;
+
+	infos[1].disk = 0;
+	event_about(TIDEMARK_EVENT_DETACHED, 11, 0);
+	watch_run(w);
+	told_count = 0;
+	assert_int_equal(watch_wait(w), 0);
+	event_about(TIDEMARK_EVENT_ATTACHED, 21, 0);
+	watch_run(w);
+	for (unsigned int i = 0; i < 4; i++) {
+		assert_true(watch_wait(w) > 0);
+		waited += watch_wait(w);
+		watch_again(w);
+		assert_int_equal(told_count, 0);
+	}
+	assert_int_equal(waited, 100 + 200 + 400 + 800);
+	infos[1].disk = 21;
+	infos[1].uuid[0] = 99;
+	watch_again(w);
+	assert_int_equal(told_count, 1);
+	told_is(0, "d1", WATCH_FOUND | WATCH_REPLACED);
+	assert_int_equal(watch_wait(w), 0);
+
+	/* One that never comes is given up. */
+	infos[1].disk = 0;
+	event_about(TIDEMARK_EVENT_DETACHED, 21, 0);
+	event_about(TIDEMARK_EVENT_ATTACHED, 31, 0);
+	watch_run(w);
+	event_about(TIDEMARK_EVENT_ATTACHED, 31, 0);
+	watch_run(w);
+	for (waited = 0; watch_wait(w); watch_again(w))
+		waited += watch_wait(w);
+	assert_int_equal(waited, 12700);
+	assert_int_equal(told_count, 2);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(watch__detach_is_told_once),
+		TEST(watch__node_comes_after_the_event),
 		TEST(watch__dropped_table_has_its_own_sentence),
 		TEST(watch__the_same_tracker_back),
 		TEST(watch__another_tracker_in_one_turn),
