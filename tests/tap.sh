@@ -28,6 +28,15 @@ ok() {
     return 0
 }
 
+# eventually COMMAND...: COMMAND succeeds within 60 s; its last output and status
+eventually() {
+    for _ in {1..600}; do
+        "$@" > /dev/null 2>&1 && break
+        sleep 0.1
+    done
+    "$@"
+}
+
 # is NAME GOT WANTED
 is() {
     [ "$2" = "$3" ]
