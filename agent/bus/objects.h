@@ -44,6 +44,7 @@ struct changes;
  * @checks: authorizations that are awaited
  * @check_count: of them
  * @tasks: methods that are being done in threads of their own
+ * @stopping: they are to end soon
  */
 struct bus {
 	struct bus_agent agent;
@@ -55,6 +56,7 @@ struct bus {
 	struct bus_check *checks;
 	size_t check_count;
 	struct task *tasks;
+	atomic_bool stopping;
 };
 
 /* -- names ------------------------------------------------------------------ */

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/log.h"
+#include "point/import.h"
 #include "point/points.h"
 
 #define SCHEMA "tidemark/1"
@@ -140,8 +142,9 @@ static int run_list(struct bus *b, sd_bus_message *m, sd_bus_error *error)
 static int verify_work(struct task_call *call, struct reason *reason)
 {
 	struct store *s = receiver_store(call->bus->agent.receiver);
+	const struct merge_tick tick = { task_tick, call };
 	size_t fresh = 0;
-	int err = points_verify(s, call->collection, call->number, NULL, &fresh, reason);
+	int err = points_verify(s, call->collection, call->number, &tick, &fresh, reason);
 
 	if (err)
 		return err;
@@ -169,6 +172,54 @@ static int run_verify(struct bus *b, sd_bus_message *m, sd_bus_error *error)
 	return err < 0 ? err : task_start(m, &call, verify_work);
 }
 
+static int import_work(struct task_call *call, struct reason *reason)
+{
+	struct store *s = receiver_store(call->bus->agent.receiver);
+	const struct log_fields fields = { .event = LOG_EVENT_POINT,
+					   .collection = call->collection };
+	const struct merge_tick tick = { task_tick, call };
+	struct import_result done;
+	int err = import_run(s, call->collection, call->path, &tick, &done, reason);
+
+	if (err)
+		return err;
+	log_about(LOG_NOTICE, &fields, "%s: point %llu is committed: %u disk(s) of %s, %llu bytes",
+		  call->collection, (unsigned long long)done.point, done.disks, call->path,
+		  (unsigned long long)done.bytes);
+	if (asprintf(&call->text, "{\"schema\":\"" SCHEMA "\",\"point\":%llu,\"disks\":%u,"
+		     "\"bytes\":%llu}", (unsigned long long)done.point, done.disks,
+		     (unsigned long long)done.bytes) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* Copies that were carried here, as StartReplication to a folder leaves them. */
+static int run_import(struct bus *b, sd_bus_message *m, sd_bus_error *error)
+{
+	struct task_call call = { .bus = b };
+	struct reason reason = { 0 };
+	const struct collection *c;
+	const char *folder;
+	int err = need_receiver(b, error);
+
+	if (err >= 0)
+		err = bus_read_collection(m, call.collection, error);
+	if (err >= 0)
+		err = sd_bus_message_read(m, "s", &folder);
+	if (err < 0)
+		return err;
+	c = service_find(b->agent.service, call.collection);
+	if (folder[0] != '/' ||
+	    snprintf(call.path, sizeof(call.path), "%s", folder) >= (int)sizeof(call.path))
+		reason_set(&reason, 0, REASON_INVALID_PARAMETER,
+			   "'%.64s' is no absolute path of a folder", folder);
+	else if (c && c->role == MODEL_PRIMARY)
+		reason_set(&reason, 0, REASON_INVALID_STATE,
+			   "collection %s is sent by this host: a copy of it belongs on its replica "
+			   "host", call.collection);
+	return reason.code ? bus_refuse(error, &reason) : task_start(m, &call, import_work);
+}
+
 static int run_delete(struct bus *b, sd_bus_message *m, sd_bus_error *error)
 {
 	struct reason reason = { 0 };
@@ -187,6 +238,7 @@ const struct bus_method bus_points_methods[] = {
 	{ "ListPoints", "s", NULL, run_list },
 	{ "VerifyPoint", "st", BUS_ACTION_REPLICATE, run_verify },
 	{ "DeletePoint", "st", BUS_ACTION_CONFIGURE, run_delete },
+	{ "ImportInitialReplica", "ss", BUS_ACTION_CONFIGURE, run_import },
 	{ 0 },
 };
 
@@ -200,6 +252,9 @@ static const sd_bus_vtable points_vtable[] = {
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("DeletePoint", POINT, SD_BUS_RESULT("u", code, "o", job),
 				bus_method, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("ImportInitialReplica",
+				SD_BUS_ARGS("s", collection, "s", folder),
+				SD_BUS_RESULT("s", json), bus_method, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "bus/task.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -104,8 +105,14 @@ int task_start(sd_bus_message *m, const struct task_call *call,
 	return 1;
 }
 
+int task_tick(void *call)
+{
+	return ((struct task_call *)call)->bus->stopping ? -ECANCELED : 0;
+}
+
 void tasks_end(struct bus *b)
 {
+	b->stopping = true;
 	while (b->tasks) {
 		struct task *t = b->tasks;
 

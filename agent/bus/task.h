@@ -39,7 +39,10 @@ struct task_call {
 int task_start(sd_bus_message *m, const struct task_call *call,
 	       int (*work)(struct task_call *call, struct reason *reason));
 
-/** tasks_end() - wait for all tasks of a bus, and answer nobody */
+/** task_tick() - for work that asks now and then (struct merge_tick): -ECANCELED: end */
+int task_tick(void *call);
+
+/** tasks_end() - end all tasks of a bus, wait for that, and answer nobody */
 void tasks_end(struct bus *b);
 
 #endif

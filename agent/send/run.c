@@ -86,6 +86,10 @@ static int run_choose(struct run *r, struct session_disk *d)
 	if (d->mode == FRAME_MODE_VERIFY && !d->opened.present)
 		return members_drop(r, d, -ENOENT, REASON_INVALID_STATE,
 				    DISK_FORMAT ": there is no replica of it yet", DISK_NAMES(d));
+	if (r->config->seeded && !d->opened.present)
+		return members_drop(r, d, -ENOENT, REASON_NOT_FOUND,
+				    DISK_FORMAT ": the replica host has no copy of it: import it "
+				    "there first, or begin over the network", DISK_NAMES(d));
 	if (d->mode == FRAME_MODE_COMPARE && r->config->no_compare && !r->config->compare)
 		return members_drop(r, d, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
 				    DISK_FORMAT " would have to be compared with its replica (%s), "
@@ -397,7 +401,7 @@ static int run_talk(struct run *r)
 
 	if (!err)
 		err = r->config->kind == RUN_VERIFY ? verify_run(r) : run_resync(r);
-	if (!err && r->config->kind == RUN_RESYNC)
+	if (!err && r->config->kind == RUN_RESYNC && !r->config->aside)
 		run_commit(r);
 	if (!err && r->config->final)
 		err = run_check_final(r);

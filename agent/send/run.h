@@ -77,6 +77,9 @@ struct run_vm {
  * @no_compare: a disk that would have to be compared fails instead, "not supported"
  * @freeze: the VMs in @vms are frozen around each of the first RUN_FREEZES seals, to
  *	make the point application consistent
+ * @seeded: the replica host is said to have a copy of every disk: one without fails
+ * @aside: the copy is not the replica: afterwards the tracker is as if the run had
+ *	never been, and what is marked stays marked
  * @final: the last difference before a planned failover: writes have stopped.
  *	A disk that is written to all the same fails the run; so does any disk that
  *	cannot be sent: none is dropped. On success nothing is owed or marked
@@ -103,6 +106,8 @@ struct run_config {
 	bool compare;
 	bool no_compare;
 	bool freeze;
+	bool seeded;
+	bool aside;
 	bool final;
 	bool history_given;
 	uint32_t history;

@@ -297,6 +297,11 @@ static int job_ready(struct service *s, struct collection *c, struct service_job
 				  "the agent ended while this job was running, and nothing is "
 				  "left that it is about");
 	throttle_set(&job->private->throttle, c->settings.rate_limit);
+	if (job->initial == INITIAL_EXPORT) {
+		err = export_open(&job->private->export, job->private->path, reason);
+		if (err)
+			return err;
+	}
 	err = run_build(s, c, job);
 	return err ? reason_set(reason, err, 0, "cannot set up the runs: %s",
 				strerrordesc_np(-err)) : 0;
@@ -434,6 +439,9 @@ static void vm_outcome(struct service *s, struct collection *c, struct service_v
 		       const struct service_job *job, const struct service_job_member *m,
 		       enum run_trouble trouble)
 {
+	/* A folder is nobody's replica. */
+	if (job->initial == INITIAL_EXPORT)
+		return;
 	/* Who ends an initial replication does not want it to be tried again. */
 	if (job->event == EVENT_START && m->state == JOB_TERMINATED)
 		vm->retries = 0;
@@ -444,6 +452,9 @@ static void vm_outcome(struct service *s, struct collection *c, struct service_v
 	vm->stuck = false;
 	vm->retry_at = 0;
 	if (!m->error) {
+		vm->retries = 0;
+	} else if (job->initial == INITIAL_SEEDED) {
+		/* Tried again it would be one over the network: who asked is told. */
 		vm->retries = 0;
 	} else if (run_recoverable(trouble)) {
 		vm->retries++;
@@ -492,7 +503,8 @@ static void member_end(struct service *s, struct collection *c, struct service_j
 		return;
 	if (!job_is_failover(job))
 		vm_outcome(s, c, vm, job, m, member_trouble(job, member, report));
-	if (m->state != JOB_COMPLETED || run->config.kind != RUN_RESYNC || job_is_failover(job))
+	if (m->state != JOB_COMPLETED || run->config.kind != RUN_RESYNC || run->config.aside ||
+	    job_is_failover(job))
 		return;
 	for (size_t i = 0; i < m->disk_count && i < vm->disk_count; i++)
 		disk_take(s, job, member, i, vm, report);
@@ -564,6 +576,8 @@ static void job_step_members(struct service *s, struct collection *c, struct ser
 		/* Another method came in between: its state holds. */
 		if (!vm || step.action == ACTION_REFUSE || vm->state != step.during)
 			continue;
+		/* What lies in a folder is no replica yet. */
+		done &= job->initial != INITIAL_EXPORT;
 		vm_become(s, c, vm, done ? step.done : step.failed, m->error ? m->text : NULL);
 		swap |= done && step.swap;
 	}
@@ -634,6 +648,7 @@ void job_end(struct service *s, struct service_job *job, enum job_state state)
 	job_record(s, job, c);
 	job_log(job);
 	job_tell(s, job);
+	job->private->export = export_close(job->private->export);
 	if (c) {
 		collection_schedule(s, c);
 		collection_refresh(s, c);

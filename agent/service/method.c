@@ -182,6 +182,8 @@ static int job_ask(struct service_job *job, const struct service_request *rq)
 	job->compare = rq->compare;
 	if (rq->event == EVENT_START)
 		job->initial = rq->initial ? rq->initial : INITIAL_NETWORK;
+	/* Whatever the copy says of itself: it has been out of our hands. */
+	job->compare |= job->initial == INITIAL_SEEDED;
 	job->until = rq->until;
 	job->delete_on_completion = rq->delete_on_completion;
 	if (rq->removal_s)
@@ -239,6 +241,18 @@ static int check_failover(struct service *s, struct collection *c, struct servic
 	return err < 0 ? err : 0;
 }
 
+static int check_path(const struct service_job *job, struct reason *reason)
+{
+	const char *path = job->private->path;
+
+	if (job->initial == INITIAL_EXPORT)
+		return export_check(path, reason);
+	if (job->initial && path)
+		return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
+				  "a path goes with an export (2) only");
+	return 0;
+}
+
 static int method_prepare(struct service *s, struct collection *c, struct service_job *job,
 			  const struct service_request *rq, struct reason *reason)
 {
@@ -248,6 +262,9 @@ static int method_prepare(struct service *s, struct collection *c, struct servic
 
 	if (err)
 		return reason_set(reason, err, 0, "out of memory");
+	err = check_path(job, reason);
+	if (err)
+		return err;
 	err = schedule_start(rq->start_time, now, &when, reason);
 	if (err)
 		return err;
@@ -276,9 +293,6 @@ static int method_start(struct service *s, struct collection *c, const struct se
 				  "%s is not possible: collection %s (%s) is %s",
 				  model_event_name(rq->event), c->name, model_role_name(c->role),
 				  model_collection_state_name(c->state));
-	if (rq->event == EVENT_START && rq->initial > 1)
-		return reason_set(reason, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
-				  "only initial replication over the network (1) is supported");
 	job = job_new(s, c, rq->event);
 	if (!job)
 		return reason_set(reason, -ENOMEM, 0, "out of memory");

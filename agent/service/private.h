@@ -10,12 +10,14 @@
  *   job.c         jobs from their creation to their end
  *   run.c         the runs of a job
  *   record.c      all of it in the database
+ *   export.c      the receiver of an initial replication to a folder
  *   schedule.c, health.c   pure
  */
 #ifndef TIDEMARK_SERVICE_PRIVATE_H
 #define TIDEMARK_SERVICE_PRIVATE_H
 
 #include "send/throttle.h"
+#include "service/export.h"
 #include "service/health.h"
 #include "service/schedule.h"
 #include "service/service.h"
@@ -95,6 +97,7 @@ struct job_run {
  * @path: owned, of @failover
  * @vm: owned, of @failover and of requests about one member
  * @peer: what a failover left
+ * @export: where an initial replication to a folder goes
  * @automatic: nobody asked for it
  * @warned: a run had a warning; .text is that
  */
@@ -113,6 +116,7 @@ struct service_job_private {
 	char *path;
 	char *vm;
 	char peer[320];
+	struct export *export;
 	bool automatic;
 	bool warned;
 };

@@ -61,17 +61,21 @@ static void run_configure(const struct collection *c, struct service_job *job,
 	const struct settings *t = &c->settings;
 
 	const char *tls_dir = job->private->service->config->tls_dir;
+	/* An export does not leave this process. */
+	bool secure = host && !job->private->export && settings_secure(t, host);
 
 	run->config = (struct run_config){
 		.kind = job->event == EVENT_VERIFY ? RUN_VERIFY : RUN_RESYNC,
 		.compare = job->compare,
+		.seeded = job->initial == INITIAL_SEEDED,
+		.aside = job->initial == INITIAL_EXPORT,
 		.no_compare = !t->allow_compare,
 		.history_given = t->history_given,
 		.history = t->history,
 		.collection = run_keep(run, c->name),
 		.host = run_keep(run, host),
 		.port = run_keep(run, port),
-		.tls_dir = host && settings_secure(t, host) ? run_keep(run, tls_dir) : NULL,
+		.tls_dir = secure ? run_keep(run, tls_dir) : NULL,
 		.state_dir = run_keep(run, job->private->service->config->state_dir),
 		.throttles = { &job->private->throttle },
 		.max_passes = t->max_passes,
@@ -164,6 +168,10 @@ static int run_add_member(struct service *s, const struct collection *c, struct 
 	int err = 0;
 
 	run_vm_address(c, vm, &host, &port);
+	if (job->private->export) {
+		host = EXPORT_HOST;
+		port = export_port(job->private->export);
+	}
 	run = run_to(c, job, host, port);
 	if (!run)
 		return -ENOMEM;
@@ -212,6 +220,7 @@ void run_free_all(struct service_job *job)
 		free((struct run_disk *)run->config.disks);
 		free((struct run_vm *)run->config.vms);
 	}
+	p->export = export_close(p->export);
 	free(p->runs);
 	free(p->slots);
 	p->runs = NULL;

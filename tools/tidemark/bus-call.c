@@ -172,20 +172,13 @@ int bus_plan(struct bus *b, const struct bus_request *rq, struct json_object **r
 	return code;
 }
 
-int bus_points(struct bus *b, const char *method, const char *collection, uint64_t point,
-	       char **ret)
+/* Send @m, complete but for @err, to the Points interface, and wait for as long as it takes. */
+static int points_call(struct bus *b, sd_bus_message *m, int err, char **ret)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
-	sd_bus_message *m = NULL, *reply = NULL;
+	sd_bus_message *reply = NULL;
 	const char *text;
-	int err = sd_bus_message_new_method_call(b->bus, &m, BUS_NAME, BUS_PATH,
-						 BUS_NAME ".Points", method);
 
-	if (err >= 0)
-		err = sd_bus_message_append(m, "s", collection);
-	if (err >= 0 && strcmp(method, "ListPoints"))
-		err = sd_bus_message_append(m, "t", point);
-	/* All of a point may be read: that takes its time. */
 	if (err >= 0)
 		err = sd_bus_call(b->bus, m, UINT64_MAX, &error, &reply);
 	if (err >= 0 && ret) {
@@ -198,6 +191,35 @@ int bus_points(struct bus *b, const char *method, const char *collection, uint64
 	sd_bus_message_unref(reply);
 	sd_bus_error_free(&error);
 	return err;
+}
+
+static int points_new(struct bus *b, const char *method, sd_bus_message **ret)
+{
+	return sd_bus_message_new_method_call(b->bus, ret, BUS_NAME, BUS_PATH, BUS_NAME ".Points",
+					      method);
+}
+
+int bus_points(struct bus *b, const char *method, const char *collection, uint64_t point,
+	       char **ret)
+{
+	sd_bus_message *m = NULL;
+	int err = points_new(b, method, &m);
+
+	if (err >= 0)
+		err = sd_bus_message_append(m, "s", collection);
+	if (err >= 0 && strcmp(method, "ListPoints"))
+		err = sd_bus_message_append(m, "t", point);
+	return points_call(b, m, err, ret);
+}
+
+int bus_import(struct bus *b, const char *collection, const char *folder, char **ret)
+{
+	sd_bus_message *m = NULL;
+	int err = points_new(b, "ImportInitialReplica", &m);
+
+	if (err >= 0)
+		err = sd_bus_message_append(m, "ss", collection, folder);
+	return points_call(b, m, err, ret);
 }
 
 /* -- relationships ---------------------------------------------------------- */

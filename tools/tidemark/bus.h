@@ -163,6 +163,8 @@ int bus_request(struct bus *b, const struct bus_request *rq, uint64_t *ret_job);
  */
 int bus_points(struct bus *b, const char *method, const char *collection, uint64_t point,
 	       char **ret);
+/** bus_import() - ImportInitialReplica; @ret: the document that it answers with, allocated */
+int bus_import(struct bus *b, const char *collection, const char *folder, char **ret);
 /** bus_plan() - what Resynchronize would do: a JSON object, to be put */
 int bus_plan(struct bus *b, const struct bus_request *rq, struct json_object **ret);
 

@@ -94,6 +94,7 @@ int command_jobs(int argc, char **argv);
 int command_job(int argc, char **argv);
 int command_history(int argc, char **argv);
 int command_points(int argc, char **argv);
+int command_import(int argc, char **argv);
 int command_events(int argc, char **argv);
 int command_collection(int argc, char **argv);
 int command_stats(int argc, char **argv);

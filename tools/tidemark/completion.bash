@@ -42,6 +42,8 @@ _tidemark() {
 		help)	words=$(_tidemark_commands) ;;
 		attach)	words=$(_tidemark_devices) ;;
 		meta)	[[ $COMP_CWORD -gt 2 ]] || words='format size check dump repair' ;;
+		pki)	[[ $COMP_CWORD -gt 2 ]] || words='init server client revoke' ;;
+		import)	[[ $COMP_CWORD -gt 2 ]] || words=$(_tidemark_collections) ;;
 		list | status | start | resync | cancel | suspend | resume | verify | jobs | \
 			history | stats)
 			words=$(_tidemark_collections) ;;

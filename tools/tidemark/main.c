@@ -35,6 +35,7 @@ static const struct command {
 	{ "job",	command_job,	"show, wait for, or steer a job" },
 	{ "history",	command_history, "list the jobs that have ended" },
 	{ "points",	command_points,	"list, show, verify or delete recovery points" },
+	{ "import",	command_import,	"take over copies of disks that were carried here" },
 	{ "events",	command_events,	"print what happens, as it happens" },
 	{ "collection",	command_collection, "make, change and forget collections" },
 	{ "stats",	command_stats,	"replication statistics of a collection" },

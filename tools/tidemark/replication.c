@@ -17,10 +17,11 @@
 static const char start_help[] =
 	"Usage: tidemark start COLLECTION [OPTION...]\n\n"
 	"Begin the replication of a collection: the initial replication.\n\n"
-	"      --type TYPE      network: over the network, as if not said; export: to files,\n"
-	"                       see --path; seeded: the replica host has a copy already,\n"
-	"                       which is compared\n"
-	"      --path FOLDER    where an export goes\n"
+	"      --export FOLDER  write a copy to a folder that is carried to the replica host\n"
+	"      --seeded         the replica host has a copy already, which is compared: see\n"
+	"                       'tidemark import --help'\n"
+	"      --type TYPE      the same in one word: network, as if nothing is said, export\n"
+	"                       (with --path FOLDER), or seeded\n"
 	"  -t, --start-time TIME\n"
 	"                       start then, see 'tidemark resync --help'\n"
 	JOB_OPTIONS_HELP;
@@ -43,6 +44,8 @@ int command_start(int argc, char **argv)
 	static const struct option names[] = {
 		{ "type", required_argument, NULL, 'T' },
 		{ "path", required_argument, NULL, 'p' },
+		{ "export", required_argument, NULL, 'e' },
+		{ "seeded", no_argument, NULL, 's' },
 		{ "start-time", required_argument, NULL, 't' },
 		JOB_LONG_OPTIONS,
 		{ }
@@ -58,6 +61,13 @@ int command_start(int argc, char **argv)
 		switch (option) {
 		case 'T':
 			code = start_type(optarg, &rq.initial);
+			break;
+		case 'e':
+			rq.initial = 2;
+			rq.path = optarg;
+			break;
+		case 's':
+			rq.initial = 3;
 			break;
 		case 'p':
 			rq.path = optarg;
@@ -78,7 +88,7 @@ int command_start(int argc, char **argv)
 	if (argc - optind != 1)
 		return command_usage("start", "start takes one collection");
 	if ((rq.initial == 2) != (rq.path != NULL))
-		return command_usage("start", "--path goes with --type export, and it needs one");
+		return command_usage("start", "a folder goes with an export, and it needs one");
 	rq.collection = argv[optind];
 	return job_request(&rq, &options);
 }

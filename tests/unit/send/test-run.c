@@ -239,6 +239,40 @@ static void run__another_tracker_is_compared(void **state)
 	replicas_are_at_seal(w);
 }
 
+/* A copy that is not the replica must not make the tracker forget what the replica lacks. */
+static void run__aside_leaves_the_tracker_alone(void **state)
+{
+	struct world *w = *state;
+	size_t marked;
+
+	fake_write(&fakes[0], 3, 0x77);
+	marked = count_bits(fakes[0].current);
+	w->config.aside = true;
+	run_ok(w);
+	replicas_are_at_seal(w);
+	assert_int_equal(fakes[0].commits, 0);
+	assert_true(fakes[0].current[3]);
+	assert_true(count_bits(fakes[0].current) >= marked);
+}
+
+static void run__seeded_needs_a_copy(void **state)
+{
+	struct world *w = *state;
+
+	w->config.seeded = true;
+	assert_int_equal(run(w), -ENOENT);
+	assert_int_equal(w->reason.code, REASON_NOT_FOUND);
+	assert_int_equal(w->progress.sent, 0);
+	w->config.seeded = false;
+	run_ok(w);
+	w->config.seeded = w->config.compare = true;
+	fake_write(&fakes[1], 2, 0x42);
+	run_ok(w);
+	assert_int_equal(w->report_disks[1].mode, FRAME_MODE_COMPARE);
+	assert_int_equal(w->progress.sent, GRANULE);
+	replicas_are_at_seal(w);
+}
+
 static void run__compare_that_tears(void **state)
 {
 	struct world *w = *state;
@@ -404,6 +438,8 @@ int main(void)
 		TEST(run__receiver_lost_while_draining),
 		TEST(run__refused_commit_is_a_warning),
 		TEST(run__another_tracker_is_compared),
+		TEST(run__aside_leaves_the_tracker_alone),
+		TEST(run__seeded_needs_a_copy),
 		TEST(run__compare_that_tears),
 		TEST(run__compare_that_tears_and_goes_back),
 		TEST(run__verify_finds_what_is_not_marked),

@@ -192,6 +192,67 @@ static void methods__start_and_cancel_initial(void **state)
 	refused(ask(EVENT_START, "c", NULL), REASON_INVALID_STATE);
 }
 
+static int call(const struct service_request *rq)
+{
+	memset(&last_reason, 0, sizeof(last_reason));
+	return service_call(world.service, rq, &last_job, &last_reason);
+}
+
+static void methods__initial_replication_without_the_network(void **state)
+{
+	struct service_request rq = { .event = EVENT_START, .collection = "c", .initial = 2 };
+	char path[128];
+
+	world_open(one);
+	refused(call(&rq), REASON_INVALID_PARAMETER);
+	rq.path = world.folder; /* it is not empty */
+	refused(call(&rq), REASON_INVALID_PARAMETER);
+	snprintf(path, sizeof(path), "%s/export", world.folder);
+	rq.path = path;
+	assert_int_equal(call(&rq), SERVICE_STARTED);
+	assert_true(world.runs[0]->config->aside);
+	assert_string_equal(world.runs[0]->config->host, "127.0.0.1");
+	assert_string_not_equal(world.runs[0]->config->port, "1");
+	assert_int_equal(service_job_type(service_job(world.service, last_job)), 118);
+	run_done(0, 1);
+	assert_int_equal(job_state(last_job), JOB_COMPLETED);
+	/* What lies in a folder is no replica. */
+	assert_int_equal(vm_state("c", "a"), VM_READY);
+	assert_int_equal(service_vm(service_find(world.service, "c"), "a")->point, 0);
+	rq.initial = 3;
+	refused(call(&rq), REASON_INVALID_PARAMETER);
+	rq.path = NULL;
+	assert_int_equal(call(&rq), SERVICE_STARTED);
+	assert_true(world.runs[1]->config->seeded);
+	assert_true(world.runs[1]->config->compare);
+	assert_false(world.runs[1]->config->aside);
+	assert_string_equal(world.runs[1]->config->port, "1");
+	/* It is not repeated as one over the network. */
+	run_failed(1, RUN_TROUBLE_NETWORK, REASON_NOT_AVAILABLE);
+	assert_int_equal(service_vm(service_find(world.service, "c"), "a")->retries, 0);
+	assert_int_equal(call(&rq), SERVICE_STARTED);
+	run_done(2, 1);
+	assert_int_equal(vm_state("c", "a"), VM_REPLICATING);
+}
+
+/* An agent that dies in the middle of an export goes on with it, into the same folder. */
+static void methods__an_export_survives_the_agent(void **state)
+{
+	struct service_request rq = { .event = EVENT_START, .collection = "c", .initial = 2 };
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/export", world.folder);
+	rq.path = path;
+	world_open(one);
+	assert_int_equal(call(&rq), SERVICE_STARTED);
+	world_kill();
+	world_open(one);
+	assert_int_equal(job_state(last_job), JOB_RUNNING);
+	assert_true(world.runs[1]->config->aside);
+	run_done(1, 1);
+	assert_int_equal(vm_state("c", "a"), VM_READY);
+}
+
 static void methods__suspend_and_resume_a_resync(void **state)
 {
 	uint64_t first;
@@ -846,6 +907,8 @@ int main(void)
 		TEST(resync__one_disk_fails_alone),
 		TEST(resync__a_run_cannot_be_started),
 		TEST(methods__start_and_cancel_initial),
+		TEST(methods__initial_replication_without_the_network),
+		TEST(methods__an_export_survives_the_agent),
 		TEST(methods__suspend_and_resume_a_resync),
 		TEST(methods__cancel_resync),
 		TEST(methods__verify_changes_no_state),

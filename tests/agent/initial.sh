@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# An initial replication that does not go over the network: exported to a folder on the
+# primary, imported on the replica host, compared and brought up to date by the next run.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/tap.sh
+. tests/agent/agents.bash
+
+# code WORD...: the exit status of a command whose output goes to $dir/out
+code() { "$@" > "$dir/out" 2>&1; echo $?; }
+state() { here status --json | field collections.0.vms.0.state_name; }
+jobs_of() { here history c --json | field "jobs.0.$1"; }
+job_type() { # JOB
+    busctl "--address=unix:path=$dir/sender.bus" get-property org.tidemark.Replication1 \
+        "/org/tidemark/Replication1/Job/$1" org.tidemark.Replication1.Job JobType
+}
+
+image "$dir/d0.img" $((4 << 20)) 1
+image "$dir/d1.img" $(((2 << 20) + 512)) 2
+sender_configure d0 d1 < /dev/null
+bus_start sender && bus_start receiver && receiver_start && sender_start
+tap_line $? "two agents"
+copy=$dir/out.d/c/vm
+points_of() { # how many disks have one
+    there status --json | python3 -c 'import json, sys
+print(sum(r["point"] > 0 for r in json.load(sys.stdin)["replicas"]))'
+}
+
+# -- out ------------------------------------------------------------------------------
+is "an export needs a place" "$(code here start c --type export)" 2
+is "that is empty" "$(code here start c --export "$dir")" 2
+like "else it is said" "$(cat "$dir/out")" "not empty"
+is "it is made" "$(code here start c --export "$dir/out.d" --wait)" 0
+ok "as files that hold what the disks hold" cmp "$dir/d0.img" "$copy/d0/replica.raw"
+ok "to the last sector" cmp "$dir/d1.img" "$copy/d1/replica.raw"
+is "the collection is what it was: nothing is replicated yet" "$(state)" Ready
+is "a job of its own type" "$(job_type "$(jobs_of job)")" "u 118"
+is "the replica host has heard nothing of it" "$(there status --json | field replicas)" "[]"
+is "twice to the same place: refused" "$(code here start c --export "$dir/out.d")" 2
+
+# -- in -------------------------------------------------------------------------------
+is "seeded without a copy there fails" "$(code here start c --seeded --wait)" 3
+like "and says what to do" "$(cat "$dir/out")" "has no copy of it: import it there first"
+is "the collection is still what it was" "$(state)" Ready
+is "a folder without copies" "$(code there import c "$dir/store")" 3
+is "a host that receives nothing" "$(code here import c "$dir/out.d")" 5
+truncate -s +100 "$copy/d1/replica.raw"
+is "a file that is no disk" "$(code there import c "$dir/out.d")" 2
+like "is named" "$(cat "$dir/out")" "d1/replica.raw is no image"
+is "and the other is not taken either" "$(points_of)" 0
+truncate -s -100 "$copy/d1/replica.raw"
+
+# A receiver that dies in the middle of it leaves nothing half.
+agent_kill receiver TERM
+export TIDEMARK_CRASH=begin-recorded:2
+receiver_start
+unset TIDEMARK_CRASH
+code there import c "$dir/out.d" > /dev/null
+agent_kill receiver 9
+receiver_start
+is "killed in the middle: there is no replica" "$(points_of)" 0
+old=$(sha256sum < "$dir/d0.img")
+changed=$(change "$dir/d0.img" 10 3)
+is "the copies are taken over" "$(code there import c "$dir/out.d")" 0
+is "as they are" "$(sha256sum < "$(replica_path d0)")" "$old"
+ok "both" replica_is d1 "$dir/d1.img"
+rm -r "$dir/out.d"
+is "a second time: refused" "$(mkdir -p "$copy/d0"; cp "$dir/d0.img" "$copy/d0/replica.raw"
+    code there import c "$dir/out.d")" 9
+
+# -- brought up to date ---------------------------------------------------------------
+is "seeded" "$(code here start c --seeded --wait --json --no-progress)" 0
+is "sends what differs, and no more" "$(field bytes_sent < "$dir/out")" "$changed"
+is "by a comparison" "$(job_type "$(jobs_of job)")" "u 117"
+ok "identical" replica_is d0 "$dir/d0.img"
+ok "both disks" replica_is d1 "$dir/d1.img"
+is "and it replicates" "$(state)" Replicating
+tap_end
