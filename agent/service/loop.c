@@ -37,6 +37,11 @@ static int on_steady(sd_event_source *source, uint64_t now, void *arg)
 	return loop_tick(arg);
 }
 
+static void say_clock_set(void)
+{
+	log_notice("the clock was set: schedules are looked at again");
+}
+
 static int on_wall(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
 	struct service_loop *l = arg;
@@ -44,12 +49,13 @@ static int on_wall(sd_event_source *source, int fd, uint32_t events, void *arg)
 
 	/* ECANCELED: the clock was set. The moment waited for is armed again below. */
 	if (read(fd, &unused, sizeof(unused)) < 0 && errno == ECANCELED)
-		log_notice("the clock was set: schedules are looked at again");
+		say_clock_set();
 	l->armed = 0;
 	return loop_tick(l);
 }
 
-static void arm_wall(struct service_loop *l, int64_t when)
+/* Return: the clock was set, and nobody has looked since. */
+static bool arm_wall(struct service_loop *l, int64_t when)
 {
 	/* Always armed, far away if need be: it is what tells that the clock was set. */
 	int64_t us = when == INT64_MAX ? INT64_C(1) << 52 : when > 0 ? when : 1;
@@ -58,12 +64,22 @@ static void arm_wall(struct service_loop *l, int64_t when)
 	};
 
 	if (us == l->armed)
-		return;
-	if (timerfd_settime(l->fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &t, NULL) < 0) {
-		log_error("cannot set a timer: %s", strerrordesc_np(errno));
-		return;
+		return false;
+	if (timerfd_settime(l->fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &t, NULL) == 0) {
+		l->armed = us;
+		return false;
 	}
+	if (errno != ECANCELED) {
+		log_error("cannot set a timer: %s", strerrordesc_np(errno));
+		return false;
+	}
+	/*
+	 * Set since it was armed last, before the descriptor could say so: this call has
+	 * said it instead, and the timer runs all the same.
+	 */
 	l->armed = us;
+	say_clock_set();
+	return true;
 }
 
 static int on_after(sd_event_source *source, void *arg)
@@ -73,7 +89,8 @@ static int on_after(sd_event_source *source, void *arg)
 	size_t running = service_running(l->service);
 
 	service_next(l->service, &wall_us, &steady_us);
-	arm_wall(l, wall_us);
+	if (arm_wall(l, wall_us))
+		steady_us = 0;
 	if (steady_us == INT64_MAX) {
 		sd_event_source_set_enabled(l->steady, SD_EVENT_OFF);
 	} else {
