@@ -32,6 +32,15 @@ fields() { # NAME...: of the last entry on stdin
     done | xargs
 }
 ids() { awk '$1 == "--" { print $2 }' /usr/local/lib/systemd/catalog/tidemark.catalog; }
+# job_in DDDDDDDDHHMMSS: a resynchronization of web, so long from now; prints its object
+job_in() {
+    busctl call $service $object $service.Service Resynchronize 'ssba{sv}' web \
+        "$1.000000:000" false 0 | sed -n 's/^uo 4096 "\(.*\)"$/\1/p'
+}
+job_property() { busctl get-property $service "$1" $service.Job "$2" 2>&1; }
+history_has() { # JOB STATE
+    tidemark history web --noheadings --output JOB,STATE | grep -q "^ *$1 *$2"
+}
 why() { systemctl status --no-pager --full "$1"; journalctl -b -u "$1" --no-pager | tail -n 20; }
 must() { # NAME UNIT SECONDS COMMAND...
     local name=$1 unit=$2
@@ -162,6 +171,64 @@ first_kill() {
     is "and the disk is its replica" $? 0
 }
 
+# A job for in 90 s. The agent is ended and started several times until then, by what
+# follows: the watchdog, and three restarts.
+first_schedule() {
+    dd if=/dev/urandom of=/dev/mapper/web01 bs=64k count=3 seek=11 oflag=direct status=none
+    asked=$(date +%s)
+    scheduled=$(job_in 00000000000130)
+    like "a job is scheduled in 90 s" "$scheduled" "/Job/[0-9]+$"
+    is "it waits" "$(job_property "$scheduled" JobState)" "u 2"
+    systemctl restart tidemarkd.service
+    is "and still does after a restart of the agent" "$(job_property "$scheduled" JobState)" "u 2"
+}
+
+# No sooner than that; and no later, but for an agent that was not running then.
+first_scheduled() {
+    local due=$((asked + 90)) began up
+    must "it has run to its end" tidemarkd.service 180 history_has "${scheduled##*/}" Completed
+    began=$(date -d "$(tidemark history web --noheadings --output JOB,STARTED |
+        awk -v job="${scheduled##*/}" '$1 == job { print $2 }')" +%s)
+    up=$(date -d "$(show tidemarkd.service ExecMainStartTimestamp)" +%s)
+    ok "on time: it was due at $due, began at $began, and its agent runs since $up" test \
+        "$began" -ge "$due" -a "$began" -le $(((up > due ? up : due) + 30))
+    cmp /dev/mapper/web01 /var/lib/receiver/store/web/web01/vda/replica.raw
+    is "the replica has the change" $? 0
+    is "once: there is no job after it" \
+        "$(tidemark history web --noheadings --output JOB | sort -n | tail -n 1 | xargs)" \
+        "${scheduled##*/}"
+}
+
+# The wall clock is set by an hour, forwards and back, while a job waits for its time.
+first_clock() {
+    local job count
+    dd if=/dev/urandom of=/dev/mapper/web01 bs=64k count=2 seek=17 oflag=direct status=none
+    job=$(job_in 00000000003000)
+    is "a job in half an hour waits" "$(job_property "$job" JobState)" "u 2"
+    date -s "@$(($(date +%s) + 3600))" > /dev/null
+    must "the clock is set an hour forward, over its time: it runs at once" tidemarkd.service 60 \
+        history_has "${job##*/}" Completed
+    must "the agent says that the clock was set" tidemarkd.service 20 sh -c \
+        'journalctl --sync; journalctl -b -u tidemarkd.service -o cat | grep -q "clock was set"'
+    cmp /dev/mapper/web01 /var/lib/receiver/store/web/web01/vda/replica.raw
+    is "the replica has the change" $? 0
+
+    dd if=/dev/urandom of=/dev/mapper/web01 bs=64k count=2 seek=23 oflag=direct status=none
+    count=$(tidemark history web --noheadings --output JOB | wc -l)
+    job=$(job_in 00000000000010)
+    date -s "@$(($(date +%s) - 3600))" > /dev/null
+    sleep 15
+    is "set back by an hour, a job that was due in 10 s still waits after 15" \
+        "$(job_property "$job" JobState)" "u 2"
+    date -s "@$(($(date +%s) + 3600))" > /dev/null
+    must "when the clock has its time again, it runs" tidemarkd.service 60 \
+        history_has "${job##*/}" Completed
+    is "once" "$(tidemark history web --noheadings --output JOB | wc -l)" $((count + 1))
+    cmp /dev/mapper/web01 /var/lib/receiver/store/web/web01/vda/replica.raw
+    is "and the replica has the change" $? 0
+    date -s "@$(($(date +%s) - 3600))" > /dev/null
+}
+
 first_watchdog() {
     local old
     # thirty seconds are long for a test; the mechanism is the same
@@ -247,8 +314,11 @@ first)
     systemctl daemon-reload
     first_start
     first_kill
+    first_schedule
     first_watchdog
     first_reload
+    first_scheduled
+    first_clock
     first_timer
     ;;
 second) second ;;
