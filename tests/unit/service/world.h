@@ -165,7 +165,7 @@ static const struct job_runner fake_runner = {
 
 /* -- what a test does ------------------------------------------------------- */
 
-static void advance(int64_t us)
+__attribute__((unused)) static void advance(int64_t us)
 {
 	world.wall += us;
 	world.steady += us;
@@ -302,12 +302,12 @@ static enum model_vm_state vm_state(const char *collection, const char *vm)
 	return service_vm(service_find(world.service, collection), vm)->state;
 }
 
-static enum model_collection_state state_of(const char *collection)
+__attribute__((unused)) static enum model_collection_state state_of(const char *collection)
 {
 	return service_find(world.service, collection)->state;
 }
 
-static enum job_state job_state(uint64_t id)
+__attribute__((unused)) static enum job_state job_state(uint64_t id)
 {
 	return service_job(world.service, id)->state;
 }

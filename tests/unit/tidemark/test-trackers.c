@@ -108,7 +108,7 @@ static void trackers__errors_say_where_and_what(void **state)
 	refused("/dev/x web01\n", ":1: '/dev/x', expected a name, or -");
 	refused("a /dev/x granule=5K\n", "'granule=5K', expected granule=4K to");
 	refused("a /dev/x granule=\n", "expected granule=4K to");
-	refused("a /dev/x read-only,fast\n", "'fast', expected granule=SIZE, meta=/DEVICE or read-only");
+	refused("a /dev/x read-only,fast\n", "'fast', expected granule=SIZE, meta=/DEVICE, meta=tail or read-only");
 	refused("- /dev/x read-only\n", "expected read-only with a name only");
 	refused("a /dev/x\na /dev/y\n", ":2: 'a', expected one line for each tracker");
 	refused("- /dev/x\n- /dev/x\n", ":2: '/dev/x', expected one line for each");
