@@ -193,6 +193,118 @@ vm_table | dmsetup load vm && dmsetup resume vm
 exits "dropped: detach clears away the rest" 0 "" tidemark detach vm
 untouched "dropped: nothing is left"
 
+# -- with a metadata device -------------------------------------------------------
+
+meta=/dev/mapper/meta
+meta_disk() { # BYTES: at the beginning of $c
+	dmsetup create meta --table "0 $(($1 / 512)) linear $c 0"
+}
+uuid_of() { column "$1" UUID; }
+
+size=$(tidemark meta size --for "$a" --granule 4K)
+meta_disk $((size - 4096))
+dd if=/dev/zero of=$meta bs=4k oflag=direct status=none 2>/dev/null
+exits "meta: a device that is too small" 1 "too small" \
+	tidemark attach "$a" --name web01 --granule 4K --meta $meta
+dmsetup remove meta
+meta_disk "$size"
+printf XFSB | dd of=$meta bs=4k conv=sync oflag=direct status=none
+before=$(sha256sum < $meta)
+exits "meta: a device with something on it" 1 "no metadata" \
+	tidemark attach "$a" --name web01 --granule 4K --meta $meta
+is "meta: which is left alone" "$(sha256sum < $meta)" "$before"
+exits "meta: a device that is not there" 3 "no such metadata" \
+	tidemark attach "$a" --name web01 --meta /dev/mapper/nothing
+exits "meta: read-only" 2 "read-only" tidemark attach "$a" --name web01 --meta $meta --read-only
+is "meta: refused, nothing is tracked" "$(disks_count)" 0
+dd if=/dev/zero of=$meta bs=4k oflag=direct status=none 2>/dev/null
+exits "meta: a blank one of just that size" 0 "" \
+	tidemark attach "$a" --name web01 --granule 4K --meta $meta
+exits "meta: nobody else may have it" 8 "in use" tidemark meta check $meta
+dd if=/dev/urandom of=/dev/mapper/web01 bs=4k seek=77 count=2 oflag=direct status=none
+uuid=$(uuid_of web01)
+tidemark detach web01
+exits "meta: it verifies" 0 "" tidemark meta check $meta
+exits "meta: attached again" 0 "" tidemark attach "$a" --name web01 --granule 4K --meta $meta
+is "meta: the same tracker, and what was marked" "$(uuid_of web01) $(column web01 MARKED)" \
+	"$uuid 8192"
+tidemark detach web01
+dmsetup remove meta
+
+# -- metadata in the tail of the disk ------------------------------------------------
+
+tail_left() { dmsetup ls | cut -f1 | sort | xargs; }
+exits "tail: a live device keeps its size" 2 "needs --name" tidemark attach /dev/mapper/vm --meta tail
+mke2fs -q "$a" 8M
+before=$(sha256sum < "$a")
+exits "tail: of a disk with something on it" 8 "holds something" \
+	tidemark attach "$a" --name web01 --meta tail
+is "tail: refused, the disk is what it was" "$(sha256sum < "$a")" "$before"
+is "tail: and nothing is left over" "$(tail_left)" vm
+dd if=/dev/zero of="$a" bs=1M oflag=direct status=none 2>/dev/null
+printf x | dd of="$a" bs=1 seek=$((64 * 1048576 - 1048570)) conv=notrunc status=none
+exits "tail: which is not blank" 1 "no metadata" tidemark attach "$a" --name web01 --meta tail
+dd if=/dev/zero of="$a" bs=1M seek=63 oflag=direct status=none 2>/dev/null
+dmsetup create tiny --table "0 4096 linear $a 0"
+exits "tail: of a disk that is hardly larger" 1 "too small" \
+	tidemark attach /dev/mapper/tiny --name web01 --meta tail
+dmsetup remove tiny
+exits "tail: of a blank disk" 0 "" tidemark attach "$a" --name web01 --meta tail
+is "tail: the new device is shorter by it, in whole MiB" \
+	"$(blockdev --getsize64 /dev/mapper/web01)" $((63 * 1048576))
+exits "tail: in use" 8 "in use" tidemark attach "$a" --name web02 --meta tail
+exits "tail: its parts are not for stacking" 9 "tracked already" \
+	tidemark attach /dev/mapper/web01-data-tidemark --name web02
+mke2fs -q /dev/mapper/web01
+dd if=/dev/urandom of=/dev/mapper/web01 bs=64k seek=1000 count=8 oflag=direct status=none
+uuid=$(uuid_of web01) marked=$(column web01 MARKED)
+is "tail: its metadata are not taken for writes past the tracker" "$(column web01 REASON)" -
+sum=$(sha256sum < /dev/mapper/web01)
+exits "tail: detach" 0 "" tidemark detach web01
+is "tail: takes both parts away" "$(tail_left)" vm
+exits "tail: attached again, with a file system on it" 0 "" \
+	tidemark attach "$a" --name web01 --meta tail
+is "tail: the same tracker, what was marked, what was written" \
+	"$(uuid_of web01) $(column web01 MARKED) $(sha256sum < /dev/mapper/web01)" "$uuid $marked $sum"
+is "tail: within a boot nobody knows what came between" "$(column web01 REASON)" gap
+dmsetup remove web01
+is "tail: removed by somebody, its parts stay" "$(tail_left)" \
+	"vm web01-data-tidemark web01-meta-tidemark"
+exits "tail: attached again, over what was left" 0 "" tidemark attach "$a" --name web01 --meta tail
+is "tail: the same tracker once more" "$(uuid_of web01)" "$uuid"
+dmsetup remove web01
+exits "tail: detach by name takes away what was left" 0 "" tidemark detach web01
+is "tail: nothing is left" "$(tail_left)" vm
+
+# A power cut, and the next boot: another boot_id, and a disk that counts from 0. The
+# metadata are as they were while it was attached.
+dd if=/dev/zero of="$a" bs=1M oflag=direct status=none 2>/dev/null
+disk_anew() { dmsetup create disk --table "0 131072 linear $a 0"; }
+cut_and_boot() {
+	tidemark detach web01 && dmsetup remove disk &&
+		dd if="$tmp/meta" of="$a" bs=1M seek=63 oflag=direct status=none && disk_anew &&
+		cat /proc/sys/kernel/random/uuid > "$tmp/boot_id" &&
+		mount --bind "$tmp/boot_id" /proc/sys/kernel/random/boot_id
+}
+disk_anew
+tidemark attach /dev/mapper/disk --name web01 --meta tail > /dev/null
+dd if=/dev/urandom of=/dev/mapper/web01 bs=64k seek=100 count=2 oflag=direct status=none
+uuid=$(uuid_of web01)
+dd if=/dev/mapper/web01-meta-tidemark of="$tmp/meta" bs=1M iflag=direct status=none
+cut_and_boot
+is "tail: power is cut" $? 0
+exits "tail: after a boot" 0 "" tidemark attach /dev/mapper/disk --name web01 --meta tail
+is "tail: the same tracker, by its marks" "$(uuid_of web01) $(column web01 REASON)" "$uuid unclean"
+cut_and_boot
+is "tail: once more" $? 0
+dd if=/dev/urandom of=/dev/mapper/disk bs=64k seek=300 count=1 oflag=direct status=none
+exits "tail: after a boot and a write before it" 0 "" \
+	tidemark attach /dev/mapper/disk --name web01 --meta tail
+is "tail: is noticed" "$(uuid_of web01) $(column web01 REASON | grep -o gap)" "$uuid gap"
+umount /proc/sys/kernel/random/boot_id /proc/sys/kernel/random/boot_id
+tidemark detach web01
+dmsetup remove disk
+
 # -- listings and events --------------------------------------------------------
 
 timeout 60 tidemark events --count 4 > "$tmp/events" &

@@ -11,6 +11,8 @@
  *                                                v
  *                                              disks
  *
+ * A stacked one may have its metadata in the tail of the device, see tail.h.
+ *
  * Sliding in keeps the device's number, so whoever has it open notices nothing.
  * The tables are exchanged by one request inside the kernel (dmdev_resume()):
  * what was submitted before it has landed in the disks, what comes after goes
@@ -42,6 +44,7 @@
 
 #include "libtidemark/dm.h"
 #include "libtidemark/place.h"
+#include "libtidemark/tail.h"
 
 #define HIDDEN_SUFFIX	"-tidemark"
 #define UUID_PREFIX	"TIDEMARK-"
@@ -142,34 +145,40 @@ static int stack_probe(const struct tidemark_attach *attach, uint64_t *ret_secto
 	return 0;
 }
 
-static int attach_stacked(const struct tidemark_attach *attach, struct table_tracker *tracker,
-			  char **ret_path)
+static bool wants_tail(const struct tidemark_attach *attach)
+{
+	return attach->meta && !strcmp(attach->meta, TIDEMARK_META_TAIL);
+}
+
+/* The metadata of a tracker whose data device is the tail's other part. */
+static int stack_tail(const struct tidemark_attach *attach, uint64_t *sectors,
+		      struct table_tracker *tracker)
+{
+	uint32_t device_major = tracker->major, device_minor = tracker->minor;
+	struct tail tail;
+	int r;
+
+	r = tail_create(attach->name, attach->device, device_major, device_minor, *sectors,
+			tracker->granule_sectors, &tail);
+	if (r)
+		return r;
+	*sectors = tail.sectors;
+	tracker->major = tail.data.major;
+	tracker->minor = tail.data.minor;
+	r = place_meta(tail.path, *sectors, device_major, device_minor, tracker);
+	free(tail.path);
+	return r;
+}
+
+static int stack_create(const struct tidemark_attach *attach, uint64_t sectors,
+			const struct table_tracker *tracker, char **ret_path)
 {
 	_cleanup_table_ struct table table = { 0 };
 	char uuid[DMDEV_UUID_SIZE];
-	struct table_tracker other;
 	char *path = NULL;
 	struct dmdev dev;
-	uint64_t sectors = 0;
 	int r;
 
-	if (!name_is_valid(attach->name))
-		return -EINVAL;
-	if (ends_with(attach->name, HIDDEN_SUFFIX))
-		return -EINVAL;
-	if (strlen(attach->name) >= TIDEMARK_NAME_SIZE)
-		return -ENAMETOOLONG;
-	if (!dmdev_by_number(tracker->major, tracker->minor, &dev) &&
-	    (is_hidden(&dev) || device_tracker(&dev, &other) != -ENOMSG))
-		return -EALREADY;
-	if (!dmdev_by_name(attach->name, &dev))
-		return -EEXIST;
-
-	r = stack_probe(attach, &sectors);
-	if (!r && attach->meta)
-		r = place_meta(attach->meta, sectors, tracker->major, tracker->minor, tracker);
-	if (r)
-		return r;
 	r = table_add_tracker(&table, sectors, tracker);
 	if (r)
 		return r;
@@ -188,6 +197,43 @@ static int attach_stacked(const struct tidemark_attach *attach, struct table_tra
 		*ret_path = path;
 	}
 	return 0;
+}
+
+static int attach_stacked(const struct tidemark_attach *attach, struct table_tracker *tracker,
+			  char **ret_path)
+{
+	struct table_tracker other;
+	struct dmdev dev;
+	uint64_t sectors = 0;
+	int r;
+
+	if (!name_is_valid(attach->name))
+		return -EINVAL;
+	if (ends_with(attach->name, HIDDEN_SUFFIX))
+		return -EINVAL;
+	if (strlen(attach->name) >= TIDEMARK_NAME_SIZE)
+		return -ENAMETOOLONG;
+	if (!dmdev_by_number(tracker->major, tracker->minor, &dev) &&
+	    (is_hidden(&dev) || device_tracker(&dev, &other) != -ENOMSG))
+		return -EALREADY;
+	if (!dmdev_by_name(attach->name, &dev))
+		return -EEXIST;
+
+	/* what a process left that died half way, or somebody who knew no better */
+	if (wants_tail(attach))
+		tail_remove(attach->name);
+	r = stack_probe(attach, &sectors);
+	if (r)
+		return r;
+	if (wants_tail(attach))
+		r = stack_tail(attach, &sectors, tracker);
+	else if (attach->meta)
+		r = place_meta(attach->meta, sectors, tracker->major, tracker->minor, tracker);
+	if (!r)
+		r = stack_create(attach, sectors, tracker, ret_path);
+	if (r && wants_tail(attach))
+		tail_remove(attach->name);
+	return r;
 }
 
 /* -- slid in ---------------------------------------------------------------- */
@@ -372,6 +418,8 @@ int tidemark_attach(const struct tidemark_attach *attach, char **ret_path)
 		return -EINVAL;
 	if (attach->read_only && (!attach->name || attach->meta))
 		return -EINVAL;
+	if (wants_tail(attach) && !attach->name)
+		return -EINVAL;
 	r = device_number(attach->device, &tracker.major, &tracker.minor);
 	if (r)
 		return r;
@@ -451,13 +499,16 @@ static int detach_device(struct dmdev *dev)
 		return r;
 
 	r = dmdev_by_number(tracker.major, tracker.minor, &below);
-	if (!r && is_hidden(&below))
+	if (!r && is_hidden(&below) && !starts_with(dev->uuid, UUID_STACKED))
 		return detach_slid(dev, &below);
 	if (r && r != -ENXIO)
 		return r;
 	if (dev->open_count)
 		return -EBUSY;
-	return dmdev_remove(dev, false);
+	r = dmdev_remove(dev, false);
+	if (!r)
+		r = tail_remove(dev->name);
+	return r == -ENODEV ? 0 : r;
 }
 
 /*
@@ -471,7 +522,7 @@ static int detach_orphan(const char *device)
 
 	hidden_name(device, name);
 	if (dmdev_by_name(name, &hidden) || !is_hidden(&hidden))
-		return -ENODEV;
+		return tail_remove(device);
 	if (hidden.open_count)
 		return -EBUSY;
 	return dmdev_remove(&hidden, false);

@@ -7,6 +7,8 @@
  * same rules as the module's own load, and is written apart from it, so that
  * each is a check of the other.
  */
+#include "libtidemark/meta.h"
+
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -449,10 +451,11 @@ static bool super_lacks_twin(const struct tidemark_meta_report *r)
 	       !(twin == TIDEMARK_META_SLOT_EMPTY && r->seq == 1);
 }
 
-static int super_repair(int fd, struct tidemark_meta_super *super)
+/* Both slots say that everything has changed. */
+static int super_all(int fd, struct tidemark_meta_super *super, uint32_t reason)
 {
 	super->state = htole32(TIDEMARK_META_ALL);
-	super->reason |= htole32(TIDEMARK_REASON_META_PART);
+	super->reason |= htole32(reason);
 	for (int i = 0; i < 2; i++) {
 		int r;
 
@@ -481,7 +484,7 @@ int tidemark_meta_repair(int fd, struct tidemark_meta_repaired *ret)
 	intent = area_intent(&report.layout);
 	bitmap = area_bitmap(&report.layout);
 	if (super_lacks_twin(&report)) {
-		r = super_repair(fd, &super);
+		r = super_all(fd, &super, TIDEMARK_REASON_META_PART);
 		done.supers = 2;
 	}
 	if (!r)
@@ -493,4 +496,15 @@ int tidemark_meta_repair(int fd, struct tidemark_meta_repaired *ret)
 	if (!r)
 		*ret = done;
 	return r;
+}
+
+int meta_distrust(int fd, uint32_t reason)
+{
+	struct tidemark_meta_report report = { };
+	struct tidemark_meta_super super;
+	int r = super_read(fd, &super, &report);
+
+	if (r)
+		return r;
+	return le32toh(super.state) == TIDEMARK_META_NEW ? 0 : super_all(fd, &super, reason);
 }

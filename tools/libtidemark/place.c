@@ -64,7 +64,7 @@ static void identity_read(uint32_t major_nr, uint32_t minor_nr, char ret[])
 	snprintf(ret, TIDEMARK_IDENTITY_MAX + 1, "%s%s%.6s", name, part[0] ? "-p" : "", part);
 }
 
-static int zero_check(int fd, uint64_t bytes)
+int place_blank(int fd, uint64_t bytes)
 {
 	static const char zero[PIECE];
 	uint64_t at = 0;
@@ -108,7 +108,7 @@ static int meta_prepare(int fd, uint64_t sectors, const struct table_tracker *tr
 		return r;
 	r = tidemark_meta_layout(sectors, tracker->granule_sectors, &layout);
 	if (!r)
-		r = zero_check(fd, layout.bytes);
+		r = place_blank(fd, layout.bytes);
 	if (!r)
 		r = tidemark_meta_format(fd, sectors, tracker->granule_sectors,
 					 tracker->identity[0] ? tracker->identity : NULL);

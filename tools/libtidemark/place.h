@@ -9,6 +9,9 @@
 #include "libtidemark/table.h"
 #include "libtidemark/tidemark.h"
 
+/** place_blank() - are there only zeroes? Return: 0; -ENOMSG: no; -ENOSPC: it ends before */
+int place_blank(int fd, uint64_t bytes);
+
 /**
  * place_meta() - the metadata device of a tracker that is about to be
  * @path: of the device

@@ -169,7 +169,8 @@ int tidemark_view_fd(struct tidemark_view *view);
  * @granule_sectors: 0: TIDEMARK_GRANULE_DEFAULT
  * @read_only: the new device refuses writes (stacked only)
  * @meta: path of its metadata device, which is formatted when there is nothing
- *	but zeroes on it; NULL: none, a new tracker with each attach
+ *	but zeroes on it; TIDEMARK_META_TAIL: the tail of @device, which the new
+ *	device then lacks (stacked only); NULL: none, a new tracker with each attach
  */
 struct tidemark_attach {
 	const char *device;
@@ -178,6 +179,8 @@ struct tidemark_attach {
 	bool read_only;
 	const char *meta;
 };
+
+#define TIDEMARK_META_TAIL "tail"
 
 /**
  * tidemark_attach() - track a device
@@ -205,6 +208,7 @@ struct tidemark_attach {
  * read-only and @attach.read_only is not set; -ENOPKG: the module is not there;
  * -ENOSYS: no device mapper; -EACCES: not permitted; of the metadata device:
  * -ENODEV: there is none; -ENOMSG: it holds something else; -ENOSPC: too small;
+ * -ENOTEMPTY: the tail is no metadata yet, and @device is not blank;
  * else what the kernel said.
  */
 int tidemark_attach(const struct tidemark_attach *attach, char **ret_path);

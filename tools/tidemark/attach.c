@@ -41,6 +41,8 @@ static const char attach_help[] =
 	"                       64K if not given\n"
 	"  -m, --meta DEVICE    keep what is known of the disk on this device, so that it\n"
 	"                       outlives detach, shutdown and crash; formatted if blank\n"
+	"      --meta tail      at the end of DEVICE, which the new device then lacks\n"
+	"                       (with --name; the first time on a blank disk only)\n"
 	"  -r, --read-only      the new device refuses writes (with --name)\n"
 	"  -s, --save           do it at each boot, too: note it in\n"
 	"                       " TRACKERS_PATH "\n"
@@ -96,6 +98,11 @@ static int attach_explain(int error, const struct tidemark_attach *attach)
 	case ENOSPC:
 		command_say("%s: is too small for the metadata of this disk with this granule",
 			    attach->meta ?: device);
+		break;
+	case ENOTEMPTY:
+		command_say("%s: holds something already, which may reach up to its end: its tail "
+			    "can be had while it is blank only; name another device by --meta",
+			    device);
 		break;
 	case EINVAL:
 		command_say("%s: cannot be tracked like this: check --name and --granule, and "
@@ -161,6 +168,9 @@ static int attach_check(const struct attach_request *r)
 		return command_usage("attach", "attach takes one device");
 	if (a->read_only && !a->name)
 		return command_usage("attach", "--read-only needs --name");
+	if (a->meta && !strcmp(a->meta, TIDEMARK_META_TAIL) && !a->name)
+		return command_usage("attach", "--meta tail needs --name: a live device keeps its "
+				     "size");
 	if (a->read_only && a->meta)
 		return command_usage("attach", "--read-only needs no --meta: nothing changes");
 	return EXIT_DONE;
@@ -241,30 +251,46 @@ static int attach_do(const struct tidemark_attach *attach)
 
 /* -- one, and at each boot -------------------------------------------------- */
 
-static int attach_save(const struct tidemark_attach *attach)
+/* A name of today may be another disk tomorrow. Return: an exit code */
+static int attach_stable(const char *path, char **ret)
 {
-	struct tidemark_attach saved = *attach;
-	char *device;
-	int r;
+	int r = trackers_stable(path, ret);
 
-	/* before anything is changed: a name of today may be another disk tomorrow */
-	r = trackers_stable(attach->device, &device);
 	if (r == -ENOENT) {
 		command_say("%s: has no name that is the same after a reboot: name it by a "
-			    "link in /dev/disk or in /dev/mapper", attach->device);
+			    "link in /dev/disk or in /dev/mapper", path);
 		return EXIT_USAGE;
 	}
-	if (r)
-		return command_fail(r, "%s", attach->device);
+	return r ? command_fail(r, "%s", path) : EXIT_DONE;
+}
+
+static int attach_save(const struct tidemark_attach *attach)
+{
+	bool meta_named = attach->meta && strcmp(attach->meta, TIDEMARK_META_TAIL) != 0;
+	struct tidemark_attach saved = *attach;
+	char *device = NULL, *meta = NULL;
+	int r, code;
+
+	/* before anything is changed */
+	code = attach_stable(attach->device, &device);
+	if (!code && meta_named)
+		code = attach_stable(attach->meta, &meta);
+	if (code) {
+		free(device);
+		return code;
+	}
 	r = attach_do(attach);
 	/* what is tracked already may well be wanted at each boot */
 	if (r && r != -EALREADY) {
 		free(device);
+		free(meta);
 		return attach_explain(r, attach);
 	}
 	saved.device = device;
+	saved.meta = meta_named ? meta : attach->meta;
 	r = trackers_save(TRACKERS_PATH, &saved);
 	free(device);
+	free(meta);
 	return r ? command_fail(r, "%s is tracked, but cannot be noted in " TRACKERS_PATH,
 				attach->device) : EXIT_DONE;
 }

@@ -27,7 +27,7 @@ enum exit_code exit_code_of(int error)
 		return EXIT_UNKNOWN;
 	case ETIMEDOUT: case ETIME:
 		return EXIT_TIMEOUT;
-	case EBUSY: case EEXIST: case ETXTBSY: case EADDRINUSE:
+	case EBUSY: case EEXIST: case ETXTBSY: case EADDRINUSE: case ENOTEMPTY:
 		return EXIT_IN_USE;
 	case EALREADY: case EAGAIN: case ESTALE: case ENODATA: case ECANCELED:
 		return EXIT_INVALID_STATE;

@@ -20,7 +20,7 @@
 
 static const char header[] =
 	"# Trackers that come back at boot; see tidemark(8), TRACKERS AT BOOT.\n"
-	"# name   device   options (granule=SIZE, read-only, meta=DEVICE; - for none)\n"
+	"# name   device   options (granule=SIZE, read-only, meta=DEVICE or tail; - for none)\n"
 	"# The name - stands for a tracker slid under a device-mapper device.\n";
 
 /* -- one line --------------------------------------------------------------- */
@@ -52,8 +52,12 @@ static const char *option_parse(const char *option, struct tidemark_attach *a)
 		a->meta = option + 5;
 		return NULL;
 	}
+	if (strcmp(option, "meta=" TIDEMARK_META_TAIL) == 0) {
+		a->meta = option + 5;
+		return a->name ? NULL : "meta=tail with a name only";
+	}
 	if (strncmp(option, "granule=", 8) != 0)
-		return "granule=SIZE, meta=/DEVICE or read-only";
+		return "granule=SIZE, meta=/DEVICE, meta=tail or read-only";
 	if (size_parse(option + 8, &bytes) || bytes < TIDEMARK_GRANULE_MIN * 512ULL ||
 	    bytes > TIDEMARK_GRANULE_MAX * 512ULL || bytes & (bytes - 1))
 		return "granule=4K to granule=4M, a power of two";

@@ -71,9 +71,9 @@ static void trackers__everything(void **state)
 	file_write("# a comment\n\n"
 		   "web01 /dev/disk/by-id/x granule=16K,read-only\n"
 		   "\t-\t/dev/vg0/web02\t-   \n"
-		   "db /dev/y\n"
+		   "db /dev/y meta=tail\n"
 		   "  # another\n"
-		   "- /dev/mapper/z granule=4M");
+		   "- /dev/mapper/z granule=4M,meta=/dev/m");
 	assert_int_equal(trackers_load(path, &t, why), 0);
 	assert_int_equal(t.count, 4);
 	assert_string_equal(t.list[0].name, "web01");
@@ -84,7 +84,9 @@ static void trackers__everything(void **state)
 	assert_string_equal(t.list[1].device, "/dev/vg0/web02");
 	assert_int_equal(t.list[1].granule_sectors, 0);
 	assert_string_equal(t.list[2].name, "db");
+	assert_string_equal(t.list[2].meta, TIDEMARK_META_TAIL);
 	assert_int_equal(t.list[3].granule_sectors, 8192);
+	assert_string_equal(t.list[3].meta, "/dev/m");
 	trackers_free(&t);
 	assert_null(t.list);
 }
@@ -110,6 +112,8 @@ static void trackers__errors_say_where_and_what(void **state)
 	refused("a /dev/x granule=\n", "expected granule=4K to");
 	refused("a /dev/x read-only,fast\n", "'fast', expected granule=SIZE, meta=/DEVICE, meta=tail or read-only");
 	refused("- /dev/x read-only\n", "expected read-only with a name only");
+	refused("- /dev/x meta=tail\n", "expected meta=tail with a name only");
+	refused("a /dev/x meta=tails\n", "'meta=tails', expected");
 	refused("a /dev/x\na /dev/y\n", ":2: 'a', expected one line for each tracker");
 	refused("- /dev/x\n- /dev/x\n", ":2: '/dev/x', expected one line for each");
 }
