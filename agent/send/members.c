@@ -136,6 +136,24 @@ int members_drop(struct run *r, struct session_disk *d, int err, uint32_t code,
 	return reason_set(r->reason, r->first->pump.error, reason->code, "%s", reason->text);
 }
 
+int members_leave(struct run *r)
+{
+	int err = 0;
+
+	if (r->config->final)
+		return 0;
+	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d)) {
+		if (!atomic_load(&d->report->leave))
+			continue;
+		reason_set(&d->report->reason, -ECANCELED, REASON_FAILED,
+			   "VM %s was taken out of the run", d->config->vm);
+		err = members_out(r, d, RUN_DISK_LEFT);
+	}
+	if (err || members_first(r))
+		return err;
+	return reason_set(r->reason, -ECANCELED, REASON_FAILED, "stopped");
+}
+
 /* -- opening and closing ---------------------------------------------------- */
 
 static int members_open_failed(struct run *r, struct session_disk *d, int err)
@@ -207,6 +225,7 @@ int members_open(struct run *r)
 		d->index = i;
 		d->pump.progress = &d->report->progress;
 		d->pump.reason = &d->report->reason;
+		d->pump.leave = &d->report->leave;
 		r->count++;
 	}
 	if (!r->count)

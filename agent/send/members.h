@@ -80,6 +80,14 @@ void members_close(struct run *r);
 int members_drop(struct run *r, struct session_disk *d, int err, uint32_t code,
 		 const char *format, ...) __attribute__((format(printf, 5, 6)));
 
+/**
+ * members_leave() - let go who was taken out meanwhile, as members_drop() does
+ *
+ * Return: 0: go on without them; -ECANCELED: nobody is left; or the negative errno that
+ * ends the run.
+ */
+int members_leave(struct run *r);
+
 /** members_warn() - add to the warnings of the report; what has no room is cut */
 void members_warn(struct run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -384,7 +384,9 @@ static bool pump_fill(struct pump *p)
 {
 	struct plan_region region;
 
-	if (atomic_load_explicit(p->paused, memory_order_relaxed))
+	if (p->disk->leave && atomic_load(p->disk->leave) && !p->failed)
+		pump_fail_disk(p, -ECANCELED);
+	if (atomic_load_explicit(p->paused, memory_order_relaxed) && !p->failed)
 		return true;
 	while (!p->torn && !p->failed && p->filled < p->freed + p->depth) {
 		int answer = plan_next(&p->plan, &region);

@@ -44,6 +44,7 @@ enum pump_task {
  * @progress: counters of the disk
  * @reason: filled when the disk fails
  * @error: the errno for it
+ * @leave: set by another thread: fail it with -ECANCELED; NULL: nobody does
  */
 struct pump_disk {
 	struct source *source;
@@ -54,6 +55,7 @@ struct pump_disk {
 	struct progress *progress;
 	struct reason *reason;
 	int error;
+	const _Atomic bool *leave;
 };
 
 /**

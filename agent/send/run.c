@@ -206,6 +206,8 @@ static int run_move(struct run *r, struct session_disk *d, bool first)
 	answer = pump_disk_run(r->pump, r->conn, &d->pump);
 	if (answer != PUMP_DISK_FAILED)
 		return answer;
+	if (atomic_load(&d->report->leave) && !r->config->final)
+		return members_leave(r);
 	return members_drop(r, d, d->pump.error, 0, DISK_FORMAT ": %s", DISK_NAMES(d),
 			    strerrordesc_np(-d->pump.error));
 }
@@ -235,6 +237,8 @@ static int run_pass(struct run *r, uint32_t pass)
 		err = run_drain(r, d);
 	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d))
 		err = run_move(r, d, pass == 0);
+	if (!err)
+		err = members_leave(r);
 	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d))
 		err = run_check_disk(r, d);
 	return err;
@@ -327,8 +331,10 @@ static enum run_consistency run_consistency(struct run *r)
 static int run_resync(struct run *r)
 {
 	enum run_consistency consistency;
-	int err = run_mark(r);
+	int err = members_leave(r);
 
+	if (!err)
+		err = run_mark(r);
 	if (!err)
 		err = run_send(r);
 	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d))

@@ -172,6 +172,7 @@ static inline bool run_recoverable(enum run_trouble trouble)
  * @RUN_DISK_DONE: it is in the new point, or was verified
  * @RUN_DISK_FAILED: it was dropped from the run, for a reason of its own
  * @RUN_DISK_DROPPED: with another disk of its VM that failed
+ * @RUN_DISK_LEFT: somebody took its VM out, see run_report_disk.leave
  *
  * If the run as a whole fails (the connection is lost, say) the disks that were
  * still in it stay RUN_DISK_NONE: the run's reason is theirs.
@@ -181,6 +182,7 @@ enum run_outcome {
 	RUN_DISK_DONE,
 	RUN_DISK_FAILED,
 	RUN_DISK_DROPPED,
+	RUN_DISK_LEFT,
 };
 
 /**
@@ -191,7 +193,9 @@ enum run_outcome {
  * @progress: its counters, may be read while the run lasts. Bytes on the wire are
  *	those of its chunks; .received stays 0
  * @outcome: enum run_outcome; as @mode. @reason stands once it is FAILED or DROPPED
- * @reason: with RUN_DISK_FAILED and RUN_DISK_DROPPED: code and sentence
+ * @leave: may be set by any thread, for all disks of a VM: it is to leave the run
+ *	soon, which goes on without it. Too late, or in a final run, it changes nothing
+ * @reason: with any outcome but NONE and DONE: code and sentence
  * @trouble: with RUN_DISK_FAILED and RUN_DISK_DROPPED: its sort
  * @tracked: by the kernel
  * @uuid: of its tracker
@@ -206,6 +210,7 @@ struct run_report_disk {
 	_Atomic(const char *) why;
 	struct progress progress;
 	_Atomic int outcome;
+	_Atomic bool leave;
 	struct reason reason;
 	enum run_trouble trouble;
 	bool tracked;
@@ -242,7 +247,7 @@ struct run_range {
 /**
  * struct run_report - what became of a run
  * @disks: one for each of the configuration; owned by the caller
- * @failed: disks that were dropped, RUN_DISK_FAILED and RUN_DISK_DROPPED. When the
+ * @failed: disks that were dropped, or left. When the
  *	run succeeds and this is not 0, the others are in the new point
  * @trouble: why the run failed, or with which sort of trouble its first disk was
  *	dropped; RUN_TROUBLE_NONE: neither

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 #include "base/util.h"
@@ -83,6 +84,14 @@ void sender_cancel(struct sender *s)
 void sender_pause(struct sender *s, bool paused)
 {
 	atomic_store(&s->control.paused, paused);
+}
+
+void sender_leave(struct sender *s, const char *vm)
+{
+	for (size_t i = 0; i < s->config->disk_count; i++) {
+		if (strcmp(s->config->disks[i].vm, vm) == 0)
+			atomic_store(&s->report.disks[i].leave, true);
+	}
 }
 
 bool sender_ended(const struct sender *s)

@@ -28,6 +28,9 @@ void sender_cancel(struct sender *s);
  */
 void sender_pause(struct sender *s, bool paused);
 
+/** sender_leave() - take a VM out: the run goes on without it, see run_report_disk.leave */
+void sender_leave(struct sender *s, const char *vm);
+
 /** sender_ended() - has the run ended? From then on result, reason and report stand */
 bool sender_ended(const struct sender *s);
 

@@ -10,6 +10,9 @@
 #include "send/mode.h"
 #include "service/private.h"
 
+/* What became of a member that was taken out. */
+#define LEFT_TEXT "it was suspended meanwhile"
+
 /* -- objects ---------------------------------------------------------------- */
 
 struct service_job *job_new(struct service *s, const struct collection *c, enum model_event event)
@@ -281,6 +284,24 @@ static void job_prepare_failover(struct service_job *job)
 	p->failover.path = p->path;
 }
 
+/* One that has begun before goes on without who was suspended since. */
+static void job_shed(struct collection *c, struct service_job *job)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < job->member_count; i++) {
+		struct service_job_member *m = &job->members[i];
+		const struct service_vm *vm = service_vm(c, m->vm);
+		struct model_step step = model_vm_step(c->role, m->from, job->event);
+
+		if (vm && step.action != ACTION_REFUSE && vm->state != step.during)
+			free(m->disks);
+		else
+			job->members[kept++] = *m;
+	}
+	job->member_count = kept;
+}
+
 static int job_ready(struct service *s, struct collection *c, struct service_job *job,
 		     struct reason *reason)
 {
@@ -291,6 +312,8 @@ static int job_ready(struct service *s, struct collection *c, struct service_job
 		err = method_choose(s, c, job, reason);
 		if (err)
 			return err;
+	} else {
+		job_shed(c, job);
 	}
 	if (!job->member_count)
 		return reason_set(reason, -ENOENT, REASON_FAILED,
@@ -412,6 +435,10 @@ static void member_report_disks(struct service_job *job, size_t member,
 
 		disk_report(&m->disks[i], r);
 		disk_log(job, m, &m->disks[i]);
+		if (outcome == RUN_DISK_LEFT && !job_state_final(m->state)) {
+			m->state = JOB_TERMINATED;
+			snprintf(m->text, sizeof(m->text), "%s", LEFT_TEXT);
+		}
 		if (outcome != RUN_DISK_FAILED)
 			continue;
 		m->disks[i].error = r->reason.code ? r->reason.code : REASON_FAILED;
@@ -536,20 +563,27 @@ static void run_end(struct service *s, struct collection *c, struct service_job 
 /* Which final state it is, with the sentence. */
 static enum job_state job_verdict(struct service_job *job)
 {
-	const struct service_job_member *first = NULL;
+	const struct service_job_member *first = NULL, *left = NULL;
 	size_t failed = 0, stopped = 0;
 
 	for (size_t i = 0; i < job->member_count; i++) {
 		const struct service_job_member *m = &job->members[i];
 
 		stopped += m->state == JOB_TERMINATED;
+		if (m->state == JOB_TERMINATED)
+			left = m;
 		failed += m->state == JOB_EXCEPTION;
 		if (m->state == JOB_EXCEPTION && !first)
 			first = m;
 	}
-	if (stopped) {
+	if (stopped == job->member_count || (stopped && job->private->wish != WISH_NONE)) {
 		snprintf(job->text, sizeof(job->text), "stopped");
 		return job->private->wish == WISH_KILL ? JOB_KILLED : JOB_TERMINATED;
+	}
+	if (!failed && left) {
+		if (snprintf(job->text, sizeof(job->text), "VM %s: %s", left->vm, left->text) < 0)
+			job->text[0] = '\0';
+		return JOB_WARNINGS;
 	}
 	if (!failed)
 		return job->private->warned ? JOB_WARNINGS : JOB_COMPLETED;
@@ -559,7 +593,7 @@ static enum job_state job_verdict(struct service_job *job)
 	else if (snprintf(job->text, sizeof(job->text), "%zu of %zu VMs failed; %s: %s", failed,
 			  job->member_count, first->vm, first->text) < 0)
 		job->text[0] = '\0';
-	return failed == job->member_count ? JOB_EXCEPTION : JOB_WARNINGS;
+	return failed + stopped == job->member_count ? JOB_EXCEPTION : JOB_WARNINGS;
 }
 
 /* The states after it. */
@@ -705,6 +739,22 @@ void job_wish(struct service *s, struct service_job *job, enum job_wish wish)
 	}
 	if (wish != WISH_STOP)
 		job_set(s, job, JOB_SHUTTING_DOWN, "");
+}
+
+void job_leave(struct service *s, struct service_job *job, const char *vm)
+{
+	run_leave(job, vm);
+	for (size_t i = 0; i < job->member_count; i++) {
+		struct service_job_member *m = &job->members[i];
+		const struct job_slot *slot = run_slot(job, i, 0);
+
+		/* Its run has not begun: nobody else would say what became of it. */
+		if (strcmp(m->vm, vm) != 0 || !m->disk_count || job->private->runs[slot->run].ops)
+			continue;
+		m->state = JOB_TERMINATED;
+		snprintf(m->text, sizeof(m->text), "%s", LEFT_TEXT);
+	}
+	job_set(s, job, job->state, job->status);
 }
 
 void job_remove(struct service *s, struct service_job *job)

@@ -186,6 +186,7 @@ struct job_runner {
 	int (*start)(void *arg, const struct run_config *config, int ended_fd, void **ret);
 	void (*cancel)(void *run);
 	void (*pause)(void *run, bool paused);
+	void (*leave)(void *run, const char *vm);
 	bool (*ended)(void *run);
 	int (*result)(void *run);
 	const struct reason *(*reason)(void *run);

@@ -425,6 +425,17 @@ static int step_members(struct service *s, struct collection *c, const struct se
 				strerrordesc_np(-err)) : count;
 }
 
+/* One that has not begun looks again who is suspended when it does. */
+static void suspend_job(struct service *s, struct service_job *job, const char *vm)
+{
+	bool begun = run_active(job) || job->started;
+
+	if (vm && run_active(job) && !job_is_failover(job) && job->private->wish == WISH_NONE)
+		job_leave(s, job, vm);
+	else if (begun || (!vm && !job->scheduled))
+		job_wish(s, job, WISH_TERMINATE);
+}
+
 static int method_suspend(struct service *s, struct collection *c,
 			  const struct service_request *rq, struct reason *reason)
 {
@@ -432,9 +443,6 @@ static int method_suspend(struct service *s, struct collection *c,
 	size_t runs;
 	int count;
 
-	/* The run is one for all members: it cannot be stopped for one of them. */
-	if (rq->vm && job && run_active(job))
-		return refuse_busy(job, reason);
 	count = step_members(s, c, rq, &runs, reason);
 	if (count < 0)
 		return count;
@@ -442,9 +450,8 @@ static int method_suspend(struct service *s, struct collection *c,
 		return refuse_all(c, rq->event, reason);
 	if (rq->dry_run)
 		return SERVICE_COMPLETED;
-	/* One that is only scheduled looks again who is suspended when it begins. */
-	if (job && (run_active(job) || !job->scheduled) && job->event != EVENT_VERIFY)
-		job_wish(s, job, WISH_TERMINATE);
+	if (job && job->event != EVENT_VERIFY)
+		suspend_job(s, job, rq->vm);
 	collection_schedule(s, c);
 	collection_refresh(s, c);
 	return SERVICE_COMPLETED;

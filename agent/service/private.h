@@ -261,6 +261,8 @@ struct service_job *job_find(struct service *s, uint64_t id);
 void job_launch(struct service *s, struct service_job *job);
 /** job_wish() - end it soon, in that way; a job that has not begun ends at once */
 void job_wish(struct service *s, struct service_job *job, enum job_wish wish);
+/** job_leave() - a member is to leave a job that runs, which goes on without it */
+void job_leave(struct service *s, struct service_job *job, const char *vm);
 /** job_reap() - take note of its runs that have ended, and of its own end */
 void job_reap(struct service *s, struct service_job *job);
 /** job_end() - a final state, or JOB_SUSPENDED; records, tells, steps the machines */
@@ -290,6 +292,8 @@ void run_free_all(struct service_job *job);
  * A run that cannot be started fails its members.
  */
 void run_start(struct service *s, struct service_job *job);
+/** run_leave() - take a VM out of all runs; they go on without it */
+void run_leave(struct service_job *job, const char *vm);
 /** run_active() - how many run now */
 size_t run_active(const struct service_job *job);
 /** job_is_failover() - is it agent/failover that executes it? */

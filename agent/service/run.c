@@ -238,6 +238,33 @@ size_t run_active(const struct service_job *job)
 	return count;
 }
 
+/* One that has not begun does so without it, or not at all. */
+static void run_leave_out(struct job_run *run, const char *vm)
+{
+	struct run_disk *disks = (struct run_disk *)run->config.disks;
+	bool any = false;
+
+	for (size_t i = 0; i < run->config.disk_count; i++) {
+		disks[i].left_out |= strcmp(disks[i].vm, vm) == 0;
+		any |= !disks[i].left_out;
+	}
+	run->ended = !any;
+}
+
+void run_leave(struct service_job *job, const char *vm)
+{
+	struct service_job_private *p = job->private;
+
+	for (size_t i = 0; i < p->run_count; i++) {
+		struct job_run *run = &p->runs[i];
+
+		if (!run->ops)
+			run_leave_out(run, vm);
+		else if (run->handle && !run->ended && run->ops->leave)
+			run->ops->leave(run->handle, vm);
+	}
+}
+
 /* All members of a run that never was. */
 static void run_fail(struct service_job *job, size_t run, int err)
 {
@@ -264,7 +291,7 @@ void run_start(struct service *s, struct service_job *job)
 		struct job_run *run = &p->runs[i];
 		int err;
 
-		if (run->ops)
+		if (run->ops || run->ended)
 			continue;
 		if (job_is_failover(job)) {
 			run->ops = &runner_failover;
@@ -300,6 +327,11 @@ static void default_cancel(void *run)
 static void default_pause(void *run, bool paused)
 {
 	sender_pause(run, paused);
+}
+
+static void default_leave(void *run, const char *vm)
+{
+	sender_leave(run, vm);
 }
 
 static bool default_ended(void *run)
@@ -341,6 +373,7 @@ const struct job_runner runner_default = {
 	.start = default_start,
 	.cancel = default_cancel,
 	.pause = default_pause,
+	.leave = default_leave,
 	.ended = default_ended,
 	.result = default_result,
 	.reason = default_reason,

@@ -150,4 +150,26 @@ reload
 last=$(method Resynchronize 'ssba{sv}' c '' false 0 | path_of)
 ok "without the unreachable VM the job" ended "$last"
 is "completes" "$(job "$last" JobState)" 'u 7'
+
+# -- one VM is suspended while it is sent with another --------------------------
+
+configure 'rate_limit = 300K'
+sed -i '/web03/,+2d' "$dir/sender.conf"
+reload
+cp "$dir/b0.img" "$dir/b0.old"
+for disk in a0 b0; do change "$dir/$disk.img" 60 "$RANDOM" > /dev/null; done
+both=$(method Resynchronize 'ssba{sv}' c '' false 0 | path_of)
+is "web02 is suspended meanwhile" "$(method SuspendReplication 'sa{sv}' c 1 VM s web02)" 'uo 0 "/"'
+is "at once" "$(vm_state web02)" 11
+ok "the job goes on without it, to its end" ended "$both"
+is "with a warning" "$(job "$both" JobState)" 'u 32768'
+ok "web01's change is there" replica_is a0 "$dir/a0.img"
+ok "web02 is what it was" replica_is b0 "$dir/b0.old"
+is "it stays suspended" "$(vm_state web02)" 11
+configure
+sed -i '/web03/,+2d' "$dir/sender.conf"
+reload
+again=$(method ResumeReplication 'sa{sv}' c 1 VM s web02 | path_of)
+ok "resumed, it goes on where it was" ended "$again"
+ok "and its change is there" replica_is b0 "$dir/b0.img"
 tap_end

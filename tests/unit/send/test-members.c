@@ -99,6 +99,61 @@ static void run__older_point_stays_when_a_disk_is_dropped(void **state)
 	assert_int_equal(w->progress.sent, 2 * GRANULE);
 }
 
+static struct world *leaving;
+
+/* Somebody takes VM v out while its first disk is being sent. */
+static void leave(struct fake *f, enum moment m)
+{
+	if (m == AT_RELEASE)
+		leaving->report_disks[0].leave = leaving->report_disks[1].leave = true;
+}
+
+static void run__a_vm_is_taken_out(void **state)
+{
+	static uint8_t before[SIZE], after[SIZE];
+	struct world *w = *state;
+
+	w->config.disk_count = 3;
+	all_go_on(w);
+	replica_read(w, 0, before);
+	for (size_t i = 0; i < 3; i++)
+		fake_write(&fakes[i], 3, 0x33);
+	leaving = w;
+	fakes[0].hook = leave;
+	run_ok(w);
+	fakes[0].hook = NULL;
+	assert_int_equal(w->report_disks[0].outcome, RUN_DISK_LEFT);
+	assert_int_equal(w->report_disks[1].outcome, RUN_DISK_LEFT);
+	assert_int_equal(w->report_disks[2].outcome, RUN_DISK_DONE);
+	assert_int_equal(w->report.trouble, RUN_TROUBLE_NONE);
+	/* Nothing of it is in the point, and nothing is forgotten. */
+	replica_is_at_seal(w, 2);
+	replica_read(w, 0, after);
+	assert_memory_equal(before, after, SIZE);
+	assert_true(fakes[0].current[3] && fakes[1].current[3] && !fakes[2].current[3]);
+	all_go_on(w);
+	assert_int_equal(w->progress.sent, 2 * GRANULE);
+}
+
+static void leave_all(struct fake *f, enum moment m)
+{
+	for (size_t i = 0; m == AT_RELEASE && i < 3; i++)
+		leaving->report_disks[i].leave = true;
+}
+
+static void run__nobody_is_left(void **state)
+{
+	struct world *w = *state;
+
+	w->config.disk_count = 3;
+	leaving = w;
+	fakes[0].hook = leave_all;
+	assert_int_equal(run(w), -ECANCELED);
+	fakes[0].hook = NULL;
+	assert_int_equal(count_bits(fakes[0].current), GRANULES);
+	all_go_on(w);
+}
+
 static void vanish(struct fake *f, enum moment m)
 {
 	if (m == AT_RELEASE)
@@ -373,6 +428,8 @@ int main(void)
 		TEST(run__disk_that_cannot_be_opened_takes_its_vm),
 		TEST(run__read_error_drops_what_was_sent_already),
 		TEST(run__older_point_stays_when_a_disk_is_dropped),
+		TEST(run__a_vm_is_taken_out),
+		TEST(run__nobody_is_left),
 		TEST(run__tracker_that_goes_during_the_run),
 		TEST(run__dropped_between_passes),
 		TEST(run__drain_of_one_disk_times_out),

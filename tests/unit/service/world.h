@@ -27,6 +27,7 @@ struct fake_run {
 	const struct run_config *config;
 	int ended_fd;
 	bool cancelled, paused, ended, gone;
+	char left[NAME_SIZE];
 	int result;
 	struct reason reason;
 	struct run_report report;
@@ -104,6 +105,17 @@ static void fake_pause(void *arg, bool paused)
 	((struct fake_run *)arg)->paused = paused;
 }
 
+static void fake_leave(void *arg, const char *vm)
+{
+	struct fake_run *run = arg;
+
+	snprintf(run->left, sizeof(run->left), "%s", vm);
+	for (size_t i = 0; i < run->config->disk_count; i++) {
+		if (strcmp(run->config->disks[i].vm, vm) == 0)
+			run->report.disks[i].leave = true;
+	}
+}
+
 static bool fake_ended(void *arg)
 {
 	struct fake_run *run = arg;
@@ -154,6 +166,7 @@ static const struct job_runner fake_runner = {
 	.start = fake_start,
 	.cancel = fake_cancel,
 	.pause = fake_pause,
+	.leave = fake_leave,
 	.ended = fake_ended,
 	.result = fake_result,
 	.reason = fake_reason,
@@ -179,7 +192,8 @@ static void run_done(size_t i, uint64_t point)
 
 	assert_false(run->ended);
 	for (size_t d = 0; d < run->config->disk_count; d++) {
-		run->report.disks[d].outcome = RUN_DISK_DONE;
+		run->report.disks[d].outcome = run->report.disks[d].leave ? RUN_DISK_LEFT :
+									    RUN_DISK_DONE;
 		run->report.disks[d].epoch = 4;
 		run->report.disks[d].uuid[0] = world.uuid;
 		run->report.disks[d].mode = world.mode ? world.mode : FRAME_MODE_INCREMENTAL;
