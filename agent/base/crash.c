@@ -13,6 +13,8 @@ static const char *const names[] = {
 	"begin-recorded",   /* the disk is in the database, nothing on disk yet */
 	"begin-created",    /* the partial file stands, without a byte of data */
 	"write",	    /* one chunk has been written */
+	"settle-durable",   /* bytes of a run are durable, the database does not say so */
+	"settle-recorded",  /* it does */
 	"disk-dropped",	    /* a disk was given up, and what it had is gone */
 	"tables-written",   /* an overlay's tables are written, its header is not */
 	"disk-durable",	    /* one disk's bytes are durable under the partial name */

@@ -57,11 +57,23 @@ static int stage_record_seed(struct stage *s, struct stage_disk *d, struct reaso
 	return 0;
 }
 
-static int stage_seed_file(struct stage *s, struct stage_disk *d, struct reason *reason)
+/* Go on with a file: it is there, under the name that the staging has. */
+static int stage_take_up(struct stage_disk *d, uint64_t size, struct raw *ret,
+			 struct reason *reason)
+{
+	memcpy(d->partial, d->staging.file, sizeof(d->partial));
+	d->made = true;
+	return raw_open(d->partial, size, RAW_WRITE, ret, reason);
+}
+
+static int stage_seed_file(struct stage *s, struct stage_disk *d, bool resume,
+			   struct reason *reason)
 {
 	int err;
 
 	memcpy(d->final, d->row.path, sizeof(d->final));
+	if (resume)
+		return stage_take_up(d, d->spec.size, &d->raw, reason);
 	snprintf(d->partial, sizeof(d->partial), "%s.partial", d->row.path);
 	/* What was admitted here was given up with the row: it must not look committed. */
 	err = file_unlink(d->final);
@@ -93,7 +105,7 @@ static int stage_seed_device(struct stage *s, struct stage_disk *d, struct reaso
 		   : 0;
 }
 
-static int stage_begin_seed(struct stage *s, struct stage_disk *d, bool force,
+static int stage_begin_seed(struct stage *s, struct stage_disk *d, bool force, bool resume,
 			    struct reason *reason)
 {
 	const struct store_target *t =
@@ -107,11 +119,12 @@ static int stage_begin_seed(struct stage *s, struct stage_disk *d, bool force,
 	err = stage_admit(s, d, force || (t && t->force), reason);
 	if (!err)
 		err = store_make_folder(s->store, s->collection, d->spec.vm, d->spec.disk, reason);
-	if (!err)
+	if (!err && !resume)
 		err = stage_record_seed(s, d, reason);
 	if (err)
 		return err;
-	return d->row.device ? stage_seed_device(s, d, reason) : stage_seed_file(s, d, reason);
+	return d->row.device ? stage_seed_device(s, d, reason)
+			     : stage_seed_file(s, d, resume, reason);
 }
 
 /* -- begin: over what is there --------------------------------------------------------- */
@@ -176,7 +189,8 @@ static int stage_create_overlay(struct stage *s, struct stage_disk *d, struct re
 	return err ? reason_set(reason, err, 0, "no memory for the tables of a point") : 0;
 }
 
-static int stage_create_file(struct stage *s, struct stage_disk *d, struct reason *reason)
+static int stage_create_file(struct stage *s, struct stage_disk *d, bool resume,
+			     struct reason *reason)
 {
 	char folder[STORE_PATH_MAX], name[CATALOG_FILE_MAX];
 	int err = store_make_folder(s->store, s->collection, d->spec.vm, d->spec.disk, reason);
@@ -188,6 +202,8 @@ static int stage_create_file(struct stage *s, struct stage_disk *d, struct reaso
 		err = file_path(d->final, sizeof(d->final), folder, name);
 	if (err)
 		return reason_set(reason, err, 0, "the path of the point is too long");
+	if (resume)
+		return stage_take_up(d, 0, &d->file, reason);
 	snprintf(d->partial, sizeof(d->partial), "%s.partial", d->final);
 	d->made = true;
 	file_unlink(d->partial);
@@ -208,7 +224,8 @@ static int stage_judge_device(struct stage_disk *d, struct reason *reason)
 			  d->spec.size);
 }
 
-static int stage_begin_overlay(struct stage *s, struct stage_disk *d, struct reason *reason)
+static int stage_begin_overlay(struct stage *s, struct stage_disk *d, bool resume,
+			       struct reason *reason)
 {
 	int err = stage_open_source(s, d, reason);
 
@@ -218,11 +235,11 @@ static int stage_begin_overlay(struct stage *s, struct stage_disk *d, struct rea
 	if (!err)
 		err = stage_create_overlay(s, d, reason);
 	if (!err)
-		err = stage_create_file(s, d, reason);
+		err = stage_create_file(s, d, resume, reason);
 	if (err)
 		return err;
 	crash_at("begin-created");
-	err = stage_grow(d);
+	err = resume ? 0 : stage_grow(d);
 	/* Most runs read nothing more of it: many disks, many layers, many descriptors. */
 	d->chain = chain_close(d->chain);
 	return err ? reason_set(reason, err, 0, "cannot begin the point %s: %s", d->partial,
@@ -244,27 +261,59 @@ static int stage_judge_size(const struct stage_disk *d, struct reason *reason)
 				d->spec.size, d->spec.granule) : 0;
 }
 
-int stage_begin(struct stage *s, uint32_t index, enum stage_mode mode, bool force,
+/* What was staged before is taken up, or it goes. */
+static int stage_begin_staged(struct stage *s, struct stage_disk *d, bool resume,
+			      struct reason *reason)
+{
+	int err;
+
+	if (resume && (!d->staged || (d->mode == STAGE_SEED) != !d->staging.base))
+		return reason_set(reason, -EINVAL, REASON_INVALID_STATE,
+				  "nothing is staged here of %s/%s that could be gone on with",
+				  d->spec.vm, d->spec.disk);
+	if (resume || d->mode == STAGE_READ)
+		return 0;
+	err = settle_discard(s, d);
+	return err ? reason_set(reason, err, REASON_FAILED,
+				"cannot give up what is staged of %s/%s: %s", d->spec.vm,
+				d->spec.disk, strerror(-err)) : 0;
+}
+
+static int stage_begin_load(struct stage *s, struct stage_disk *d, struct reason *reason)
+{
+	int err = settle_load(s, d);
+
+	return err ? reason_set(reason, err, err == -ENOMEM ? 0 : REASON_FAILED,
+				"cannot go on with what is staged of %s/%s: %s", d->spec.vm,
+				d->spec.disk, strerror(-err)) : 0;
+}
+
+int stage_begin(struct stage *s, uint32_t index, enum stage_mode mode, unsigned int flags,
 		struct reason *reason)
 {
 	struct stage_disk *d = s->disks[index];
+	bool resume = flags & STAGE_RESUME;
 	int err;
 
 	d->mode = mode;
 	err = mode == STAGE_READ ? 0 : stage_judge_size(d, reason);
+	if (!err)
+		err = stage_begin_staged(s, d, resume, reason);
 	if (err)
 		return err;
 	switch (mode) {
 	case STAGE_SEED:
-		err = stage_begin_seed(s, d, force, reason);
+		err = stage_begin_seed(s, d, flags & STAGE_FORCE, resume, reason);
 		break;
 	case STAGE_OVERLAY:
-		err = stage_begin_overlay(s, d, reason);
+		err = stage_begin_overlay(s, d, resume, reason);
 		break;
 	default:
 		err = stage_open_source(s, d, reason);
 		break;
 	}
+	if (!err && resume)
+		err = stage_begin_load(s, d, reason);
 	if (!err)
 		d->phase = DISK_BEGUN;
 	return err;

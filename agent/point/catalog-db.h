@@ -31,6 +31,8 @@ int catalog_run(struct catalog *c, const char *sql, int64_t a, int64_t b);
 void catalog_text(struct state_query *q, int column, char *to, size_t size);
 /** catalog_prune() - forget points of which no disk has anything any more */
 int catalog_prune(struct catalog *c);
+/** catalog_forget_staging() - in a transaction: a disk has nothing staged any more */
+int catalog_forget_staging(struct catalog *c, int64_t disk);
 /** catalog_collection() - the id of a collection; made if there is none */
 int catalog_collection(struct catalog *c, const char *name, int64_t *ret);
 

@@ -59,6 +59,21 @@ static const char *const catalog_migrations[] = {
 	" PRIMARY KEY (collection, kind)) WITHOUT ROWID;",
 	/* A disk that was sent from here, and is a replica since: it stays where it is. */
 	"ALTER TABLE disk ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0;",
+	/* What is durable of a run that was cut short. */
+	"CREATE TABLE staging ("
+	" disk INTEGER PRIMARY KEY REFERENCES disk(id),"
+	" mode INTEGER NOT NULL,"
+	" tracker BLOB NOT NULL,"
+	" epoch INTEGER NOT NULL,"
+	" size INTEGER NOT NULL,"
+	" granule INTEGER NOT NULL,"
+	" base INTEGER NOT NULL," /* number of the point below it, 0: none */
+	" file TEXT NOT NULL);"   /* '': the device itself */
+	"CREATE TABLE staged ("
+	" id INTEGER PRIMARY KEY,"
+	" disk INTEGER NOT NULL REFERENCES disk(id),"
+	" extents BLOB NOT NULL);"
+	"CREATE INDEX staged_disk ON staged(disk);",
 };
 
 #define CATALOG_SELECT                                                                             \
@@ -294,6 +309,8 @@ static int catalog_forget(struct catalog *c, int64_t collection, const struct ca
 	id = state_int(q, 0);
 	err = catalog_run(c, "DELETE FROM point_disk WHERE disk = ?1", id, 0);
 	if (!err)
+		err = catalog_forget_staging(c, id);
+	if (!err)
 		err = catalog_run(c, "DELETE FROM disk WHERE id = ?1", id, 0);
 	return err ? err : catalog_prune(c);
 }
@@ -456,7 +473,7 @@ static int catalog_insert_entry(struct catalog *c, int64_t point, const struct c
 	err = state_run(update);
 	if (!err && state_changes(c->state) != 1)
 		err = -ENOENT; /* the disk was forgotten meanwhile */
-	return err;
+	return err ? err : catalog_forget_staging(c, e->disk);
 }
 
 int catalog_commit(struct catalog *c, const char *collection, uint64_t number,

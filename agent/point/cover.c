@@ -36,6 +36,14 @@ void cover_mark(struct cover *c, uint64_t offset, uint64_t span)
 		c->bits[i / 64] |= 1ull << i % 64;
 }
 
+void cover_clear(struct cover *c, uint64_t offset, uint64_t span)
+{
+	uint64_t end = u64_min(u64_div_up(offset + span, c->unit), c->units);
+
+	for (uint64_t i = offset / c->unit; i < end; i++)
+		c->bits[i / 64] &= ~(1ull << i % 64);
+}
+
 /* The first unit at or after @i whose bit is @set. */
 static uint64_t cover_find(const struct cover *c, uint64_t i, bool set)
 {
@@ -50,16 +58,28 @@ static uint64_t cover_find(const struct cover *c, uint64_t i, bool set)
 	return c->units;
 }
 
-bool cover_next_gap(const struct cover *c, uint64_t from, uint64_t *ret_offset,
-		    uint64_t *ret_span)
+/* The first region at or after @from whose bits are @set. */
+static bool cover_region(const struct cover *c, uint64_t from, bool set, uint64_t *ret_offset,
+			 uint64_t *ret_span)
 {
-	uint64_t first = cover_find(c, from / c->unit, false);
+	uint64_t first = cover_find(c, from / c->unit, set);
 	uint64_t last;
 
 	if (first >= c->units)
 		return false;
-	last = cover_find(c, first, true);
+	last = cover_find(c, first, !set);
 	*ret_offset = first * c->unit;
 	*ret_span = u64_min(last * c->unit, c->size) - *ret_offset;
 	return true;
+}
+
+bool cover_next(const struct cover *c, uint64_t from, uint64_t *ret_offset, uint64_t *ret_span)
+{
+	return cover_region(c, from, true, ret_offset, ret_span);
+}
+
+bool cover_next_gap(const struct cover *c, uint64_t from, uint64_t *ret_offset,
+		    uint64_t *ret_span)
+{
+	return cover_region(c, from, false, ret_offset, ret_span);
 }

@@ -21,6 +21,16 @@ struct cover *cover_destroy(struct cover *c);
  */
 void cover_mark(struct cover *c, uint64_t offset, uint64_t span);
 
+/** cover_clear() - a region is as if it had never been written; units as for cover_mark() */
+void cover_clear(struct cover *c, uint64_t offset, uint64_t span);
+
+/**
+ * cover_next() - the first region at or after @from that is marked
+ *
+ * As cover_next_gap().
+ */
+bool cover_next(const struct cover *c, uint64_t from, uint64_t *ret_offset, uint64_t *ret_span);
+
 /**
  * cover_next_gap() - the first region at or after @from that is not marked
  * @from: a multiple of the unit

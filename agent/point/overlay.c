@@ -11,6 +11,7 @@
  * @l1: L2 tables, in the machine's byte order; NULL: nothing allocated there;
  *	&overlay_zeroes: all of it reads as zeroes, and no table was needed
  * @end: clusters of the file that are taken
+ * @unused: of these, @unused_count that nobody uses any more, see overlay_forget()
  */
 struct overlay {
 	uint64_t size;
@@ -20,6 +21,9 @@ struct overlay {
 	uint32_t l2_count; /* entries of an L2 table */
 	uint32_t cluster_bits;
 	uint64_t end;
+	uint64_t *unused;
+	size_t unused_count;
+	size_t unused_room;
 };
 
 static uint64_t overlay_zeroes[1];
@@ -84,6 +88,7 @@ struct overlay *overlay_destroy(struct overlay *o)
 			free(o->l1[i]);
 			*o->budget += o->l2_count * sizeof(uint64_t);
 		}
+	free(o->unused);
 	free(o->l1);
 	free(o);
 	return NULL;
@@ -131,7 +136,8 @@ static int overlay_take(struct overlay *o, uint64_t cluster, uint64_t *ret)
 		return -ENOMEM;
 	entry = &table[cluster % o->l2_count];
 	if (!(*entry & QCOW2_OFFSET))
-		*entry = o->end++ << o->cluster_bits;
+		*entry = (o->unused_count ? o->unused[--o->unused_count] : o->end++)
+			 << o->cluster_bits;
 	/* One that was made zero keeps its place: it is data again. */
 	*entry &= QCOW2_OFFSET;
 	*ret = *entry >> o->cluster_bits;
@@ -196,6 +202,93 @@ int overlay_zero(struct overlay *o, uint64_t offset, uint64_t span)
 	return 0;
 }
 
+int overlay_restore(struct overlay *o, uint64_t offset, uint64_t span, uint64_t place)
+{
+	uint64_t cluster = offset >> o->cluster_bits;
+	uint64_t at = place >> o->cluster_bits;
+	uint64_t count;
+
+	if (!overlay_region_valid(o, offset, span) || !at ||
+	    place & (overlay_cluster_size(o) - 1) || at > QCOW2_OFFSET >> o->cluster_bits)
+		return -EINVAL;
+	count = u64_div_up(span, overlay_cluster_size(o));
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t *table = overlay_table(o, (cluster + i) / o->l2_count);
+
+		if (!table)
+			return -ENOMEM;
+		table[(cluster + i) % o->l2_count] = (at + i) << o->cluster_bits | QCOW2_COPIED;
+	}
+	o->end = u64_max(o->end, at + count);
+	return 0;
+}
+
+static int overlay_forget_place(struct overlay *o, uint64_t place)
+{
+	if (!place)
+		return 0;
+	if (o->unused_count == o->unused_room) {
+		size_t room = o->unused_room ? o->unused_room * 2 : 64;
+		uint64_t *grown = realloc(o->unused, room * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		o->unused = grown;
+		o->unused_room = room;
+	}
+	o->unused[o->unused_count++] = place >> o->cluster_bits;
+	return 0;
+}
+
+/* A place that was given up may have been taken by another cluster since. */
+int overlay_restored(struct overlay *o)
+{
+	uint64_t *used = calloc(u64_div_up(o->end, 64), sizeof(*used));
+	int err = used ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; i < o->l1_count && !err; i++) {
+		const uint64_t *table = o->l1[i] == overlay_zeroes ? NULL : o->l1[i];
+
+		for (uint32_t k = 0; table && k < o->l2_count; k++) {
+			uint64_t place = (table[k] & QCOW2_OFFSET) >> o->cluster_bits;
+
+			used[place / 64] |= 1ull << place % 64;
+		}
+	}
+	o->unused_count = 0;
+	for (uint64_t place = o->end; place-- > 1 && !err;)
+		if (!(used[place / 64] >> place % 64 & 1))
+			err = overlay_forget_place(o, place << o->cluster_bits);
+	free(used);
+	return err;
+}
+
+int overlay_forget(struct overlay *o, uint64_t offset, uint64_t span)
+{
+	uint64_t cluster = offset >> o->cluster_bits;
+	uint64_t end;
+
+	if (!overlay_region_valid(o, offset, span))
+		return -EINVAL;
+	end = cluster + u64_div_up(span, overlay_cluster_size(o));
+	/* From the end: the places are taken from the end of the list. */
+	while (end-- > cluster) {
+		uint64_t *table = o->l1[end / o->l2_count];
+		uint64_t *entry;
+
+		if (!table)
+			continue;
+		table = overlay_table(o, end / o->l2_count);
+		if (!table)
+			return -ENOMEM;
+		entry = &table[end % o->l2_count];
+		if (overlay_forget_place(o, *entry & QCOW2_OFFSET))
+			return -ENOMEM;
+		*entry = 0;
+	}
+	return 0;
+}
+
 uint64_t overlay_end(const struct overlay *o)
 {
 	return o->end << o->cluster_bits;
@@ -246,6 +339,8 @@ static int batch_room(struct batch *b, size_t size, uint8_t **ret)
  */
 struct finish {
 	struct overlay *o;
+	uint64_t *unused; /* a bit for each cluster before @data_end that nobody uses, or NULL */
+	uint64_t data_end;
 	struct batch batch;
 	be64 *l1_disk;
 	uint32_t *zero_users; /* of each shared table, in order */
@@ -368,6 +463,8 @@ static uint16_t finish_refcount(const struct finish *f, uint64_t cluster)
 {
 	if (cluster >= f->o->end)
 		return 0;
+	if (f->unused && cluster < f->data_end && f->unused[cluster / 64] >> cluster % 64 & 1)
+		return 0;
 	for (uint32_t i = 0; i < f->zero_tables; i++)
 		if (f->zero_cluster[i] == cluster)
 			return f->zero_users[i];
@@ -459,6 +556,22 @@ static int finish_run(struct finish *f, const struct overlay_label *label)
 	return f->batch.write(f->batch.arg, f->batch.buf, cluster, 0);
 }
 
+/* What was forgotten and not taken again: no leak, for its reference count is 0. */
+static int finish_unused(struct finish *f)
+{
+	struct overlay *o = f->o;
+
+	f->data_end = o->end;
+	if (!o->unused_count)
+		return 0;
+	f->unused = calloc(u64_div_up(o->end, 64), sizeof(*f->unused));
+	if (!f->unused)
+		return -ENOMEM;
+	for (size_t i = 0; i < o->unused_count; i++)
+		f->unused[o->unused[i] / 64] |= 1ull << o->unused[i] % 64;
+	return 0;
+}
+
 int overlay_finish(struct overlay *o, const struct overlay_label *label, overlay_write write,
 		   void *arg, uint64_t *ret_size)
 {
@@ -473,6 +586,8 @@ int overlay_finish(struct overlay *o, const struct overlay_label *label, overlay
 	f.batch.buf = aligned_alloc(IO_ALIGN, OVERLAY_BATCH);
 	f.l1_disk = calloc(o->l1_count, sizeof(*f.l1_disk));
 	if (f.batch.buf && f.l1_disk)
+		err = finish_unused(&f);
+	if (!err)
 		err = finish_run(&f, label);
 	if (!err)
 		*ret_size = overlay_end(o);
@@ -480,5 +595,6 @@ int overlay_finish(struct overlay *o, const struct overlay_label *label, overlay
 	free(f.l1_disk);
 	free(f.zero_users);
 	free(f.zero_cluster);
+	free(f.unused);
 	return err;
 }

@@ -97,6 +97,27 @@ int overlay_map(struct overlay *o, uint64_t offset, uint64_t span, uint64_t *ret
 /** overlay_zero() - the region reads as zeroes; region and errors as overlay_map() */
 int overlay_zero(struct overlay *o, uint64_t offset, uint64_t span);
 
+/**
+ * overlay_restore() - a region's data lies where an earlier overlay_map() put it
+ * @offset: as for overlay_map(); @span: whole clusters, unless it ends with the disk
+ * @place: into the file
+ *
+ * What an earlier overlay was told is told again, in its order: by this, by
+ * overlay_zero() and overlay_forget(); then overlay_restored(). Return: 0, -EINVAL
+ * or -ENOMEM.
+ */
+int overlay_restore(struct overlay *o, uint64_t offset, uint64_t span, uint64_t place);
+
+/** overlay_restored() - all is restored: places that nobody has are free. 0 or -ENOMEM */
+int overlay_restored(struct overlay *o);
+
+/**
+ * overlay_forget() - say nothing of a region, as if it had never been mapped or zeroed
+ *
+ * Its places in the file are used for what is mapped next. Return: as overlay_map().
+ */
+int overlay_forget(struct overlay *o, uint64_t offset, uint64_t span);
+
 /** overlay_end() - bytes of the file that data may have been written to */
 uint64_t overlay_end(const struct overlay *o);
 

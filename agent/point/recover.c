@@ -9,11 +9,7 @@
 #include "point/file.h"
 
 struct recover {
-	const char *dir;
-	const struct catalog_disk *disks;
-	size_t count;
-	const struct catalog_file *files;
-	size_t file_count;
+	const struct recover_known *known;
 	struct reason *reason;
 };
 
@@ -42,8 +38,8 @@ bool recover_is_point(const char *name)
 
 static bool recover_known(const struct recover *r, const char *const names[3], const char *file)
 {
-	for (size_t i = 0; i < r->file_count; i++) {
-		const struct catalog_file *f = &r->files[i];
+	for (size_t i = 0; i < r->known->file_count; i++) {
+		const struct catalog_file *f = &r->known->files[i];
 
 		if (!strcmp(f->collection, names[0]) && !strcmp(f->vm, names[1]) &&
 		    !strcmp(f->disk, names[2]) && !strcmp(f->file, file))
@@ -52,9 +48,17 @@ static bool recover_known(const struct recover *r, const char *const names[3], c
 	return false;
 }
 
+static bool recover_kept(const struct recover *r, const char *path)
+{
+	for (size_t i = 0; i < r->known->kept_count; i++)
+		if (!strcmp(r->known->kept[i].file, path))
+			return true;
+	return false;
+}
+
 static int recover_unlink(const struct recover *r, const char *path)
 {
-	int err = file_unlink(path);
+	int err = recover_kept(r, path) ? 0 : file_unlink(path);
 
 	return err ? reason_set(r->reason, err, 0, "cannot remove %s: %s", path, strerror(-err))
 		   : 0;
@@ -128,34 +132,21 @@ static int recover_seeding(const struct recover *r, const struct catalog_disk *d
 	return err ? err : recover_unlink(r, partial);
 }
 
-int recover_run(const char *dir, const struct catalog_disk *disks, size_t count,
-		const struct catalog_file *files, size_t file_count, struct reason *reason)
+int recover_run(const char *dir, const struct recover_known *known, struct reason *reason)
 {
-	struct recover r = {
-		.dir = dir,
-		.disks = disks,
-		.count = count,
-		.files = files,
-		.file_count = file_count,
-		.reason = reason,
-	};
+	struct recover r = { .known = known, .reason = reason };
 	const char *names[3];
 	int err = 0;
 
-	for (size_t i = 0; i < count && !err; i++)
-		err = recover_seeding(&r, &disks[i]);
+	for (size_t i = 0; i < known->disk_count && !err; i++)
+		err = recover_seeding(&r, &known->disks[i]);
 	return err ? err : recover_walk(&r, dir, names, 0);
 }
 
-int recover_collection(const char *dir, const char *collection, const struct catalog_file *files,
-		       size_t file_count, struct reason *reason)
+int recover_collection(const char *dir, const char *collection, const struct recover_known *known,
+		       struct reason *reason)
 {
-	struct recover r = {
-		.dir = dir,
-		.files = files,
-		.file_count = file_count,
-		.reason = reason,
-	};
+	struct recover r = { .known = known, .reason = reason };
 	const char *names[3] = { collection };
 	char folder[STORE_PATH_MAX];
 	int err = file_path(folder, sizeof(folder), dir, collection);

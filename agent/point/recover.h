@@ -7,26 +7,39 @@
 #define TIDEMARK_POINT_RECOVER_H
 
 #include "point/catalog-point.h"
+#include "point/catalog-staging.h"
 
-/** recover_is_partial() - does a file of this name in a disk's folder never survive a start? */
+/** recover_is_partial() - is a file of this name under way? It survives a start if it is a staging's */
 bool recover_is_partial(const char *name);
 /** recover_is_point() - is it "point-N.qcow2"? Such a file survives if it is in the database */
 bool recover_is_point(const char *name);
 
 /**
+ * struct recover_known - what the database says of files
+ * @disks: all rows; not needed for recover_collection()
+ * @files: all overlays
+ * @kept: stagings, whose files stay
+ */
+struct recover_known {
+	const struct catalog_disk *disks;
+	size_t disk_count;
+	const struct catalog_file *files;
+	size_t file_count;
+	const struct catalog_staging *kept;
+	size_t kept_count;
+};
+
+/**
  * recover_run() - clean a store
  * @dir: of the store
- * @disks: all rows
- * @files: all overlays that the database knows
  *
  * Only files with names that we give are removed, and only three folders deep
  * in the store, or where a row says that a replica was being begun.
  */
-int recover_run(const char *dir, const struct catalog_disk *disks, size_t count,
-		const struct catalog_file *files, size_t file_count, struct reason *reason);
+int recover_run(const char *dir, const struct recover_known *known, struct reason *reason);
 
 /** recover_collection() - the same for the overlays of one collection */
-int recover_collection(const char *dir, const char *collection, const struct catalog_file *files,
-		       size_t file_count, struct reason *reason);
+int recover_collection(const char *dir, const char *collection, const struct recover_known *known,
+		       struct reason *reason);
 
 #endif

@@ -6,6 +6,7 @@
 #ifndef TIDEMARK_POINT_STAGE_DISK_H
 #define TIDEMARK_POINT_STAGE_DISK_H
 
+#include "point/catalog-staging.h"
 #include "point/chain.h"
 #include "point/cover.h"
 #include "point/overlay.h"
@@ -28,6 +29,13 @@ enum disk_phase {
  * @reserved: bytes that the file has been grown to
  * @partial, @final: names before and after the commit; "": a device
  * @made: @partial, and later @final, may be there
+ *
+ * Resuming, see settle.c:
+ * @staging: what the catalog has, or is to have; its disk is 0: nothing
+ * @staged: the extents of a staging that can be resumed, until the disk is begun
+ * @extents: written, or stale, since the staging was settled last
+ * @recorded: the epoch of the staging that the catalog has of this run, 0: none
+ * @placed: the name of the file is durable
  */
 struct stage_disk {
 	struct stage_disk_spec spec;
@@ -45,6 +53,13 @@ struct stage_disk {
 	struct raw file;
 	uint64_t reserved;
 	uint64_t epoch;
+	struct catalog_staging staging;
+	struct cover *staged;
+	struct catalog_extent *extents;
+	size_t extent_count;
+	size_t extent_room;
+	uint64_t recorded;
+	bool placed;
 	char partial[STORE_PATH_MAX + 16];
 	char final[STORE_PATH_MAX];
 };
@@ -57,6 +72,20 @@ struct stage {
 	struct stage_disk **disks;
 	uint32_t count;
 	bool committed;
+	bool kept;
 };
+
+/* -- settle.c: for stage.c and begin.c -- */
+
+/** settle_find() - is there a staging of the disk that was opened, and can it be resumed? */
+int settle_find(struct stage *s, struct stage_disk *d);
+/** settle_discard() - there is none any more, whatever it was */
+int settle_discard(struct stage *s, struct stage_disk *d);
+/** settle_load() - fill the overlay or the cover of a disk that goes on with its staging */
+int settle_load(struct stage *s, struct stage_disk *d);
+/** settle_note() - an extent is being written; it counts once it has been settled */
+int settle_note(struct stage_disk *d, uint64_t offset, uint64_t span, uint64_t place);
+/** settle_clear() - free what belongs to this */
+void settle_clear(struct stage_disk *d);
 
 #endif

@@ -32,14 +32,22 @@ int stage_create(struct store *store, const char *collection, struct stage **ret
 	return 0;
 }
 
-static void stage_disk_clear(struct stage_disk *d, bool drop)
+static void stage_disk_clear(struct stage *s, struct stage_disk *d, bool drop)
 {
 	raw_close(&d->raw);
 	raw_close(&d->file);
 	d->chain = chain_close(d->chain);
 	d->overlay = overlay_destroy(d->overlay);
 	d->cover = cover_destroy(d->cover);
-	if (drop && d->made) {
+	settle_clear(d);
+	if (!drop)
+		return;
+	/* A staging without its file is none. */
+	if (d->recorded)
+		catalog_staging_forget(store_catalog(s->store), d->row.id);
+	d->recorded = 0;
+	d->staging = (struct catalog_staging){ 0 };
+	if (d->made) {
 		/* What cannot be removed now is removed at the next start. */
 		file_unlink(d->partial);
 		file_unlink(d->final);
@@ -49,7 +57,7 @@ static void stage_disk_clear(struct stage_disk *d, bool drop)
 
 void stage_drop(struct stage *s, uint32_t index)
 {
-	stage_disk_clear(s->disks[index], true);
+	stage_disk_clear(s, s->disks[index], true);
 	s->disks[index]->phase = DISK_DROPPED;
 	crash_at("disk-dropped");
 }
@@ -63,8 +71,10 @@ struct stage *stage_destroy(struct stage *s)
 	/* The database may say that these files are the point: only a restart knows. */
 	drop = !s->committed && !catalog_poisoned(store_catalog(s->store));
 	for (uint32_t i = 0; i < s->count; i++) {
-		stage_disk_clear(s->disks[i], drop);
-		free(s->disks[i]);
+		struct stage_disk *d = s->disks[i];
+
+		stage_disk_clear(s, d, drop && !(s->kept && d->recorded));
+		free(d);
 	}
 	free(s->disks);
 	free(s);
@@ -223,6 +233,11 @@ int stage_open(struct stage *s, uint32_t index, const struct stage_disk_spec *sp
 		err = stage_try(s, d, reason);
 	if (err)
 		return err;
+	err = settle_find(s, d);
+	if (err)
+		return reason_set(reason, err, err == -ENOMEM ? 0 : REASON_FAILED,
+				  "cannot read what is staged of %s/%s: %s", spec->vm, spec->disk,
+				  strerror(-err));
 	*ret = (struct stage_held){ .lost = d->lost };
 	if (d->row.state == CATALOG_SEEDING || !d->row.point)
 		return 0;
@@ -275,12 +290,14 @@ int stage_place(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,
 		if (d->cover)
 			cover_mark(d->cover, place.offset, place.length);
 		*ret = place;
-		return 0;
+		return settle_note(d, offset, u64_min(span, place.length), offset);
 	}
 	place.fd = d->file.fd;
 	err = overlay_map(d->overlay, offset, span, &place.offset, &place.length);
 	if (!err)
 		err = stage_reserve(d);
+	if (!err)
+		err = settle_note(d, offset, u64_min(span, place.length), place.offset);
 	if (!err)
 		*ret = place;
 	return err;
@@ -291,12 +308,11 @@ int stage_zero(struct stage *s, uint32_t index, uint64_t offset, uint64_t span)
 	struct stage_disk *d = s->disks[index];
 	int err;
 
-	if (d->mode != STAGE_SEED)
-		return overlay_zero(d->overlay, offset, span);
-	err = raw_zero(&d->raw, offset, span);
+	err = d->mode == STAGE_SEED ? raw_zero(&d->raw, offset, span)
+				    : overlay_zero(d->overlay, offset, span);
 	if (!err && d->cover)
 		cover_mark(d->cover, offset, span);
-	return err;
+	return err ? err : settle_note(d, offset, span, CATALOG_EXTENT_ZERO);
 }
 
 int stage_source(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,

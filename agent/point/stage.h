@@ -84,7 +84,7 @@ int stage_create(struct store *store, const char *collection, struct stage **ret
 struct stage *stage_destroy(struct stage *s);
 
 /**
- * stage_open() - what is held of a disk; changes nothing
+ * stage_open() - what is held of a disk, and staged; changes nothing
  * @index: of the disk, from here on: one more than the last
  *
  * Return: 0; -ENODEV: its device is another one now, or gone; an errno.
@@ -93,13 +93,36 @@ int stage_open(struct stage *s, uint32_t index, const struct stage_disk_spec *sp
 	       struct stage_held *ret, struct reason *reason);
 
 /**
+ * struct stage_staged - what is kept of a run of this disk that was cut short
+ * @mode: of that run, as stage_sealed() was told
+ * @epoch: at whose moment the regions are the disk's bytes
+ */
+struct stage_staged {
+	uint32_t mode;
+	uint64_t epoch;
+};
+
+/** stage_staged() - is anything kept that can be gone on with? After stage_open() */
+bool stage_staged(struct stage *s, uint32_t index, struct stage_staged *ret);
+
+/** stage_staged_next() - its first region at or after @from. Return: is there one? */
+bool stage_staged_next(struct stage *s, uint32_t index, uint64_t from, uint64_t *ret_offset,
+		       uint64_t *ret_span);
+
+/** enum stage_begin_flag - how to begin */
+enum stage_begin_flag {
+	STAGE_FORCE = 1 << 0,  /* take over what the place carries */
+	STAGE_RESUME = 1 << 1, /* go on with what is staged; else that is thrown away */
+};
+
+/**
  * stage_begin() - get ready to take a disk
- * @force: take over what the place carries
+ * @flags: enum stage_begin_flag
  *
  * Return: 0; -EEXIST, -EBUSY, -EROFS, -ENOSPC as guard_admit(); -EINVAL: the
  * mode does not fit what is held; an errno.
  */
-int stage_begin(struct stage *s, uint32_t index, enum stage_mode mode, bool force,
+int stage_begin(struct stage *s, uint32_t index, enum stage_mode mode, unsigned int flags,
 		struct reason *reason);
 
 /**
@@ -117,6 +140,36 @@ int stage_place(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,
 
 /** stage_zero() - a region reads as zeroes; no write to it is under way */
 int stage_zero(struct stage *s, uint32_t index, uint64_t offset, uint64_t span);
+
+/** stage_stale() - a region that was written is good no more; no write to it is under way */
+int stage_stale(struct stage *s, uint32_t index, uint64_t offset, uint64_t span);
+
+/**
+ * stage_sealed() - the disk was sealed
+ * @mode: of the run, to be given back by stage_staged()
+ * @epoch: all that is written and not stale, before this and after it, is the
+ *	disk's bytes at the moment of this seal
+ *
+ * From the first of these calls on a disk can be settled.
+ */
+void stage_sealed(struct stage *s, uint32_t index, uint32_t mode, uint64_t epoch);
+
+/** stage_unsettled() - extents that would be lost if it all ended now */
+size_t stage_unsettled(const struct stage *s);
+
+/**
+ * stage_settle() - make what was written durable, and record it
+ *
+ * No write is under way. What is settled outlives this process. A failure is final.
+ */
+int stage_settle(struct stage *s, struct reason *reason);
+
+/**
+ * stage_keep() - the run ends here, and may go on later
+ *
+ * As stage_settle(); stage_destroy() leaves what is settled where it is.
+ */
+int stage_keep(struct stage *s, struct reason *reason);
 
 /**
  * stage_source() - the newest committed bytes of a region

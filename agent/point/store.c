@@ -371,33 +371,50 @@ static int store_pin_failovers(struct store *s)
 	return err;
 }
 
+/* What the database says of files; @disks, @files and @kept are the caller's to free. */
+static int store_known(struct store *s, struct catalog_disk **disks, struct catalog_file **files,
+		       struct catalog_staging **kept, struct recover_known *ret)
+{
+	int err = catalog_list(s->catalog, NULL, disks, &ret->disk_count);
+
+	if (!err)
+		err = catalog_files(s->catalog, files, &ret->file_count);
+	if (!err)
+		err = catalog_stagings(s->catalog, kept, &ret->kept_count);
+	ret->disks = *disks;
+	ret->files = *files;
+	ret->kept = *kept;
+	return err;
+}
+
 int store_recover(struct store *s, struct reason *reason)
 {
 	_cleanup_free_ struct catalog_disk *disks = NULL;
 	_cleanup_free_ struct catalog_file *files = NULL;
-	size_t count, file_count;
+	_cleanup_free_ struct catalog_staging *kept = NULL;
+	struct recover_known known = { 0 };
 	int err = retain_recover(s, NULL, reason);
 
 	if (!err)
-		err = catalog_list(s->catalog, NULL, &disks, &count);
-	if (!err)
-		err = catalog_files(s->catalog, &files, &file_count);
+		err = store_known(s, &disks, &files, &kept, &known);
 	if (!err)
 		err = store_pin_failovers(s);
 	if (err)
 		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
-	return recover_run(s->dir, disks, count, files, file_count, reason);
+	return recover_run(s->dir, &known, reason);
 }
 
 int store_recover_disks(struct store *s, const char *collection, struct reason *reason)
 {
+	_cleanup_free_ struct catalog_disk *disks = NULL;
 	_cleanup_free_ struct catalog_file *files = NULL;
-	size_t count;
-	int err = catalog_files(s->catalog, &files, &count);
+	_cleanup_free_ struct catalog_staging *kept = NULL;
+	struct recover_known known = { 0 };
+	int err = store_known(s, &disks, &files, &kept, &known);
 
 	if (err)
 		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
-	return recover_collection(s->dir, collection, files, count, reason);
+	return recover_collection(s->dir, collection, &known, reason);
 }
 
 /* -- points in use ------------------------------------------------------------------ */

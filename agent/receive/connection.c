@@ -50,6 +50,8 @@ static bool connection_may_end(const struct connection *c)
 
 static int connection_lost(struct connection *c, int err)
 {
+	/* What came until now came whole. */
+	c->keep = true;
 	if (stream_why(c->stream)) {
 		c->silent = true;
 		return reason_set(&c->reason, err,
@@ -101,7 +103,7 @@ static int connection_data(struct connection *c, const struct frame *f)
 		return err;
 	}
 	err = intake_write(&c->intake, chunk, f->disk, f->offset);
-	return err ? steps_write_failed(c, err) : 0;
+	return err ? steps_write_failed(c, err) : settle_step(c);
 }
 
 /* A frame of a type that is not known here, and may be skipped: any size up to the bound. */
@@ -148,6 +150,7 @@ static void connection_end(struct connection *c)
 		.code = c->reason.code,
 	};
 
+	settle_keep(c);
 	steps_shrink(c);
 	channel_close(&c->channel);
 	if (c->reason.code)

@@ -20,14 +20,20 @@ const char *steps_collection(const struct connection *c)
 
 /* -- answers -------------------------------------------------------------------------- */
 
+int steps_unsent(struct connection *c, int err)
+{
+	/* What came until now came whole. */
+	c->keep = true;
+	return reason_set(&c->reason, err, 0, "sending to the peer failed: %s", strerror(-err));
+}
+
 static int steps_send(struct connection *c, uint8_t type, uint32_t disk, const void *payload,
 			   uint32_t length)
 {
 	struct frame f = { .type = type, .disk = disk, .length = length };
 	int err = channel_send(&c->channel, &f, payload);
 
-	return err ? reason_set(&c->reason, err, 0, "sending to the peer failed: %s",
-				strerror(-err)) : 0;
+	return err ? steps_unsent(c, err) : 0;
 }
 
 /*
@@ -191,7 +197,9 @@ static int step_open(struct connection *c, uint32_t index)
 		opened.point = held[index].point;
 		memcpy(opened.uuid, held[index].tracker, sizeof(opened.uuid));
 	}
-	return steps_send(c, FRAME_OPENED, index, buf, frame_opened_encode(&opened, buf));
+	err = settle_tell(c, index);
+	return err ? err
+		   : steps_send(c, FRAME_OPENED, index, buf, frame_opened_encode(&opened, buf));
 }
 
 /* May this mode follow on what is held? The sender decides, but it may be wrong. */
@@ -249,7 +257,9 @@ static int step_begin(struct connection *c, uint32_t index)
 		return err;
 	err = steps_judge_mode(c, index);
 	if (!err)
-		err = stage_begin(c->stage, index, modes[d->mode], d->force, &c->reason);
+		err = stage_begin(c->stage, index, modes[d->mode],
+				  (d->force ? STAGE_FORCE : 0) | (d->resume ? STAGE_RESUME : 0),
+				  &c->reason);
 	if (err)
 		return steps_drop(c, index, err);
 	if (d->mode != FRAME_MODE_VERIFY && !c->intake.area &&
@@ -270,7 +280,17 @@ static int step_zero(struct connection *c, const struct frame *f)
 
 	if (!err)
 		err = stage_zero(c->stage, f->disk, f->offset, f->span);
-	return err ? steps_write_failed(c, err) : 0;
+	return err ? steps_write_failed(c, err) : settle_step(c);
+}
+
+/*
+ * A peer that takes no answers is gone. What it has sent before lies in the socket, and
+ * is worth the reading: it may have been cut off, and go on another time.
+ */
+static int steps_deaf(struct connection *c)
+{
+	c->deaf = true;
+	return 0;
 }
 
 static int step_hash(struct connection *c, const struct frame *f)
@@ -286,10 +306,8 @@ static int step_hash(struct connection *c, const struct frame *f)
 	int err;
 
 	/* The answer before this one may still be on its way, out of the same buffer. */
-	err = channel_flush(&c->channel);
-	if (err)
-		return reason_set(&c->reason, err, 0, "sending to the peer failed: %s",
-				  strerror(-err));
+	if (c->deaf || channel_flush(&c->channel))
+		return steps_deaf(c);
 	err = hasher_open(&c->hasher, c->ring, c->stage);
 	if (!err)
 		err = hasher_run(&c->hasher, f->disk, c->session.disks[f->disk].open.granule,
@@ -297,9 +315,7 @@ static int step_hash(struct connection *c, const struct frame *f)
 	if (err)
 		return reason_set(&c->reason, err, err == -ENOMEM ? 0 : REASON_FAILED,
 				  "reading the replica failed: %s", strerror(-err));
-	err = channel_send(&c->channel, &answer, hashes);
-	return err ? reason_set(&c->reason, err, 0, "sending to the peer failed: %s",
-				strerror(-err)) : 0;
+	return channel_send(&c->channel, &answer, hashes) ? steps_deaf(c) : 0;
 }
 
 static int step_drain(struct connection *c)
@@ -395,6 +411,7 @@ static int step_commit(struct connection *c)
 	crash_at("told");
 	steps_shrink(c);
 	c->stage = stage_destroy(c->stage);
+	c->keep = false;
 	steps_merge_new(c);
 	steps_release(c);
 	return err;
@@ -420,6 +437,7 @@ static int step_abort(struct connection *c)
 		verified &= c->session.disks[i].phase == SESSION_DISK_DROPPED ||
 			    (c->session.disks[i].phase != SESSION_DISK_OPENED &&
 			     c->session.disks[i].mode == FRAME_MODE_VERIFY);
+	c->keep = !verified;
 	if (verified)
 		log_info("%s: the verification by %s has ended", steps_collection(c), c->peer);
 	else
@@ -442,6 +460,8 @@ int steps_take(struct connection *c, const struct frame *f)
 		return step_hash(c, f);
 	case FRAME_DROP:
 		return step_drop(c, f);
+	case FRAME_SEALED:
+		return settle_sealed(c, f);
 	case FRAME_PASS:
 		return step_drain(c);
 	case FRAME_END:

@@ -10,6 +10,7 @@
 #include "receive/connection.h"
 #include "receive/hasher.h"
 #include "receive/intake.h"
+#include "receive/settle.h"
 #include "wire/session.h"
 
 /* A positive return of a step: the connection is over, and all is well. */
@@ -19,6 +20,9 @@
  * struct connection - a connection that is being served
  * @held: what OPENED said of each disk, in the order of their handles
  * @merged: points that were left over from before have been merged
+ * @deaf: the peer takes no answers any more
+ * @keep: it may go on another time: what was received of the run is kept
+ * @pace: when to settle next, see settle.h
  * @reason: why it ends; its code is 0 while all is well
  * @silent: the peer asked for the end itself, or is gone: no ERROR to it
  */
@@ -38,6 +42,9 @@ struct connection {
 	bool claimed;
 	bool merged;
 	bool silent;
+	bool deaf;
+	bool keep;
+	struct settle_pace pace;
 	struct reason reason;
 	struct frame_wire wire;
 	uint8_t payload[FRAME_CONTROL_MAX];
@@ -52,6 +59,9 @@ const char *steps_collection(const struct connection *c);
  * Return: 0; STEPS_OVER; or a negative errno, then @c->reason is filled.
  */
 int steps_take(struct connection *c, const struct frame *f);
+
+/** steps_unsent() - fill the reason: the peer does not take what is sent. Return: @err */
+int steps_unsent(struct connection *c, int err);
 
 /** steps_write_failed() - fill the reason: the new point cannot be written. Return: @err */
 int steps_write_failed(struct connection *c, int err);

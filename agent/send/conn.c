@@ -58,7 +58,7 @@ struct conn {
 	struct frame arrived_frame;
 	uint8_t arrived_payload[FRAME_CONTROL_MAX];
 	uint32_t asked_disk; /* that an awaited answer is about */
-	uint8_t on_type;
+	uint64_t on_types;
 	conn_handler on_frame;
 	void *on_owner;
 
@@ -95,9 +95,9 @@ const void *conn_payload(const struct conn *c)
 	return c->arrived_payload;
 }
 
-void conn_on(struct conn *c, uint8_t type, conn_handler handler, void *owner)
+void conn_on(struct conn *c, uint64_t types, conn_handler handler, void *owner)
 {
-	c->on_type = type;
+	c->on_types = types;
 	c->on_frame = handler;
 	c->on_owner = owner;
 }
@@ -254,7 +254,7 @@ static int conn_dispatch(struct conn *c)
 {
 	struct frame_error e;
 
-	if (c->on_type && c->in.type == c->on_type &&
+	if (c->in.type <= FRAME_TYPE_MAX && c->on_types & CONN_TYPE(c->in.type) &&
 	    c->on_frame(c->on_owner, &c->in, c->payload) == 0)
 		return 0;
 	switch (c->in.type) {
@@ -388,7 +388,7 @@ static void conn_tick(struct ring_op *op, int64_t result)
 	/* While our own limit holds back what we ask, no answer can be expected. */
 	if (c->throttling)
 		c->heard = now;
-	if (c->on_type == FRAME_HASHES && now - c->heard > c->timeout_ms)
+	if (c->on_types & CONN_TYPE(FRAME_HASHES) && now - c->heard > c->timeout_ms)
 		conn_fail(c, reason_set(c->reason, -ETIMEDOUT, REASON_TIMEOUT,
 					"the replica host %s said nothing for %u s", c->peer,
 					c->timeout_ms / 1000));

@@ -92,11 +92,12 @@ const char *conn_peer(const struct conn *c);
 void conn_queue(struct conn *c, struct conn_item *item);
 
 /**
- * conn_on() - who wants frames of a type that nobody awaits; one type at a time
- * @type: enum frame_type; 0: none, they are an error. With FRAME_HASHES the other end
- *	may not be silent for longer than the time limit
+ * conn_on() - who wants frames of types that nobody awaits
+ * @types: CONN_TYPE() of each; 0: none, they are an error. With FRAME_HASHES the other
+ *	end may not be silent for longer than the time limit
  */
-void conn_on(struct conn *c, uint8_t type, conn_handler handler, void *owner);
+void conn_on(struct conn *c, uint64_t types, conn_handler handler, void *owner);
+#define CONN_TYPE(frame_type) (1ull << (frame_type))
 
 /**
  * conn_run() - let the ring go on until something has happened

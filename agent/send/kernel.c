@@ -99,7 +99,7 @@ static int kernel_seal(struct source **group, size_t count, bool extend, uint32_
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
 		disks[i].disk = kernel_of(group[i])->disk;
-		if (!extend)
+		if (!group[i]->epoch || !extend)
 			kernel_view(kernel_of(group[i]));
 	}
 	/* All trackers are in one module, so any control descriptor will do. */
@@ -121,8 +121,8 @@ static int kernel_wait(struct source *s, uint32_t timeout_ms)
 	return tidemark_wait(k->control, k->disk, s->epoch, timeout_ms);
 }
 
-static int kernel_runs(struct source *s, uint64_t first, struct plan_run *runs, size_t capacity,
-		       size_t *ret_filled, uint64_t *ret_next)
+static int kernel_bitmap(struct source *s, uint32_t which, uint64_t first, struct plan_run *runs,
+			 size_t capacity, size_t *ret_filled, uint64_t *ret_next)
 {
 	struct kernel *k = kernel_of(s);
 	struct tidemark_run page[KERNEL_RUNS];
@@ -131,13 +131,31 @@ static int kernel_runs(struct source *s, uint64_t first, struct plan_run *runs, 
 
 	if (capacity > KERNEL_RUNS)
 		capacity = KERNEL_RUNS;
-	err = tidemark_runs(k->control, k->disk, TIDEMARK_OWED, first, UINT64_MAX, page, capacity,
+	err = tidemark_runs(k->control, k->disk, which, first, UINT64_MAX, page, capacity,
 			    &filled, ret_next);
 	if (err)
 		return err;
 	for (size_t i = 0; i < filled; i++)
 		runs[i] = (struct plan_run){ page[i].first, page[i].count };
 	*ret_filled = filled;
+	return 0;
+}
+
+static int kernel_runs(struct source *s, uint64_t first, struct plan_run *runs, size_t capacity,
+		       size_t *ret_filled, uint64_t *ret_next)
+{
+	return kernel_bitmap(s, TIDEMARK_OWED, first, runs, capacity, ret_filled, ret_next);
+}
+
+static int kernel_sealed(struct source *s, uint64_t first, struct plan_run *runs,
+			 size_t capacity, size_t *ret_filled, uint64_t *ret_next)
+{
+	int err = kernel_bitmap(s, TIDEMARK_SEALED, first, runs, capacity, ret_filled, ret_next);
+
+	if (err != -ENODATA)
+		return err;
+	*ret_filled = 0;
+	*ret_next = source_granules(s);
 	return 0;
 }
 
@@ -208,6 +226,17 @@ static int kernel_fold(struct source *s)
 	return err;
 }
 
+/* What has not drained cannot be released, and is owed to the next seal. */
+static int kernel_leave(struct source *s)
+{
+	struct plan_run all = { .first = 0, .count = source_granules(s) };
+
+	if (s->epoch)
+		(void)kernel_release(s, &all, 1);
+	s->epoch = 0;
+	return 0;
+}
+
 static int kernel_changed(struct source *s, uint64_t first, uint64_t count, bool *ret)
 {
 	static const uint32_t which[] = { TIDEMARK_SEALED, TIDEMARK_CURRENT };
@@ -252,9 +281,11 @@ static const struct source_ops kernel_ops = {
 	.seal = kernel_seal,
 	.wait = kernel_wait,
 	.runs = kernel_runs,
+	.sealed = kernel_sealed,
 	.release = kernel_release,
 	.commit = kernel_commit,
 	.fold = kernel_fold,
+	.leave = kernel_leave,
 	.changed = kernel_changed,
 	.close = kernel_close,
 };

@@ -73,6 +73,20 @@ static void members_fold(struct run *r, struct session_disk *d)
 	d->source = source_close(d->source);
 }
 
+/*
+ * The receiver has been told of the seal, and may have kept some of it: that can be
+ * gone on with as long as the epoch stays sealed. See resume.h.
+ */
+static void members_give_back(struct run *r, struct session_disk *d, bool failed)
+{
+	if (!failed || !d->told || !d->source->epoch) {
+		members_fold(r, d);
+		return;
+	}
+	(void)d->source->ops->leave(d->source);
+	d->source = source_close(d->source);
+}
+
 static int members_out(struct run *r, struct session_disk *d, enum run_outcome outcome)
 {
 	d->dropped = true;
@@ -236,13 +250,15 @@ int members_open(struct run *r)
 	return err;
 }
 
-void members_close(struct run *r)
+void members_close(struct run *r, bool failed)
 {
 	for (struct session_disk *d = members_first(r); d; d = members_next(r, d)) {
 		d->report->frames = d->pump.sent.frames;
 		d->report->bytes = d->pump.sent.bytes;
-		members_fold(r, d);
+		members_give_back(r, d, failed);
 	}
+	for (size_t i = 0; i < r->count; i++)
+		free(r->disks[i].resume.granules);
 	free(r->disks);
 }
 

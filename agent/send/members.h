@@ -61,9 +61,11 @@ size_t members_count(struct run *r);
 int members_open(struct run *r);
 
 /**
- * members_close() - fold what was not committed, close, complete the report
+ * members_close() - close, complete the report
+ * @failed: so did the run. What was not committed is folded, unless the receiver
+ *	may have kept some of it
  */
-void members_close(struct run *r);
+void members_close(struct run *r, bool failed);
 
 /**
  * members_drop() - a disk cannot go on

@@ -64,6 +64,14 @@ static int plain_runs(struct source *s, uint64_t first, struct plan_run *runs, s
 	return 0;
 }
 
+static int plain_sealed(struct source *s, uint64_t first, struct plan_run *runs, size_t capacity,
+			size_t *ret_filled, uint64_t *ret_next)
+{
+	*ret_filled = 0;
+	*ret_next = source_granules(s);
+	return 0;
+}
+
 static int plain_runs_nothing(struct source *s, const struct plan_run *runs, size_t count)
 {
 	return 0;
@@ -90,9 +98,11 @@ static const struct source_ops plain_ops = {
 	.seal = plain_seal,
 	.wait = plain_wait,
 	.runs = plain_runs,
+	.sealed = plain_sealed,
 	.release = plain_runs_nothing,
 	.commit = plain_nothing,
 	.fold = plain_nothing,
+	.leave = plain_nothing,
 	.changed = plain_changed,
 	.close = plain_close,
 };

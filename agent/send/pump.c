@@ -519,7 +519,7 @@ int pump_disk_run(struct pump *p, struct conn *conn, struct pump_disk *disk)
 	p->failed = false;
 	p->handled_bytes = 0;
 	plan_init(&p->plan, disk->source->size, disk->source->granule, PUMP_REGION);
-	conn_on(conn, disk->task == PUMP_SEND ? 0 : FRAME_HASHES, pump_hashes, p);
+	conn_on(conn, disk->task == PUMP_SEND ? 0 : CONN_TYPE(FRAME_HASHES), pump_hashes, p);
 	p->meter = (struct progress_meter){ 0 };
 	err = pump_loop(p);
 	atomic_store(&disk->progress->rate, 0);

@@ -25,9 +25,10 @@
  * again: the pass after sends them over what was sent. An untorn pass closes
  * the point, at *its* seal.
  *
- * Commit comes after "durable", and only then. Everything else folds: the
- * sealed granules are changed ones again, as if the run had never been. A fold
- * can only send something twice. When the connection breaks between COMMIT and
+ * Commit comes after "durable", and only then. Everything else leaves the granules
+ * sealed, or folds: they are changed ones again, as if the run had never been. What
+ * is sealed is there for the next run, which goes on where this one ended (resume.h)
+ * or folds. A fold can only send something twice. When the connection breaks between COMMIT and
  * DURABLE the point may be there or not: folding is right either way, and
  * mode_choose() says why a replica that is ahead of the tracker's committed
  * epoch is still brought up to date by its bits.
@@ -54,6 +55,7 @@
 #include "send/hold.h"
 #include "send/members.h"
 #include "send/mode.h"
+#include "send/resume.h"
 #include "send/trouble.h"
 #include "send/verify.h"
 
@@ -128,6 +130,7 @@ static int run_handshake(struct run *r)
 		err = run_open_all(r);
 	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d)) {
 		err = run_choose(r, d);
+		resume_judge(d);
 		if (!err && !d->dropped)
 			err = run_answered(r, d,
 					   session_begin(r->conn, r->config, d, r->reason));
@@ -216,12 +219,15 @@ static int run_move(struct run *r, struct session_disk *d, bool first)
 static int run_seal(struct run *r, uint32_t pass)
 {
 	struct hold hold = { 0 };
+	bool extend = pass > 0;
 	int err = 0;
 
-	if (pass < RUN_FREEZES)
+	if (!pass)
+		err = resume_prepare(r, &extend);
+	if (!err && pass < RUN_FREEZES)
 		err = hold_begin(r, &hold);
 	if (!err)
-		err = members_seal(r, pass > 0);
+		err = members_seal(r, extend);
 	hold_end(r, &hold);
 	/* The newest seal is the moment of the point: only its freeze counts. */
 	r->frozen = hold.all;
@@ -233,8 +239,12 @@ static int run_pass(struct run *r, uint32_t pass)
 {
 	int err = run_seal(r, pass);
 
+	if (!err && !pass)
+		err = resume_check(r);
 	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d))
 		err = run_drain(r, d);
+	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d))
+		err = resume_sealed(r, d, pass);
 	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d))
 		err = run_move(r, d, pass == 0);
 	if (!err)
@@ -283,7 +293,8 @@ static int run_leave_torn(struct run *r)
 
 /*
  * Full and compared disks are marked whole first: then everything is owed, and
- * seal, release, torn and the passes that follow are the same for all modes.
+ * seal, release, torn and the passes that follow are the same for all modes. One
+ * that goes on was marked when it began, and that is sealed.
  */
 static int run_mark(struct run *r)
 {
@@ -293,7 +304,7 @@ static int run_mark(struct run *r)
 		struct plan_run all = { .first = 0, .count = source_granules(d->source) };
 		int err;
 
-		if (d->mode == FRAME_MODE_INCREMENTAL)
+		if (d->mode == FRAME_MODE_INCREMENTAL || d->resume.granules)
 			continue;
 		err = d->source->ops->mark(d->source, &all, 1);
 		if (err)
@@ -476,6 +487,6 @@ int run_execute(const struct run_config *config, struct run_control *control,
 	ring_destroy(r.ring);
 	if (err)
 		report->trouble = trouble_of(err, reason->code);
-	members_close(&r);
+	members_close(&r, err != 0);
 	return err;
 }

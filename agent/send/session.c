@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "send/resume.h"
+
 /* The name of this host, for the receiver's log; a name that a frame can carry. */
 static void session_node(char ret[NAME_SIZE])
 {
@@ -68,9 +70,8 @@ static int session_answer(struct conn *c, struct session_disk *d, const struct f
 }
 
 /* Ranges that the receiver needs: marked as if they had been written. */
-static int session_need(void *owner, const struct frame *f, const void *payload)
+static int session_need(struct session_disk *d, const struct frame *f, const void *payload)
 {
-	struct session_disk *d = owner;
 	_cleanup_free_ struct frame_range *ranges = calloc(FRAME_NEED_MAX, sizeof(*ranges));
 	uint32_t count;
 	int err = 0;
@@ -94,6 +95,13 @@ static int session_need(void *owner, const struct frame *f, const void *payload)
 	return err;
 }
 
+/* What the receiver says of a disk before OPENED. */
+static int session_said(void *owner, const struct frame *f, const void *payload)
+{
+	return f->type == FRAME_STAGED ? resume_take(owner, f, payload)
+				       : session_need(owner, f, payload);
+}
+
 int session_open(struct conn *c, const struct run_config *config, struct session_disk *d,
 		 struct reason *reason)
 {
@@ -107,7 +115,7 @@ int session_open(struct conn *c, const struct run_config *config, struct session
 	memcpy(open.uuid, d->before.uuid, sizeof(open.uuid));
 	f.length = frame_open_encode(&open, payload);
 	d->opened_there = true;
-	conn_on(c, FRAME_NEED, session_need, d);
+	conn_on(c, CONN_TYPE(FRAME_NEED) | CONN_TYPE(FRAME_STAGED), session_said, d);
 	err = conn_ask(c, &f, payload, FRAME_OPENED, config->timeout_ms, "say what it holds", &f);
 	conn_on(c, 0, NULL, NULL);
 	if (!err)
@@ -122,7 +130,7 @@ int session_open(struct conn *c, const struct run_config *config, struct session
 int session_begin(struct conn *c, const struct run_config *config, struct session_disk *d,
 		  struct reason *reason)
 {
-	struct frame_begin begin = { .mode = d->mode };
+	struct frame_begin begin = { .mode = d->mode, .resume = d->resume.granules };
 	struct frame f = { .type = FRAME_BEGIN, .disk = d->pump.handle };
 	uint8_t payload[FRAME_CONTROL_MAX];
 	int err;

@@ -12,6 +12,22 @@
 #include "send/source.h"
 
 /**
+ * struct resume - what the receiver has of a disk, of a run that was cut short
+ * @mode: of that run
+ * @uuid: of its tracker
+ * @epoch: that was sealed
+ * @granules: bits, one for each whole granule; NULL: nothing that can be gone on with
+ *
+ * Bits: 2 MiB for each TiB with granules of 64 KiB, while the run lasts.
+ */
+struct resume {
+	uint32_t mode;
+	uint8_t uuid[FRAME_UUID_SIZE];
+	uint64_t epoch;
+	uint64_t *granules;
+};
+
+/**
  * struct session_disk - a disk of a run
  * @config: as configured
  * @index: in the configuration, and in the report
@@ -21,6 +37,8 @@
  * @opened: what the replica holds
  * @mode: enum frame_mode
  * @pump: its state in the pump
+ * @resume: what the receiver has of a run that was cut short
+ * @told: the receiver knows of the seal, and may keep what it gets
  * @opened_there: the receiver knows of it
  * @dropped: it is out of the run
  * @torn: it needs another pass
@@ -34,6 +52,8 @@ struct session_disk {
 	struct frame_opened opened;
 	int mode;
 	struct pump_disk pump;
+	struct resume resume;
+	bool told;
 	bool opened_there;
 	bool dropped;
 	bool torn;
@@ -52,11 +72,12 @@ int session_hello(struct conn *c, const struct run_config *config, uint32_t *ret
 /**
  * session_open() - OPEN, OPENED; fills @d->opened
  *
- * Granules that the receiver needs besides what the tracker knows are marked.
+ * Granules that the receiver needs besides what the tracker knows are marked; those that
+ * it has of a run that was cut short are in @d->resume.
  */
 int session_open(struct conn *c, const struct run_config *config, struct session_disk *d,
 		 struct reason *reason);
-/** session_begin() - BEGIN, BEGUN, in @d->mode */
+/** session_begin() - BEGIN, BEGUN, in @d->mode, going on with what @d->resume has */
 int session_begin(struct conn *c, const struct run_config *config, struct session_disk *d,
 		  struct reason *reason);
 /** session_give_up() - DROP: give up a disk, for @d->report->reason */

@@ -84,9 +84,12 @@ struct source_info {
  *	for how many ns writes were kept waiting; may stay untouched
  * @wait: until what was written before the seal has landed; -ETIMEDOUT
  * @runs: owed granules from @first on, as tidemark_runs() gives them
+ * @sealed: granules of the sealed bitmap, as @runs; none: there is no sealed epoch
  * @release: these granules have been read
  * @commit: the replica has the sealed epoch
  * @fold: it does not. No sealed epoch, or another one than ours: nothing to do
+ * @leave: it may have some of it: the sealed epoch stays, nothing of it is owed, and
+ *	no write is kept waiting for it
  * @changed: is a granule in this range marked in the current or sealed bitmap?
  * @close: free it
  */
@@ -99,9 +102,12 @@ struct source_ops {
 	int (*wait)(struct source *s, uint32_t timeout_ms);
 	int (*runs)(struct source *s, uint64_t first, struct plan_run *runs, size_t capacity,
 		    size_t *ret_filled, uint64_t *ret_next);
+	int (*sealed)(struct source *s, uint64_t first, struct plan_run *runs, size_t capacity,
+		      size_t *ret_filled, uint64_t *ret_next);
 	int (*release)(struct source *s, const struct plan_run *runs, size_t count);
 	int (*commit)(struct source *s);
 	int (*fold)(struct source *s);
+	int (*leave)(struct source *s);
 	int (*changed)(struct source *s, uint64_t first, uint64_t count, bool *ret);
 	void (*close)(struct source *s);
 };

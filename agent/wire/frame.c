@@ -28,6 +28,8 @@ struct frame_rule {
 #define DURABLE_SIZE 8
 #define ERROR_SIZE_MIN 4
 #define RANGE_SIZE (8 + 8)
+#define STAGED_SIZE (4 + 4 + FRAME_UUID_SIZE)
+#define SEALED_SIZE (4 + 4)
 
 static const struct frame_rule frame_rules[FRAME_TYPE_MAX + 1] = {
 	[FRAME_HELLO] = { "HELLO", HELLO_SIZE, HELLO_SIZE, false, false, false },
@@ -52,6 +54,10 @@ static const struct frame_rule frame_rules[FRAME_TYPE_MAX + 1] = {
 	[FRAME_DROP] = { "DROP", ERROR_SIZE_MIN, ERROR_SIZE_MIN + FRAME_TEXT_MAX - 1,
 			 true, false, false },
 	[FRAME_NEED] = { "NEED", RANGE_SIZE, FRAME_NEED_MAX * RANGE_SIZE, true, false, false },
+	[FRAME_STAGED] = { "STAGED", STAGED_SIZE + RANGE_SIZE,
+			   STAGED_SIZE + FRAME_STAGED_MAX * RANGE_SIZE, true, false, true },
+	[FRAME_SEALED] = { "SEALED", SEALED_SIZE, SEALED_SIZE + FRAME_SEALED_MAX * RANGE_SIZE,
+			   true, false, true },
 };
 
 static const char *const frame_faults[FRAME_FAULT_MAX + 1] = {

@@ -24,7 +24,10 @@
  * With FRAME_FEATURE_DROP either side may give up one disk while the others go
  * on: the sender at any time before COMMIT, the receiver as the answer to OPEN
  * or BEGIN. With FRAME_FEATURE_NEED the receiver may send NEED frames before
- * OPENED: regions that differ besides what the sender's tracker knows.
+ * OPENED: regions that differ besides what the sender's tracker knows. With
+ * FRAME_FEATURE_RESUME it says there, in STAGED frames, what it has kept of a run
+ * that was cut short; the sender takes it up in BEGIN, and says after each seal, in
+ * SEALED frames, which of what is staged has changed.
  *
  * Either side may send ERROR (and close), PING (answered by PONG) at any time;
  * the sender may ABORT a run. Unknown types are refused unless they carry
@@ -71,7 +74,9 @@ enum frame_type {
 	FRAME_PONG = 18,
 	FRAME_DROP = 19,
 	FRAME_NEED = 20,
-	FRAME_TYPE_MAX = FRAME_NEED,
+	FRAME_STAGED = 21,
+	FRAME_SEALED = 22,
+	FRAME_TYPE_MAX = FRAME_SEALED,
 };
 
 /**
@@ -84,7 +89,9 @@ enum frame_feature {
 	FRAME_FEATURE_DROP = 1 << 0,  /* DROP */
 	FRAME_FEATURE_POINT = 1 << 1, /* COMMIT has a payload */
 	FRAME_FEATURE_NEED = 1 << 2,  /* NEED */
-	FRAME_FEATURES = FRAME_FEATURE_DROP | FRAME_FEATURE_POINT | FRAME_FEATURE_NEED,
+	FRAME_FEATURE_RESUME = 1 << 3, /* STAGED, SEALED, the flag of BEGIN */
+	FRAME_FEATURES = FRAME_FEATURE_DROP | FRAME_FEATURE_POINT | FRAME_FEATURE_NEED |
+			 FRAME_FEATURE_RESUME,
 };
 
 enum frame_flag {
@@ -123,7 +130,7 @@ enum frame_fault {
  * @disk: handle of the disk that it is about, else 0
  * @offset: DATA, ZERO, HASH, HASHES: bytes from the start of the disk
  * @span: DATA, ZERO, HASH, HASHES: bytes of the disk; DATA: equals @length
- * @epoch: DATA, ZERO, BEGIN, END: the tracker's epoch, else 0
+ * @epoch: DATA, ZERO, BEGIN, END, STAGED, SEALED: the tracker's epoch, else 0
  * @checksum: of the frame, as received; frame_encode() computes its own
  */
 struct frame {
@@ -236,10 +243,16 @@ struct frame_opened {
 	uint64_t point;
 };
 
-/** struct frame_begin - BEGIN: enum frame_mode; flag 1: take over a foreign signature */
+/**
+ * struct frame_begin - BEGIN
+ * @mode: enum frame_mode
+ * @force: take over a foreign signature
+ * @resume: go on with what STAGED has named; else it is thrown away
+ */
 struct frame_begin {
 	uint32_t mode;
-	uint32_t force;
+	bool force;
+	bool resume;
 };
 
 /**
@@ -287,6 +300,30 @@ struct frame_range {
 
 /* Ranges in one NEED frame: 64 KiB of payload. */
 #define FRAME_NEED_MAX 4096
+
+/* Ranges in one STAGED frame, which fits what a sender takes, and in one SEALED frame. */
+#define FRAME_STAGED_MAX 4000
+#define FRAME_SEALED_MAX 39
+/* Bytes of the longest payload of STAGED. */
+#define FRAME_STAGED_SIZE (24 + 16 * FRAME_STAGED_MAX)
+
+/**
+ * struct frame_staged - STAGED: what is kept of a run; the header has its epoch
+ * @mode: enum frame_mode of that run
+ * @uuid: of its tracker
+ */
+struct frame_staged {
+	uint32_t mode;
+	uint8_t uuid[FRAME_UUID_SIZE];
+};
+
+/**
+ * struct frame_sealed - SEALED: the disk was sealed; the header has the epoch
+ * @complete: there is no further SEALED frame for this seal
+ */
+struct frame_sealed {
+	bool complete;
+};
 
 /**
  * struct frame_durable - DURABLE
@@ -345,6 +382,23 @@ uint32_t frame_need_encode(const struct frame_range *ranges, uint32_t count, voi
  */
 int frame_need_decode(const void *buf, uint32_t length, struct frame_range *ret,
 		      uint32_t *ret_count);
+
+/**
+ * frame_staged_encode() - STAGED's payload: with 1 to FRAME_STAGED_MAX ranges
+ * @buf: 24 bytes, and 16 for each range
+ */
+uint32_t frame_staged_encode(const struct frame_staged *v, const struct frame_range *ranges,
+			     uint32_t count, void *buf);
+/** frame_staged_decode() - ranges as those of NEED; @ranges: room for FRAME_STAGED_MAX */
+int frame_staged_decode(const void *buf, uint32_t length, struct frame_staged *ret,
+			struct frame_range *ranges, uint32_t *ret_count);
+
+/** frame_sealed_encode() - SEALED's payload: with 0 to FRAME_SEALED_MAX ranges */
+uint32_t frame_sealed_encode(const struct frame_sealed *v, const struct frame_range *ranges,
+			     uint32_t count, void *buf);
+/** frame_sealed_decode() - ranges as those of NEED; @ranges: room for FRAME_SEALED_MAX */
+int frame_sealed_decode(const void *buf, uint32_t length, struct frame_sealed *ret,
+			struct frame_range *ranges, uint32_t *ret_count);
 
 /* -- hashes ----------------------------------------------------------------- */
 

@@ -236,12 +236,15 @@ int frame_opened_decode(const void *buf, uint32_t length, struct frame_opened *r
 	return FRAME_OK;
 }
 
+#define BEGIN_FORCE 1u
+#define BEGIN_RESUME 2u
+
 uint32_t frame_begin_encode(const struct frame_begin *v, void *buf)
 {
 	struct cursor c = cursor_write(buf);
 
 	put_u32(&c, v->mode);
-	put_u32(&c, v->force);
+	put_u32(&c, (v->force ? BEGIN_FORCE : 0) | (v->resume ? BEGIN_RESUME : 0));
 	return cursor_written(&c, buf);
 }
 
@@ -249,11 +252,14 @@ int frame_begin_decode(const void *buf, uint32_t length, struct frame_begin *ret
 {
 	struct cursor c = cursor_read(buf, length);
 	struct frame_begin v = { 0 };
+	uint32_t flags;
 
 	v.mode = get_u32(&c);
-	v.force = get_u32(&c);
+	flags = get_u32(&c);
+	v.force = flags & BEGIN_FORCE;
+	v.resume = flags & BEGIN_RESUME;
 	if (!cursor_good(&c) || v.mode < FRAME_MODE_FULL || v.mode > FRAME_MODE_VERIFY ||
-	    v.force > 1)
+	    flags & ~(BEGIN_FORCE | BEGIN_RESUME))
 		return FRAME_FAULT_PAYLOAD;
 	*ret = v;
 	return FRAME_OK;
@@ -318,14 +324,39 @@ int frame_commit_decode(const void *buf, uint32_t length, struct frame_commit *r
 	return FRAME_OK;
 }
 
+static void put_ranges(struct cursor *c, const struct frame_range *ranges, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		put_u64(c, ranges[i].offset);
+		put_u64(c, ranges[i].span);
+	}
+}
+
+/* To the end of the payload; frame_check() has seen to it that there are not too many. */
+static uint32_t get_ranges(struct cursor *c, struct frame_range *ret)
+{
+	uint64_t end = 0;
+	uint32_t count = 0;
+
+	while (!c->bad && c->at < c->end) {
+		struct frame_range r = { 0 };
+
+		r.offset = get_u64(c);
+		r.span = get_u64(c);
+		if (r.offset < end || !size_valid(r.span) || r.offset % SECTOR_SIZE ||
+		    r.offset > INT64_MAX - r.span)
+			c->bad = true;
+		end = r.offset + r.span;
+		ret[count++] = r;
+	}
+	return count;
+}
+
 uint32_t frame_need_encode(const struct frame_range *ranges, uint32_t count, void *buf)
 {
 	struct cursor c = cursor_write(buf);
 
-	for (uint32_t i = 0; i < count; i++) {
-		put_u64(&c, ranges[i].offset);
-		put_u64(&c, ranges[i].span);
-	}
+	put_ranges(&c, ranges, count);
 	return cursor_written(&c, buf);
 }
 
@@ -333,22 +364,66 @@ int frame_need_decode(const void *buf, uint32_t length, struct frame_range *ret,
 		      uint32_t *ret_count)
 {
 	struct cursor c = cursor_read(buf, length);
-	uint64_t end = 0;
-	uint32_t count = 0;
+	uint32_t count = get_ranges(&c, ret);
 
-	while (!c.bad && c.at < c.end) {
-		struct frame_range r = { 0 };
-
-		r.offset = get_u64(&c);
-		r.span = get_u64(&c);
-		if (c.bad || r.offset < end || !size_valid(r.span) || r.offset % SECTOR_SIZE ||
-		    r.offset > INT64_MAX - r.span)
-			return FRAME_FAULT_PAYLOAD;
-		end = r.offset + r.span;
-		ret[count++] = r;
-	}
-	if (c.bad || !count)
+	if (!cursor_good(&c) || !count)
 		return FRAME_FAULT_PAYLOAD;
+	*ret_count = count;
+	return FRAME_OK;
+}
+
+uint32_t frame_staged_encode(const struct frame_staged *v, const struct frame_range *ranges,
+			     uint32_t count, void *buf)
+{
+	struct cursor c = cursor_write(buf);
+
+	put_u32(&c, v->mode);
+	put_u32(&c, 0);
+	put_bytes(&c, v->uuid, sizeof(v->uuid));
+	put_ranges(&c, ranges, count);
+	return cursor_written(&c, buf);
+}
+
+int frame_staged_decode(const void *buf, uint32_t length, struct frame_staged *ret,
+			struct frame_range *ranges, uint32_t *ret_count)
+{
+	struct cursor c = cursor_read(buf, length);
+	struct frame_staged v = { 0 };
+	uint32_t reserved, count;
+
+	v.mode = get_u32(&c);
+	reserved = get_u32(&c);
+	get_bytes(&c, v.uuid, sizeof(v.uuid));
+	count = get_ranges(&c, ranges);
+	if (!cursor_good(&c) || reserved || !count || v.mode < FRAME_MODE_FULL ||
+	    v.mode > FRAME_MODE_COMPARE)
+		return FRAME_FAULT_PAYLOAD;
+	*ret = v;
+	*ret_count = count;
+	return FRAME_OK;
+}
+
+uint32_t frame_sealed_encode(const struct frame_sealed *v, const struct frame_range *ranges,
+			     uint32_t count, void *buf)
+{
+	struct cursor c = cursor_write(buf);
+
+	put_u32(&c, v->complete);
+	put_u32(&c, 0);
+	put_ranges(&c, ranges, count);
+	return cursor_written(&c, buf);
+}
+
+int frame_sealed_decode(const void *buf, uint32_t length, struct frame_sealed *ret,
+			struct frame_range *ranges, uint32_t *ret_count)
+{
+	struct cursor c = cursor_read(buf, length);
+	uint32_t complete = get_u32(&c), reserved = get_u32(&c);
+	uint32_t count = get_ranges(&c, ranges);
+
+	if (!cursor_good(&c) || reserved || complete > 1)
+		return FRAME_FAULT_PAYLOAD;
+	*ret = (struct frame_sealed){ .complete = complete };
 	*ret_count = count;
 	return FRAME_OK;
 }

@@ -48,7 +48,21 @@ static int check_chunk(struct session *s, const struct session_disk *d, const st
 		return session_fault(s, FRAME_FAULT_ORDER, "the disk is not begun, or has ended");
 	if (d->mode == FRAME_MODE_VERIFY)
 		return session_fault(s, FRAME_FAULT_ORDER, "a verification changes nothing");
+	if (d->sealing || (d->sealed_epoch && f->epoch != d->sealed_epoch))
+		return session_fault(s, FRAME_FAULT_ORDER,
+				     "the chunk is not of the epoch that was sealed");
 	return check_region(s, d, f, d->unit);
+}
+
+static int check_sealed(struct session *s, const struct session_disk *d, const struct frame *f)
+{
+	if (!(s->features & FRAME_FEATURE_RESUME))
+		return session_fault(s, FRAME_FAULT_ORDER, "resuming was not agreed on");
+	if (d->phase != SESSION_DISK_BEGUN || d->mode == FRAME_MODE_VERIFY)
+		return session_fault(s, FRAME_FAULT_ORDER, "the disk is not begun, or has ended");
+	if (!f->epoch || f->epoch <= d->sealed_epoch || (d->sealing && f->epoch != d->sealing))
+		return session_fault(s, FRAME_FAULT_ORDER, "the epoch went back");
+	return FRAME_OK;
 }
 
 static int check_hash(struct session *s, const struct session_disk *d, const struct frame *f)
@@ -71,6 +85,8 @@ static int check_end(struct session *s, const struct session_disk *d, const stru
 		return session_fault(s, FRAME_FAULT_ORDER, "a verification has no end to commit");
 	if (f->epoch < d->begin_epoch)
 		return session_fault(s, FRAME_FAULT_ORDER, "the epoch went back");
+	if (d->sealing || (d->sealed_epoch && f->epoch != d->sealed_epoch))
+		return session_fault(s, FRAME_FAULT_ORDER, "another epoch was sealed");
 	return FRAME_OK;
 }
 
@@ -116,6 +132,8 @@ static int check_disk_frame(struct session *s, const struct frame *f)
 		return check_hash(s, d, f);
 	case FRAME_END:
 		return check_end(s, d, f);
+	case FRAME_SEALED:
+		return check_sealed(s, d, f);
 	default:
 		return check_chunk(s, d, f);
 	}
@@ -146,6 +164,7 @@ int session_check(struct session *s, const struct frame *f)
 	case FRAME_HASH:
 	case FRAME_END:
 	case FRAME_DROP:
+	case FRAME_SEALED:
 		return check_disk_frame(s, f);
 	case FRAME_PASS:
 	case FRAME_ABORT:
@@ -216,8 +235,12 @@ static int take_begin(struct session *s, const struct frame *f, const void *payl
 
 	if (fault)
 		return fault;
+	if (begin.resume &&
+	    (!(s->features & FRAME_FEATURE_RESUME) || begin.mode == FRAME_MODE_VERIFY))
+		return session_fault(s, FRAME_FAULT_ORDER, "there is nothing to resume");
 	d->mode = begin.mode;
 	d->force = begin.force;
+	d->resume = begin.resume;
 	d->begin_epoch = f->epoch;
 	d->phase = SESSION_DISK_BEGUN;
 	return FRAME_OK;
@@ -230,6 +253,27 @@ static int take_chunk(struct session *s, const struct frame *f)
 	d->sum.frames++;
 	d->sum.bytes += f->span;
 	d->sum.digest += frame_digest(f);
+	return FRAME_OK;
+}
+
+/* The ranges are whole units of the disk: what is staged is counted in these. */
+static int take_sealed(struct session *s, const struct frame *f, const void *payload)
+{
+	struct session_disk *d = &s->disks[f->disk];
+	struct frame_range ranges[FRAME_SEALED_MAX];
+	struct frame_sealed sealed;
+	uint32_t count = 0;
+	int fault = frame_sealed_decode(payload, f->length, &sealed, ranges, &count);
+
+	for (uint32_t i = 0; i < count && !fault; i++) {
+		const struct frame region = { .offset = ranges[i].offset, .span = ranges[i].span };
+
+		fault = check_region(s, d, &region, d->unit);
+	}
+	if (fault)
+		return fault;
+	d->sealing = sealed.complete ? 0 : f->epoch;
+	d->sealed_epoch = sealed.complete ? f->epoch : 0;
 	return FRAME_OK;
 }
 
@@ -301,6 +345,8 @@ int session_take(struct session *s, const struct frame *f, const void *payload)
 		return take_chunk(s, f);
 	case FRAME_END:
 		return take_end(s, f, payload);
+	case FRAME_SEALED:
+		return take_sealed(s, f, payload);
 	case FRAME_DROP:
 		return take_drop(s, f, payload);
 	case FRAME_COMMIT:

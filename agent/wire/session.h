@@ -38,6 +38,9 @@ enum session_disk_phase {
  * @phase: enum session_disk_phase
  * @mode: enum frame_mode, from BEGIN
  * @force: from BEGIN
+ * @resume: from BEGIN
+ * @sealed_epoch: from the newest SEALED, 0: there was none, or more of it must come
+ * @sealing: of a SEALED that more must follow, else 0
  * @begin_epoch: from BEGIN
  * @epoch: that END closed
  * @unit: regions of DATA and ZERO are multiples of this, except at the disk's end
@@ -48,7 +51,10 @@ struct session_disk {
 	enum session_disk_phase phase;
 	uint32_t mode;
 	bool force;
+	bool resume;
 	uint64_t begin_epoch;
+	uint64_t sealed_epoch;
+	uint64_t sealing;
 	uint64_t epoch;
 	uint32_t unit;
 	struct frame_end sum;

@@ -70,8 +70,9 @@ leftovers() { # files that nobody knows
     find "$dir/store" -name '*.partial' | wc -l
 }
 
-# Those of the layers that are kept are met in points-crash.sh.
-points=$("$helpers"/crash-points | grep -Ev '^(join-|merge-rebased|failover-|reverse-)')
+# Those of the layers that are kept are met in points-crash.sh, those of runs that go on
+# in resume.sh.
+points=$("$helpers"/crash-points | grep -Ev '^(settle-|join-|merge-rebased|failover-|reverse-)')
 
 crash_run() { # POINT EPOCH MODE OLD NEW: the receiver dies at POINT, if it meets it
     TIDEMARK_CRASH=$1 receiver_start || return 1

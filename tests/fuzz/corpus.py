@@ -7,8 +7,8 @@ import os
 import struct
 import sys
 
-HELLO, OPEN, BEGIN, DATA, ZERO, HASH, PASS, END, COMMIT, ABORT, ERROR, PING, DROP = \
-    1, 3, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 19
+HELLO, OPEN, BEGIN, DATA, ZERO, HASH, PASS, END, COMMIT, ABORT, ERROR, PING, DROP, SEALED = \
+    1, 3, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 19, 22
 
 
 def name(text):
@@ -51,6 +51,11 @@ RUNS = {
     b"".join(begin(i, 2) for i in range(3)) + frame(ZERO, span=65536, epoch=1) +
     frame(DROP, struct.pack("<I", 32768) + b"gone", disk=0) + end(1) + end(2) +
     frame(COMMIT, struct.pack("<IIII", 1, 24, 1, 0)),
+    "sealed": hello(15) + open_disk(0, 1 << 20, 65536) +
+    frame(BEGIN, struct.pack("<II", 2, 2), epoch=1) +
+    frame(SEALED, struct.pack("<IIQQ", 0, 0, 0, 65536), epoch=2) +
+    frame(SEALED, struct.pack("<II", 1, 0), epoch=2) + frame(ZERO, span=65536, epoch=2) +
+    frame(PASS) + frame(SEALED, struct.pack("<IIQQ", 1, 0, 65536, 65536), epoch=3) + end(0),
     "skipped": hello() + frame(200, bytes(700), flags=1) +
     frame(ERROR, struct.pack("<I", 32768) + b"enough"),
 }

@@ -10,14 +10,17 @@
  *   hello COLLECTION [MIN MAX [FEATURES]]
  *                                     prints "welcome VERSION FEATURES"
  *   open DISK VM NAME UUID SIZE GRANULE
- *                                     prints "opened PRESENT EPOCH SIZE POINT UUID"
- *   begin DISK MODE EPOCH [force]     MODE full, incremental, compare, verify; prints "begun"
+ *                                     prints "opened PRESENT EPOCH SIZE POINT UUID", and
+ *                                     before it "staged DISK MODE EPOCH OFFSET+SPAN..."
+ *   begin DISK MODE EPOCH [force|resume]
+ *                                     MODE full, incremental, compare, verify; prints "begun"
  *   full DISK FILE EPOCH              all granules of FILE that are not zero
  *   diff DISK OLD NEW EPOCH           what differs, ZERO where NEW is zero
  *   data DISK FILE OFFSET SPAN EPOCH  one frame
  *   zero DISK OFFSET SPAN EPOCH
  *   compare DISK FILE EPOCH           hashes, then what differs; prints "differ N"
  *   verify DISK FILE                  hashes; prints "differ N"
+ *   sealed DISK EPOCH [OFFSET SPAN]   what is staged there is stale
  *   pass
  *   end DISK EPOCH [wrong]            "wrong" spoils the digest
  *   commit [LEVEL [HISTORY [final]]]  prints "durable POINT"
@@ -182,14 +185,14 @@ static struct frame expect(uint8_t type)
 	return f;
 }
 
-/* The answer to OPEN or BEGIN; false: the disk was dropped instead. */
+/* The answer to OPEN or BEGIN, or any with @type 0; false: the disk was dropped instead. */
 static bool answer(uint8_t type, struct frame *ret)
 {
 	struct frame_error why;
 
 	*ret = get_frame();
 	if (ret->type != FRAME_DROP) {
-		if (ret->type != type)
+		if (type && ret->type != type)
 			fail("an unexpected frame came");
 		return true;
 	}
@@ -255,6 +258,24 @@ static void parse_uuid(const char *hex, uint8_t uuid[FRAME_UUID_SIZE])
 	}
 }
 
+/* STAGED says what is kept: "staged DISK MODE EPOCH", and its ranges. */
+static bool take_staged(const struct frame *f)
+{
+	static struct frame_range ranges[FRAME_STAGED_MAX];
+	struct frame_staged staged;
+	uint32_t count;
+
+	if (f->type != FRAME_STAGED)
+		return false;
+	if (frame_staged_decode(payload_in, f->length, &staged, ranges, &count))
+		fail("malformed STAGED");
+	printf("staged %u %u %" PRIu64, f->disk, staged.mode, f->epoch);
+	for (uint32_t i = 0; i < count; i++)
+		printf(" %" PRIu64 "+%" PRIu64, ranges[i].offset, ranges[i].span);
+	printf("\n");
+	return true;
+}
+
 static void do_open(char **w)
 {
 	struct disk *d = disk_of(w[1]);
@@ -268,8 +289,12 @@ static void do_open(char **w)
 	parse_uuid(w[4], o.uuid);
 	*d = (struct disk){ .size = o.size, .granule = o.granule };
 	put_control(FRAME_OPEN, number(w[1]), 0, buf, frame_open_encode(&o, buf));
-	if (!answer(FRAME_OPENED, &f))
-		return;
+	do {
+		if (!answer(0, &f))
+			return;
+	} while (take_staged(&f));
+	if (f.type != FRAME_OPENED)
+		fail("an unexpected frame came");
 	if (frame_opened_decode(payload_in, f.length, &opened))
 		fail("malformed OPENED");
 	printf("opened %u %" PRIu64 " %" PRIu64 " %" PRIu64 " ", opened.present, opened.epoch,
@@ -282,7 +307,8 @@ static void do_open(char **w)
 static void do_begin(char **w)
 {
 	static const char *const modes[] = { "", "full", "incremental", "compare", "verify" };
-	struct frame_begin b = { .force = w[4] != NULL };
+	struct frame_begin b = { .force = w[4] && strcmp(w[4], "resume"),
+				 .resume = w[4] && !strcmp(w[4], "resume") };
 	uint8_t buf[FRAME_CONTROL_MAX];
 	struct frame f;
 
@@ -292,6 +318,16 @@ static void do_begin(char **w)
 	put_control(FRAME_BEGIN, number(w[1]), number(w[3]), buf, frame_begin_encode(&b, buf));
 	if (answer(FRAME_BEGUN, &f))
 		printf("begun\n");
+}
+
+static void do_sealed(char **w)
+{
+	struct frame_range range = { number(w[3]), w[3] ? number(w[4]) : 0 };
+	struct frame_sealed sealed = { .complete = true };
+	uint8_t buf[FRAME_CONTROL_MAX];
+
+	put_control(FRAME_SEALED, number(w[1]), number(w[2]), buf,
+		    frame_sealed_encode(&sealed, &range, w[3] != NULL, buf));
 }
 
 static void read_at(int fd, void *buf, size_t size, uint64_t offset)
@@ -529,6 +565,8 @@ static void do_line(char **w)
 		do_open(w);
 	else if (!strcmp(w[0], "begin"))
 		do_begin(w);
+	else if (!strcmp(w[0], "sealed"))
+		do_sealed(w);
 	else if (!strcmp(w[0], "full"))
 		do_full(w);
 	else if (!strcmp(w[0], "diff"))

@@ -97,6 +97,30 @@ static void overlay__appends_and_keeps_places(void **state)
 	overlay_destroy(o);
 }
 
+/* What a region's cluster says in a finished file: its refcount is part of it. */
+static void overlay__restored_is_as_it_was(void **state)
+{
+	struct overlay *o = make(MIB(8), 65536);
+	uint64_t length;
+
+	/* Cluster 0 at place 1, cluster 5 at 2, forgotten, then cluster 9 in its place. */
+	assert_int_equal(overlay_restore(o, 0, 65536, 65536), 0);
+	assert_int_equal(overlay_restore(o, 5 * 65536, 65536, 2 * 65536), 0);
+	assert_int_equal(overlay_forget(o, 5 * 65536, 65536), 0);
+	assert_int_equal(overlay_restore(o, 9 * 65536, 65536, 2 * 65536), 0);
+	assert_int_equal(overlay_restore(o, 20 * 65536, 65536, 5 * 65536), 0);
+	assert_int_equal(overlay_restored(o), 0);
+	assert_int_equal(overlay_end(o), 6 * 65536);
+	/* Places 3 and 4 belong to nobody; then the file grows. */
+	assert_int_equal(place(o, 9 * 65536, 65536, &length), 2 * 65536);
+	assert_int_equal(place(o, 30 * 65536, 65536, &length), 3 * 65536);
+	assert_int_equal(place(o, 31 * 65536, 65536, &length), 4 * 65536);
+	assert_int_equal(place(o, 32 * 65536, 65536, &length), 6 * 65536);
+	assert_int_equal(overlay_restore(o, 0, 65536, 0), -EINVAL);
+	assert_int_equal(overlay_restore(o, 0, 65536, 65536 + 512), -EINVAL);
+	overlay_destroy(o);
+}
+
 static void overlay__zero_keeps_the_place(void **state)
 {
 	struct overlay *o = make(MIB(8), 65536);
@@ -412,6 +436,7 @@ int main(void)
 		cmocka_unit_test(overlay__bounds),
 		cmocka_unit_test(overlay__regions),
 		cmocka_unit_test(overlay__appends_and_keeps_places),
+		cmocka_unit_test(overlay__restored_is_as_it_was),
 		cmocka_unit_test(overlay__zero_keeps_the_place),
 		cmocka_unit_test(overlay__zeroes_cost_nothing),
 		cmocka_unit_test(overlay__tables_are_budgeted),

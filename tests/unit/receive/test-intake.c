@@ -30,7 +30,7 @@ static struct stage *stage_for(const char *collection)
 	assert_int_equal(store_claim(store, collection, 0, NULL), 0);
 	assert_int_equal(stage_create(store, collection, &s), 0);
 	assert_int_equal(stage_open(s, 0, &spec, &held, NULL), 0);
-	assert_int_equal(stage_begin(s, 0, STAGE_SEED, false, NULL), 0);
+	assert_int_equal(stage_begin(s, 0, STAGE_SEED, 0, NULL), 0);
 	return s;
 }
 

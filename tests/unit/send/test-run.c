@@ -132,7 +132,7 @@ static void cancel_at_release(struct fake *f, enum moment m)
 		eventfd_write(cancel_fd, 1);
 }
 
-static void run__cancelled_run_is_as_if_it_had_never_been(void **state)
+static void run__cancelled_run_forgets_nothing(void **state)
 {
 	static uint8_t before[SIZE], after[SIZE];
 	struct world *w = *state;
@@ -143,13 +143,14 @@ static void run__cancelled_run_is_as_if_it_had_never_been(void **state)
 	fake_write(&fakes[0], 5, 0x55);
 	fakes[0].hook = cancel_at_release;
 	assert_int_equal(run(w), -ECANCELED);
-	assert_int_equal(count_bits(fakes[0].current), 1);
+	assert_true(fakes[0].current[5] || fakes[0].sealed[5]);
 	replica_read(w, 0, after);
 	assert_memory_equal(before, after, SIZE);
 	eventfd_read(cancel_fd, &unused);
 	fakes[0].hook = NULL;
 	run_ok(w);
-	assert_int_equal(w->progress.sent, GRANULE);
+	/* None, if the receiver had it and kept it. */
+	assert_true(w->progress.sent <= GRANULE);
 	replicas_are_at_seal(w);
 }
 
@@ -431,7 +432,7 @@ int main(void)
 		TEST(run__torn_epoch_is_closed_by_another_pass),
 		TEST(run__write_beside_waits_for_the_next_run),
 		TEST(run__too_fast_fails_and_folds),
-		TEST(run__cancelled_run_is_as_if_it_had_never_been),
+		TEST(run__cancelled_run_forgets_nothing),
 		TEST(run__cancelled_before_it_connects),
 		TEST(run__slow_drain_is_waited_for),
 		TEST(run__drain_that_does_not_end_is_a_timeout),

@@ -9,7 +9,9 @@
 #include "send/source.h"
 
 #define GRANULE 65536u
+#ifndef GRANULES
 #define GRANULES 40u
+#endif
 #define TAIL 1536u /* the last granule is short */
 #define SIZE ((GRANULES - 1) * GRANULE + TAIL)
 
@@ -23,7 +25,7 @@ struct fake {
 	bool torn, open;
 	uint8_t *disk;	      /* the disk's bytes, now */
 	uint8_t at_seal[SIZE]; /* and at the newest seal */
-	unsigned int seals, folds, commits, released;
+	unsigned int seals, folds, commits, released, left;
 	int commit_error;
 	int open_error, info_error; /* what goes wrong, and stays so */
 	unsigned int slow_waits; /* so many end without the drain having ended */
@@ -159,19 +161,18 @@ static int fake_wait(struct source *s, uint32_t timeout_ms)
 }
 
 /* Pages of two runs at most, so that pages are needed. */
-static int fake_runs(struct source *s, uint64_t first, struct plan_run *runs, size_t capacity,
-		     size_t *ret_filled, uint64_t *ret_next)
+static int fake_bitmap(const bool *bits, uint64_t first, struct plan_run *runs,
+		       size_t *ret_filled, uint64_t *ret_next)
 {
-	struct fake *f = fake_of(s);
 	size_t n = 0;
 
-	while (first < GRANULES && (n < 2 || !f->owed[first])) {
-		if (!f->owed[first]) {
+	while (first < GRANULES && (n < 2 || !bits[first])) {
+		if (!bits[first]) {
 			first++;
 			continue;
 		}
 		runs[n] = (struct plan_run){ first, 0 };
-		while (first < GRANULES && f->owed[first]) {
+		while (first < GRANULES && bits[first]) {
 			runs[n].count++;
 			first++;
 		}
@@ -180,6 +181,18 @@ static int fake_runs(struct source *s, uint64_t first, struct plan_run *runs, si
 	*ret_filled = n;
 	*ret_next = first;
 	return 0;
+}
+
+static int fake_runs(struct source *s, uint64_t first, struct plan_run *runs, size_t capacity,
+		     size_t *ret_filled, uint64_t *ret_next)
+{
+	return fake_bitmap(fake_of(s)->owed, first, runs, ret_filled, ret_next);
+}
+
+static int fake_sealed(struct source *s, uint64_t first, struct plan_run *runs, size_t capacity,
+		       size_t *ret_filled, uint64_t *ret_next)
+{
+	return fake_bitmap(fake_of(s)->sealed, first, runs, ret_filled, ret_next);
 }
 
 static int fake_release(struct source *s, const struct plan_run *runs, size_t count)
@@ -197,6 +210,20 @@ static int fake_release(struct source *s, const struct plan_run *runs, size_t co
 	}
 	if (f->hook)
 		f->hook(f, AT_RELEASE);
+	return 0;
+}
+
+/* @killed: the agent is dead, and does not come to do it. */
+static bool killed;
+
+static int fake_leave(struct source *s)
+{
+	struct fake *f = fake_of(s);
+
+	if (!killed)
+		memset(f->owed, false, GRANULES);
+	f->left++;
+	s->epoch = 0;
 	return 0;
 }
 
@@ -235,9 +262,11 @@ static const struct source_ops fake_ops = {
 	.seal = fake_seal,
 	.wait = fake_wait,
 	.runs = fake_runs,
+	.sealed = fake_sealed,
 	.release = fake_release,
 	.commit = fake_commit,
 	.fold = fake_fold,
+	.leave = fake_leave,
 	.changed = fake_changed,
 	.close = fake_close,
 };

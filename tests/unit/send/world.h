@@ -78,7 +78,7 @@ static int group_setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
-	log_set_level(LOG_ERR);
+	log_set_level(getenv("TIDEMARK_LOG") ? LOG_DEBUG : LOG_ERR);
 	if (!w || !mkdtemp(folder) || receiver_start(w))
 		return -1;
 	for (size_t i = 0; i < FAKES; i++) {
@@ -148,10 +148,11 @@ static int run(struct world *w)
 	memset(&w->reason, 0, sizeof(w->reason));
 	w->report.disks = w->report_disks;
 	err = run_execute(&w->config, &control, &w->progress, &w->report, &w->reason);
-	/* Whatever happened: nothing is left open or sealed. */
+	/* Whatever happened: nothing is left open, or sealed but for a run to go on with. */
 	for (size_t i = 0; i < FAKES; i++) {
 		assert_false(fakes[i].open);
-		assert_int_equal(fakes[i].sealed_epoch, 0);
+		if (!err)
+			assert_int_equal(fakes[i].sealed_epoch, 0);
 	}
 	return err;
 }

@@ -136,7 +136,7 @@ static void payload__round_trips(void **state)
 	struct frame_welcome welcome = { 1, 0 }, welcome2;
 	struct frame_open open = { "web01", "vda", { 1, 2 }, 1 << 30, 65536 }, open2;
 	struct frame_opened opened = { 1, { 3 }, 9, 1 << 30, 4 }, opened2;
-	struct frame_begin begin = { FRAME_MODE_COMPARE, 1 }, begin2;
+	struct frame_begin begin = { FRAME_MODE_COMPARE, true, true }, begin2;
 	struct frame_end end = { 1, 2, 3 }, end2;
 	struct frame_durable durable = { 5 }, durable2;
 	struct frame_error error = { 32774, "in use" }, error2;
@@ -166,6 +166,9 @@ static void payload__round_trips(void **state)
 	n = frame_begin_encode(&begin, buf);
 	assert_int_equal(frame_begin_decode(buf, n, &begin2), FRAME_OK);
 	assert_int_equal(begin2.mode, FRAME_MODE_COMPARE);
+	assert_true(begin2.force && begin2.resume);
+	buf[4] |= 4;
+	assert_int_equal(frame_begin_decode(buf, n, &begin2), FRAME_FAULT_PAYLOAD);
 
 	n = frame_end_encode(&end, buf);
 	assert_int_equal(frame_end_decode(buf, n, &end2), FRAME_OK);
@@ -186,7 +189,7 @@ static void payload__refuses(void **state)
 	struct frame_open open = { "web01", "vda", { 0 }, 1 << 30, 65536 }, open2;
 	struct frame_hello hello = { 1, 1, 0, "kvm1", "../etc" }, hello2;
 	struct frame_error error = { 32768, "a\033[31mb" }, error2;
-	struct frame_begin begin = { 9, 0 }, begin2;
+	struct frame_begin begin = { 9, false, false }, begin2;
 
 	assert_int_equal(frame_hello_decode(buf, frame_hello_encode(&hello, buf), &hello2),
 			 FRAME_FAULT_PAYLOAD);
@@ -280,6 +283,37 @@ static void need__ranges_ascend(void **state)
 	assert_int_equal(frame_need_decode(buf, 32, w, &count), FRAME_FAULT_PAYLOAD);
 }
 
+static void staged_and_sealed__bounds(void **state)
+{
+	struct frame_range v[2] = { { 4096, 4096 }, { 65536, 512 } }, w[FRAME_SEALED_MAX + 1];
+	struct frame_staged staged = { FRAME_MODE_COMPARE, { 7 } }, staged2;
+	struct frame_sealed sealed = { true }, sealed2;
+	uint8_t buf[FRAME_CONTROL_MAX];
+	uint32_t n = frame_staged_encode(&staged, v, 2, buf), count = 0;
+
+	assert_int_equal(frame_staged_decode(buf, n, &staged2, w, &count), FRAME_OK);
+	assert_int_equal(count, 2);
+	assert_memory_equal(v, w, sizeof(v));
+	assert_int_equal(staged2.mode, FRAME_MODE_COMPARE);
+	assert_int_equal(staged2.uuid[0], 7);
+	assert_int_equal(frame_staged_decode(buf, 24, &staged2, w, &count), FRAME_FAULT_PAYLOAD);
+	staged.mode = FRAME_MODE_VERIFY;
+	assert_int_equal(frame_staged_decode(buf, frame_staged_encode(&staged, v, 2, buf),
+					     &staged2, w, &count), FRAME_FAULT_PAYLOAD);
+
+	n = frame_sealed_encode(&sealed, v, 2, buf);
+	assert_int_equal(frame_sealed_decode(buf, n, &sealed2, w, &count), FRAME_OK);
+	assert_true(sealed2.complete);
+	assert_int_equal(count, 2);
+	assert_int_equal(frame_sealed_decode(buf, n - 8, &sealed2, w, &count),
+			 FRAME_FAULT_PAYLOAD);
+	n = frame_sealed_encode(&sealed, NULL, 0, buf);
+	assert_int_equal(frame_sealed_decode(buf, n, &sealed2, w, &count), FRAME_OK);
+	assert_int_equal(count, 0);
+	buf[0] = 2;
+	assert_int_equal(frame_sealed_decode(buf, n, &sealed2, w, &count), FRAME_FAULT_PAYLOAD);
+}
+
 static void frame_digest__tells_frames_apart(void **state)
 {
 	struct frame a = { .type = FRAME_ZERO, .offset = 0, .span = 512, .checksum = 1 };
@@ -304,6 +338,7 @@ int main(void)
 		cmocka_unit_test(bytes_are_zero__finds_every_byte),
 		cmocka_unit_test(commit__bounds),
 		cmocka_unit_test(need__ranges_ascend),
+		cmocka_unit_test(staged_and_sealed__bounds),
 		cmocka_unit_test(frame_digest__tells_frames_apart),
 	};
 

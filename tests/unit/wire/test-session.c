@@ -362,6 +362,48 @@ static void session__a_dropped_disk_is_over(void **state)
 	session_done(&s);
 }
 
+static int sealed(struct session *s, uint64_t epoch, bool complete, uint64_t offset,
+		  uint64_t span)
+{
+	struct frame_sealed v = { .complete = complete };
+	struct frame_range range = { offset, span };
+
+	return pass(s, (struct frame){ .type = FRAME_SEALED, .epoch = epoch,
+				       .length = frame_sealed_encode(&v, &range, span != 0,
+								     payload) });
+}
+
+static void session__seals(void **state)
+{
+	struct session s;
+
+	session_init(&s, 4);
+	hello(&s, 1, 1);
+	s.features = FRAME_FEATURES;
+	assert_int_equal(open_disk(&s, 0, "vda", 65536), FRAME_OK);
+	refused(&s, sealed(&s, 1, true, 0, 0), FRAME_FAULT_ORDER);
+	assert_int_equal(begin(&s, 0, FRAME_MODE_INCREMENTAL, 0), FRAME_OK);
+	s.features &= ~FRAME_FEATURE_RESUME;
+	refused(&s, sealed(&s, 1, true, 0, 0), FRAME_FAULT_ORDER);
+	s.features |= FRAME_FEATURE_RESUME;
+	assert_int_equal(sealed(&s, 1, true, 0, 0), FRAME_OK);
+	assert_int_equal(chunk(&s, FRAME_DATA, 0, 0, 65536), FRAME_OK);
+	refused(&s, sealed(&s, 1, true, 0, 0), FRAME_FAULT_ORDER);
+	refused(&s, sealed(&s, 2, true, 4096, 65536), FRAME_FAULT_RANGE);
+	refused(&s, sealed(&s, 2, true, 65536, SIZE), FRAME_FAULT_RANGE);
+	/* One that is not complete: nothing else may come, and it must be the same seal. */
+	assert_int_equal(sealed(&s, 2, false, 0, 65536), FRAME_OK);
+	refused(&s, chunk(&s, FRAME_DATA, 0, 0, 65536), FRAME_FAULT_ORDER);
+	refused(&s, end(&s, 0, 2, s.disks[0].sum), FRAME_FAULT_ORDER);
+	refused(&s, sealed(&s, 3, true, 0, 0), FRAME_FAULT_ORDER);
+	assert_int_equal(sealed(&s, 2, true, 0, 0), FRAME_OK);
+	/* Bytes of the seal before it come too late. */
+	refused(&s, chunk(&s, FRAME_DATA, 0, 0, 65536), FRAME_FAULT_ORDER);
+	refused(&s, end(&s, 0, 1, s.disks[0].sum), FRAME_FAULT_ORDER);
+	assert_int_equal(end(&s, 0, 2, s.disks[0].sum), FRAME_OK);
+	session_done(&s);
+}
+
 static void session__what_was_not_agreed_on(void **state)
 {
 	struct session s = grown(0, 2);
@@ -399,6 +441,7 @@ int main(void)
 		cmocka_unit_test(session__what_may_be_skipped),
 		cmocka_unit_test(session__features_are_what_both_know),
 		cmocka_unit_test(session__a_dropped_disk_is_over),
+		cmocka_unit_test(session__seals),
 		cmocka_unit_test(session__what_was_not_agreed_on),
 	};
 
