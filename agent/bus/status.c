@@ -317,6 +317,7 @@ int bus_status(struct bus *b, const char *collection, char **ret)
 	document_put_text(o, "schema", DOCUMENT_SCHEMA);
 	document_put_text(o, "version", TIDEMARK_VERSION);
 	document_put_text(o, "engine", b->agent.engine);
+	document_put_text(o, "tls_dir", service_config(b->agent.service)->tls_dir);
 	document_put_time(o, "time", time(NULL));
 	put_collections(b, o, collection ?: "");
 	put_jobs(b, o, collection ?: "");

@@ -268,4 +268,14 @@ sender_stop 2> /dev/null || { kill "$sender_pid"; wait "$sender_pid" 2> /dev/nul
 sender_start
 like "a certificate that ends soon is warned of" "$(cat "$dir/sender.log")" \
     'client-cert.pem expires in (9|10) days'
+doctor() { here doctor --noheadings --output VERDICT,WHAT,FOUND | grep certificates; }
+text=$(doctor)
+like "the doctor finds the certificates of that agent" "$text" 'ok +certificates +.*/ca-cert.pem: [0-9]+ days'
+like "and warns of the one that ends soon" "$text" \
+    'warning +certificates +.*/client-cert.pem expires in (9|10) days'
+sender_is "$dir/expired"
+like "one that has expired is a failure" "$(doctor)" \
+    'failed +certificates +.*/client-cert.pem has expired'
+echo nonsense > "$dir/sender-tls/client-cert.pem"
+like "and so is one that is none" "$(doctor)" 'failed +certificates +.*it is no certificate'
 tap_end

@@ -13,6 +13,7 @@
 #include <glob.h>
 #include <linux/io_uring.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #include "tidemark/bus.h"
 #include "tidemark/json.h"
 #include "tidemark/output.h"
+#include "tidemark/pki-look.h"
 
 enum verdict { GOOD, NOTE, WARNING, BAD, VERDICTS };
 
@@ -286,6 +288,57 @@ static void check_collections(struct doctor *d)
 		    "%zu of %zu not well: %s: %s", unwell, count, first ?: "", text ?: "");
 }
 
+/* -- certificates ----------------------------------------------------------- */
+
+#define TLS_DIR "/etc/tidemark/tls"
+#define RENEW_DAYS 30
+
+/* Return: is it there? */
+static bool check_certificate(struct doctor *d, const char *dir, const char *file,
+			      const char *advice)
+{
+	char path[4096];
+	int days, err;
+
+	if (snprintf(path, sizeof(path), "%s/%s", dir, file) >= (int)sizeof(path))
+		return false;
+	err = pki_days(path, &days);
+	if (err == -ENOENT)
+		return false;
+	if (err)
+		say(d, err == -EACCES ? NOTE : BAD, "certificates",
+		    err == -EACCES ? "run this as root" : advice, "%s: %s", path,
+		    err == -EBADMSG ? "it is no certificate" : strerror(-err));
+	else if (days < 0)
+		say(d, BAD, "certificates", advice, "%s has expired", path);
+	else if (days < RENEW_DAYS)
+		say(d, WARNING, "certificates", advice, "%s expires in %d days", path, days);
+	else
+		say(d, GOOD, "certificates", NULL, "%s: %d days", path, days);
+	return true;
+}
+
+static void check_certificates(struct doctor *d)
+{
+	static const struct {
+		const char *file;
+		const char *advice;
+	} files[] = {
+		{ "ca-cert.pem", "a new authority: tidemark pki init, and all that it signs" },
+		{ "ca-crl.pem", "tidemark pki revoke writes a new one, on the authority's host" },
+		{ "client-cert.pem", "tidemark pki client NAME, see tidemark-pki(8)" },
+		{ "server-cert.pem", "tidemark pki server NAME, see tidemark-pki(8)" },
+	};
+	const char *dir = json_text(d->status, "tls_dir") ?: TLS_DIR;
+	bool any = false;
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		any |= check_certificate(d, dir, files[i].file, files[i].advice);
+	if (!any)
+		say(d, NOTE, "certificates", "tidemark pki init; needed where hosts speak over a "
+		    "network", "there are none in %s", dir);
+}
+
 static void check_libvirt(struct doctor *d)
 {
 	if (access("/run/libvirt/virtqemud-sock", F_OK) == 0 ||
@@ -321,6 +374,7 @@ static int doctor_run(const char *bus, const struct output_options *options)
 	check_io_uring(&d);
 	check_tls(&d);
 	check_agent(&d);
+	check_certificates(&d);
 	check_engine(&d);
 	check_collections(&d);
 	check_libvirt(&d);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Making keys, certificates and revocation lists; pki.c is the command around it.
- * Only these two files of the command know OpenSSL.
+ * Only the pki files of the command know OpenSSL.
  */
 #ifndef TIDEMARK_PKI_MAKE_H
 #define TIDEMARK_PKI_MAKE_H
