@@ -377,8 +377,13 @@ static void disk_settle(struct service *s, struct service_disk *d, const struct 
 	member_remember(d, &r->after);
 	if (mode != FRAME_MODE_INCREMENTAL)
 		*d->doubt = '\0';
-	if (d->tracked && !s->world.look(s->world.arg, d->device, true, d->granule, &now))
-		member_learn(d, &now);
+	if (!d->tracked || s->world.look(s->world.arg, d->device, true, d->granule, &now))
+		return;
+	member_learn(d, &now);
+	if (!member_doubt(d, &now)) {
+		*d->error = '\0';
+		d->health = HEALTH_OK;
+	}
 }
 
 static void disk_take(struct service *s, const struct service_job *job, size_t member, size_t disk,

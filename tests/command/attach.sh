@@ -309,7 +309,11 @@ dmsetup remove disk
 
 timeout 60 tidemark events --count 4 > "$tmp/events" &
 listener=$!
-sleep 1
+# nobody else here is in a group of generic netlink (16)
+for _ in $(seq 100); do
+	awk '$2 == 16 && $4 !~ /^0*$/ { found = 1 } END { exit !found }' /proc/net/netlink && break
+	sleep 0.1
+done
 tidemark attach /dev/mapper/vm > /dev/null
 tidemark attach "$a" --name web01 > /dev/null
 run tidemark disks --json

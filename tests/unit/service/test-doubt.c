@@ -42,7 +42,6 @@ static void doubt__stands_until_compared(void **state)
 	assert_string_equal(told(2)->doubt, "a write went round the tracker");
 	world.mode = FRAME_MODE_COMPARE;
 	run_done(2, 2);
-	service_look(world.service, NULL);
 	assert_int_equal(vm_state("c", "a"), VM_REPLICATING);
 	assert_int_equal(service_find(world.service, "c")->health, HEALTH_OK);
 	world_kill();
