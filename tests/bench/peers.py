@@ -1,0 +1,491 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A resynchronization against what else copies disks, side by side.
+
+peers.py [--size MIB] [--rounds N] [--work FOLDER] [--only TOOL,...] [LOAD...]
+
+Loads: scatter1, scatter5, scatter50 (percent of the 64 KiB granules), cluster5, full,
+zero90, text. Each round changes the source anew, drops the page cache and times one
+run of the tool, over TCP on loopback. Printed are medians and, at the end, every round:
+wall time, CPU of both sides, bytes on the loopback interface (both directions, with
+headers), peak memory of each side. Tidemark and the floor end with durable bytes, and
+Tidemark with a point; the others as they do by themselves.
+
+Tidemark runs without the kernel module (send-bits): the list of granules is given, as
+qemu-storage-daemon is given its bitmap. What a VM and a tracker cost is measured by
+target.sh.
+"""
+import argparse
+import glob
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+GRANULE = 65536
+HELPERS = os.path.abspath("build/helpers")
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def die(text):
+    sys.exit("peers: " + text)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_port(port):
+    for _ in range(200):
+        with socket.socket() as s:
+            if s.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    die("nobody listens on port %d" % port)
+
+
+def wait_for(condition, what):
+    for _ in range(3000):
+        if condition():
+            return
+        time.sleep(0.02)
+    die("waited in vain for " + what)
+
+
+def loopback_bytes():
+    with open("/proc/net/dev") as f:
+        for line in f:
+            if line.strip().startswith("lo:"):
+                return int(line.split()[9])
+    return 0
+
+
+def cpu_of(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def peak_of(pid):
+    with open("/proc/%d/status" % pid) as f:
+        for line in f:
+            if line.startswith("VmHWM"):
+                return int(line.split()[1])
+    return 0
+
+
+class Server:
+    """The other side: started before the clock runs, its CPU is read when it stops."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        self.pid = self.process.pid
+
+    def stop(self):
+        """Return: CPU seconds, with those of children that it waited for, and peak KiB."""
+        peak = peak_of(self.pid)
+        os.kill(self.pid, signal.SIGTERM)
+        _, _, usage = os.wait4(self.pid, 0)
+        self.process.returncode = 0
+        return usage.ru_utime + usage.ru_stime, peak
+
+
+def client(command):
+    """Run to the end. Return: seconds, CPU seconds, peak KiB."""
+    begun = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    peak = pid = 0
+    while not pid:
+        # The kernel's own peak is that of this program, before the exec.
+        peak = peak_of(process.pid) or peak
+        time.sleep(0.005)
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+    wall = time.monotonic() - begun
+    process.returncode = 0
+    if status:
+        die("%s failed" % command[0])
+    return wall, usage.ru_utime + usage.ru_stime, peak
+
+
+class Tool:
+    """One way to copy. setup(): the target is as the source; run(): one timed round."""
+    name = needs = ""
+    whole = False  # does it always copy everything?
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.target = os.path.join(bench.work, "target.img")
+
+    def absent(self):
+        return self.needs and not shutil.which(self.needs)
+
+    def setup(self):
+        shutil.copyfile(self.bench.source, self.target)
+
+    def changed(self):
+        """The source has other bytes now."""
+
+    def end(self):
+        if os.path.exists(self.target):
+            os.unlink(self.target)
+
+    def version(self):
+        return ""
+
+
+def timed(command, server, stop=True):
+    wall, cpu, peak = client(command)
+    there, there_peak = server.stop() if stop else (cpu_of(server.pid), peak_of(server.pid))
+    return wall, cpu + there, peak, there_peak
+
+
+class Floor(Tool):
+    name = "floor"
+
+    def run(self):
+        port_file = os.path.join(self.bench.work, "port")
+        if os.path.exists(port_file):
+            os.unlink(port_file)
+        server = Server([HELPERS + "/floor", "receive", port_file, self.target])
+        wait_for(lambda: os.path.exists(port_file) and os.path.getsize(port_file), "the floor")
+        port = open(port_file).read().strip()
+        return timed([HELPERS + "/floor", "send", port, self.bench.source, self.bench.list],
+                     server)
+
+
+class Tidemark(Tool):
+    name = "tidemark"
+
+    def begin(self):
+        port_file = os.path.join(self.bench.work, "port")
+        if os.path.exists(port_file):
+            os.unlink(port_file)
+        self.server = Server([HELPERS + "/receiver-run", "--port-file", port_file, self.store])
+        wait_for(lambda: os.path.exists(port_file) and os.path.getsize(port_file), "a receiver")
+        self.port = open(port_file).read().strip()
+
+    def settle(self):
+        wait_for(lambda: not glob.glob(self.store + "/*/*/*/point-*.qcow2"), "the merge")
+
+    def command(self):
+        self.epoch += 1
+        return [HELPERS + "/send-bits", self.port, self.bench.source, self.bench.list,
+                str(self.epoch)]
+
+    def setup(self):
+        self.store = os.path.join(self.bench.work, "store")
+        self.epoch = 0
+        shutil.rmtree(self.store, ignore_errors=True)
+        if self.bench.full:
+            return
+        self.begin()
+        client(self.command())
+        self.settle()
+        self.server.stop()
+
+    def run(self):
+        if self.bench.full:
+            shutil.rmtree(self.store, ignore_errors=True)
+            self.epoch = 0
+        self.begin()
+        before = cpu_of(self.server.pid)
+        result = timed(self.command(), self.server, stop=False)
+        self.settle()
+        self.server.stop()
+        return result[0], result[1] - before, result[2], result[3]
+
+    def end(self):
+        shutil.rmtree(self.store, ignore_errors=True)
+
+
+class Nbdkit(Tool):
+    """What writes to an nbdkit server."""
+
+    def serve(self):
+        port = free_port()
+        server = Server(["nbdkit", "-f", "-p", str(port), "-i", "127.0.0.1", "file",
+                         self.target])
+        wait_port(port)
+        return port, server
+
+
+class Nbdcopy(Nbdkit):
+    name, needs, whole = "nbdcopy, 4 connections", "nbdcopy", True
+
+    def run(self):
+        port, server = self.serve()
+        return timed(["nbdcopy", "--connections=4", self.bench.source,
+                      "nbd://127.0.0.1:%d" % port], server)
+
+
+class Convert(Nbdkit):
+    name, needs, whole = "qemu-img convert", "qemu-img", True
+
+    def absent(self):
+        return super().absent() or not shutil.which("nbdkit")
+
+    def run(self):
+        port, server = self.serve()
+        return timed(["qemu-img", "convert", "-n", "-f", "raw", "-T", "none", "-O", "raw",
+                      self.bench.source, "nbd://127.0.0.1:%d" % port], server)
+
+
+class Qmp:
+    def __init__(self, path):
+        wait_for(lambda: os.path.exists(path), "qemu-storage-daemon")
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.file = self.socket.makefile("rw")
+        json.loads(self.file.readline())
+        self.ask("qmp_capabilities")
+
+    def ask(self, command, **arguments):
+        json.dump({"execute": command, "arguments": arguments}, self.file)
+        self.file.write("\n")
+        self.file.flush()
+        while True:
+            answer = json.loads(self.file.readline())
+            if "error" in answer:
+                die("%s: %s" % (command, answer["error"]["desc"]))
+            if "return" in answer:
+                return answer["return"]
+
+    def until(self, event):
+        while json.loads(self.file.readline()).get("event") != event:
+            pass
+
+
+class StorageDaemon(Nbdkit):
+    name, needs = "qemu-storage-daemon, bitmap -> nbdkit", "qemu-storage-daemon"
+
+    def absent(self):
+        return super().absent() or not shutil.which("nbdkit")
+
+    def run(self):
+        work, total = self.bench.work, os.path.getsize(self.bench.source)
+        port, server = self.serve()
+        for name in "qmp", "nbd":
+            if os.path.exists(work + "/" + name):
+                os.unlink(work + "/" + name)
+        daemon = Server(["qemu-storage-daemon",
+                         "--chardev", "socket,path=%s/qmp,server=on,wait=off,id=q" % work,
+                         "--monitor", "chardev=q",
+                         "--blockdev", "driver=file,filename=%s,node-name=f,cache.direct=on,"
+                         "aio=io_uring" % self.bench.source,
+                         "--blockdev", "driver=raw,file=f,node-name=src",
+                         "--nbd-server", "addr.type=unix,addr.path=%s/nbd" % work,
+                         "--export", "type=nbd,id=e,node-name=src,name=src,writable=on"])
+        qmp = Qmp(work + "/qmp")
+        qmp.ask("block-dirty-bitmap-add", node="src", name="b", granularity=GRANULE)
+        self.mark(work + "/nbd", total)
+        qmp.ask("blockdev-add", **{"driver": "nbd", "node-name": "tgt", "server": {
+            "type": "inet", "host": "127.0.0.1", "port": str(port)}})
+        drop_caches()
+        before = cpu_of(daemon.pid) + cpu_of(server.pid)
+        wire = loopback_bytes()
+        begun = time.monotonic()
+        qmp.ask("blockdev-backup", **{"job-id": "j", "device": "src", "target": "tgt",
+                                      "sync": "full" if self.bench.full else "bitmap",
+                                      **({} if self.bench.full else
+                                         {"bitmap": "b", "bitmap-mode": "never"})})
+        qmp.until("BLOCK_JOB_COMPLETED")
+        wall = time.monotonic() - begun
+        self.wire = loopback_bytes() - wire
+        cpu = cpu_of(daemon.pid) + cpu_of(server.pid) - before
+        peaks = peak_of(daemon.pid), peak_of(server.pid)
+        daemon.stop()
+        server.stop()
+        return wall, cpu, peaks[0], peaks[1]
+
+    def mark(self, path, total):
+        """The same bytes again, through the daemon: that is how its bitmap is told."""
+        if self.bench.full:
+            return
+        script = "".join("write -q -s %s %d %d\n" % (self.bench.source_part(o, n), o, n)
+                         for o, n in self.bench.runs)
+        subprocess.run(["qemu-io", "-f", "raw", "nbd+unix:///src?socket=" + path],
+                       input=script.encode(), check=True, stdout=subprocess.DEVNULL)
+
+
+class Rsync(Tool):
+    name, needs = "rsync --inplace, daemon", "rsync"
+
+    def run(self):
+        port = free_port()
+        conf = os.path.join(self.bench.work, "rsyncd.conf")
+        with open(conf, "w") as f:
+            f.write("use chroot = no\nuid = %d\ngid = %d\n[m]\npath = %s\nread only = no\n"
+                    % (os.getuid(), os.getgid(), self.bench.work))
+        server = Server(["rsync", "--daemon", "--no-detach", "--config=" + conf,
+                         "--port=%d" % port, "--address=127.0.0.1"])
+        wait_port(port)
+        how = "--whole-file" if self.bench.full else "--no-whole-file"
+        return timed(["rsync", "--inplace", how, "--ignore-times", self.bench.source,
+                      "rsync://127.0.0.1:%d/m/target.img" % port], server)
+
+
+class Absent(Tool):
+    def absent(self):
+        return True
+
+
+class Bdsync(Absent):
+    name, needs = "bdsync", "bdsync"
+
+
+class Blocksync(Absent):
+    name, needs = "blocksync-fast", "blocksync-fast"
+
+
+TOOLS = [Floor, Tidemark, StorageDaemon, Nbdcopy, Convert, Rsync, Bdsync, Blocksync]
+
+
+def drop_caches():
+    os.sync()
+    try:
+        with open("/proc/sys/vm/drop_caches", "w") as f:
+            f.write("3\n")
+    except OSError:
+        pass
+
+
+class Bench:
+    def __init__(self, work, size, load, seed):
+        self.work, self.size, self.load = work, size, load
+        self.source = os.path.join(work, "source.img")
+        self.list = os.path.join(work, "list")
+        self.random = random.Random(seed)
+        self.full = load in ("full", "zero90", "text")
+        self.part = os.path.join(work, "part")
+        self.make()
+
+    def bytes(self, count):
+        if self.load == "text":
+            words = b" ".join(b"%x" % self.random.getrandbits(20) for _ in range(256))
+            return (words * (count // len(words) + 1))[:count]
+        return self.random.randbytes(count)
+
+    def make(self):
+        with open(self.source, "wb") as f:
+            f.truncate(self.size)
+            for at in range(0, self.size, GRANULE):
+                if self.load != "zero90" or self.random.random() < 0.1:
+                    f.seek(at)
+                    f.write(self.bytes(GRANULE))
+        count = self.size // GRANULE
+        percent = {"scatter1": 1, "scatter5": 5, "scatter50": 50}.get(self.load)
+        if percent:
+            chosen = sorted(self.random.sample(range(count), count * percent // 100))
+        elif self.load == "cluster5":
+            run = 64  # 4 MiB in a row
+            starts = self.random.sample(range(0, count - run, run), max(1, count // 20 // run))
+            chosen = sorted(g for s in starts for g in range(s, s + run))
+        else:
+            chosen = range(count)
+        self.runs = []
+        for g in chosen:
+            if self.runs and sum(self.runs[-1]) == g * GRANULE:
+                self.runs[-1] = (self.runs[-1][0], self.runs[-1][1] + GRANULE)
+            else:
+                self.runs.append((g * GRANULE, GRANULE))
+        with open(self.list, "w") as f:
+            f.writelines("%d %d\n" % r for r in self.runs)
+
+    def change(self):
+        if self.full:
+            return
+        with open(self.source, "r+b") as f:
+            for offset, length in self.runs:
+                f.seek(offset)
+                f.write(self.bytes(length))
+            os.fsync(f.fileno())
+
+    def source_part(self, offset, length):
+        """A file with these bytes of the source."""
+        path = "%s.%d" % (self.part, offset)
+        with open(self.source, "rb") as f, open(path, "wb") as g:
+            f.seek(offset)
+            g.write(f.read(length))
+        return path
+
+
+def measure(bench, kind, rounds):
+    tool = kind(bench)
+    tool.setup()
+    rows = []
+    for _ in range(rounds):
+        bench.change()
+        drop_caches()
+        wire = loopback_bytes()
+        wall, cpu, here, there = tool.run()
+        wire = getattr(tool, "wire", None) or loopback_bytes() - wire
+        rows.append((wall, cpu, wire, here, there))
+    tool.end()
+    for path in glob.glob(bench.part + ".*"):
+        os.unlink(path)
+    return rows
+
+
+def versions():
+    for command in (["uname", "-sr"], ["qemu-img", "--version"], ["nbdkit", "--version"],
+                    ["nbdcopy", "--version"], ["rsync", "--version"]):
+        if shutil.which(command[0]):
+            out = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+            print("#", out.split("\n")[0])
+    print("# %d CPUs, load %s" % (os.cpu_count(), open("/proc/loadavg").read().split()[0]))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--work", default="build/bench/peers")
+    parser.add_argument("--only", default="")
+    parser.add_argument("loads", nargs="*")
+    args = parser.parse_args()
+    loads = args.loads or ["scatter1", "scatter5", "scatter50", "cluster5", "full", "zero90",
+                           "text"]
+    only = [o for o in args.only.split(",") if o]
+    raw = []
+
+    work = os.path.abspath(args.work)
+    os.makedirs(work, exist_ok=True)
+    versions()
+    for load in loads:
+        bench = Bench(work, args.size << 20, load, 1)
+        print("\n%s: %d MiB in %d runs, of %d MiB" % (load, sum(n for _, n in bench.runs) >> 20,
+                                                      len(bench.runs), args.size))
+        print("%-38s %8s %8s %9s %8s %8s  %s" % ("median of %d" % args.rounds, "wall s", "CPU s",
+                                                 "wire MB", "here MiB", "there", "x floor"))
+        floor = None
+        for kind in TOOLS:
+            if only and not any(o in kind.name for o in only):
+                continue
+            if kind(bench).absent():
+                print("%-38s skipped: %s is not installed" % (kind.name, kind.needs))
+                continue
+            rows = measure(bench, kind, args.rounds)
+            raw += [(load, kind.name, *r) for r in rows]
+            m = [statistics.median(r[i] for r in rows) for i in range(5)]
+            floor = m if kind is Floor else floor
+            ratio = "%.2f wall, %.2f CPU" % (m[0] / floor[0], m[1] / max(floor[1], 0.01)) \
+                if floor else ""
+            print("%-38s %8.2f %8.2f %9.1f %8.1f %8.1f  %s" %
+                  (kind.name, m[0], m[1], m[2] / 1e6, m[3] / 1024, m[4] / 1024, ratio),
+                  flush=True)
+    print("\nall rounds: load, tool, wall s, CPU s, wire bytes, peak KiB here, there")
+    for row in raw:
+        print("%s; %s; %.3f; %.3f; %d; %d; %d" % row)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
