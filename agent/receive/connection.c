@@ -159,7 +159,8 @@ static void connection_end(struct connection *c)
 	stage_destroy(c->stage);
 	steps_release(c);
 	if (told)
-		refuse_send(c->fd, c->stream, &c->reason);
+		refuse_send(c->fd, c->stream, &c->reason,
+			    c->space && c->session.features & FRAME_FEATURE_SPACE);
 	/* TLS has its own way to say why, which must be heard as well. */
 	if (told || stream_why(c->stream))
 		refuse_linger(c->fd);
@@ -192,6 +193,7 @@ void connection_run(const struct connection_config *config,
 	session_init(&c->session, config->limits->disks);
 	while ((err = connection_frame(c)) == 0)
 		;
+	c->space = err == -ENOSPC || err == -EDQUOT;
 	if (err < 0 && !c->reason.code)
 		reason_set(&c->reason, err, 0, "%s", strerror(-err));
 	connection_end(c);

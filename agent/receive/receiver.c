@@ -305,7 +305,7 @@ static void receiver_accept(struct receiver *r)
 						     .code = reason.code },
 		  "%s: refused: %s", peer, reason.text);
 	if (!r->tls)
-		refuse_send(fd, NULL, &reason);
+		refuse_send(fd, NULL, &reason, false);
 	close(fd);
 }
 

@@ -11,9 +11,9 @@
 #define REFUSE_LINGER_MS 1000
 #define REFUSE_LINGER_BYTES MIB(64)
 
-static uint32_t refuse_encode(const struct reason *reason, uint8_t *buf)
+static uint32_t refuse_encode(const struct reason *reason, bool space, uint8_t *buf)
 {
-	struct frame_error e = { .code = reason->code };
+	struct frame_error e = { .code = reason->code, .space = space };
 	size_t n = strnlen(reason->text, sizeof(e.text) - 1);
 
 	for (size_t i = 0; i < n; i++)
@@ -21,7 +21,7 @@ static uint32_t refuse_encode(const struct reason *reason, uint8_t *buf)
 	return frame_error_encode(&e, buf);
 }
 
-void refuse_send(int fd, struct stream *stream, const struct reason *reason)
+void refuse_send(int fd, struct stream *stream, const struct reason *reason, bool space)
 {
 	struct {
 		struct frame_wire header;
@@ -29,7 +29,7 @@ void refuse_send(int fd, struct stream *stream, const struct reason *reason)
 	} __attribute__((packed)) message;
 	struct frame f = { .type = FRAME_ERROR };
 
-	f.length = refuse_encode(reason, message.payload);
+	f.length = refuse_encode(reason, space, message.payload);
 	frame_encode(&f, message.payload, &message.header);
 	/* Best effort: a peer that does not read is not waited for. */
 	if (stream)

@@ -20,6 +20,7 @@
  * struct connection - a connection that is being served
  * @held: what OPENED said of each disk, in the order of their handles
  * @merged: points that were left over from before have been merged
+ * @space: it ends for want of room
  * @deaf: the peer takes no answers any more
  * @keep: it may go on another time: what was received of the run is kept
  * @pace: when to settle next, see settle.h
@@ -42,6 +43,7 @@ struct connection {
 	bool claimed;
 	bool merged;
 	bool silent;
+	bool space;
 	bool deaf;
 	bool keep;
 	struct settle_pace pace;

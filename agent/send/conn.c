@@ -274,8 +274,8 @@ static int conn_dispatch(struct conn *c)
 	case FRAME_ERROR:
 		if (frame_error_decode(c->payload, c->in.length, &e) != FRAME_OK)
 			return conn_fault(c, FRAME_FAULT_PAYLOAD);
-		return reason_set(c->reason, -EREMOTEIO, e.code, "the replica host %s says: %s",
-				  c->peer, e.text);
+		return reason_set(c->reason, e.space ? -ENOSPC : -EREMOTEIO, e.code,
+				  "the replica host %s says: %s", c->peer, e.text);
 	}
 	if (c->in.flags & FRAME_SKIPPABLE)
 		return 0;

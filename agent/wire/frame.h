@@ -90,8 +90,9 @@ enum frame_feature {
 	FRAME_FEATURE_POINT = 1 << 1, /* COMMIT has a payload */
 	FRAME_FEATURE_NEED = 1 << 2,  /* NEED */
 	FRAME_FEATURE_RESUME = 1 << 3, /* STAGED, SEALED, the flag of BEGIN */
+	FRAME_FEATURE_SPACE = 1 << 4,  /* the flag of ERROR and DROP */
 	FRAME_FEATURES = FRAME_FEATURE_DROP | FRAME_FEATURE_POINT | FRAME_FEATURE_NEED |
-			 FRAME_FEATURE_RESUME,
+			 FRAME_FEATURE_RESUME | FRAME_FEATURE_SPACE,
 };
 
 enum frame_flag {
@@ -336,10 +337,12 @@ struct frame_durable {
 /**
  * struct frame_error - ERROR: why the connection ends; DROP: why the disk is given up
  * @code: of the management model, 32768 (Failed) to 32779
+ * @space: for want of room, and so worth another try, with FRAME_FEATURE_SPACE
  * @text: the sentence for people, printable
  */
 struct frame_error {
 	uint32_t code;
+	bool space;
 	char text[FRAME_TEXT_MAX];
 };
 

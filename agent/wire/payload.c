@@ -448,11 +448,13 @@ int frame_durable_decode(const void *buf, uint32_t length, struct frame_durable 
 	return FRAME_OK;
 }
 
+#define ERROR_SPACE 0x80000000u
+
 uint32_t frame_error_encode(const struct frame_error *v, void *buf)
 {
 	struct cursor c = cursor_write(buf);
 
-	put_u32(&c, v->code);
+	put_u32(&c, v->code | (v->space ? ERROR_SPACE : 0));
 	put_bytes(&c, v->text, strnlen(v->text, FRAME_TEXT_MAX - 1));
 	return cursor_written(&c, buf);
 }
@@ -464,6 +466,8 @@ int frame_error_decode(const void *buf, uint32_t length, struct frame_error *ret
 	size_t text;
 
 	v.code = get_u32(&c);
+	v.space = v.code & ERROR_SPACE;
+	v.code &= ~ERROR_SPACE;
 	if (c.bad || v.code < 32768 || v.code > 32779)
 		return FRAME_FAULT_PAYLOAD;
 	text = c.end - c.at;

@@ -45,6 +45,11 @@ filled() { # NAME
     like "$name: no room for a first point" "$(run full x "$dir/a" 1)" \
         'error 32768 .*No space left on device'
     is "$name: nothing of it is left" "$(find "$dir/store/web" -type f | wc -l)" 0
+    # A sender that asks is told that it was for want of room, so that it tries again.
+    echo "0 $size" > "$dir/list"
+    like "$name: a sender knows that it is worth another try" \
+        "$("$helpers"/send-bits "$receiver_port" "$dir/a" "$dir/list" 1 2>&1)" \
+        '^32768 \(worth another try\): .*No space left'
     rm -f "$dir/store/filler"
     like "$name: with room it completes" "$(run full x "$dir/a" 1)" 'durable 1$'
     # No room for the overlay.

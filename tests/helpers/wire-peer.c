@@ -91,7 +91,7 @@ static void take_error(const struct frame *f)
 
 	if (frame_error_decode(payload_in, f->length, &e))
 		fail("malformed ERROR");
-	printf("error %u %s\n", e.code, e.text);
+	printf("error %u %s%s\n", e.code, e.space ? "(space) " : "", e.text);
 	exit(3);
 }
 

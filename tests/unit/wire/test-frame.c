@@ -139,7 +139,7 @@ static void payload__round_trips(void **state)
 	struct frame_begin begin = { FRAME_MODE_COMPARE, true, true }, begin2;
 	struct frame_end end = { 1, 2, 3 }, end2;
 	struct frame_durable durable = { 5 }, durable2;
-	struct frame_error error = { 32774, "in use" }, error2;
+	struct frame_error error = { 32774, false, "in use" }, error2;
 	uint32_t n;
 
 	n = frame_hello_encode(&hello, buf);
@@ -181,6 +181,12 @@ static void payload__round_trips(void **state)
 	n = frame_error_encode(&error, buf);
 	assert_int_equal(frame_error_decode(buf, n, &error2), FRAME_OK);
 	assert_string_equal(error2.text, "in use");
+	assert_false(error2.space);
+	error.space = true;
+	n = frame_error_encode(&error, buf);
+	assert_int_equal(frame_error_decode(buf, n, &error2), FRAME_OK);
+	assert_int_equal(error2.code, 32774);
+	assert_true(error2.space);
 }
 
 static void payload__refuses(void **state)
@@ -188,7 +194,7 @@ static void payload__refuses(void **state)
 	uint8_t buf[FRAME_CONTROL_MAX];
 	struct frame_open open = { "web01", "vda", { 0 }, 1 << 30, 65536 }, open2;
 	struct frame_hello hello = { 1, 1, 0, "kvm1", "../etc" }, hello2;
-	struct frame_error error = { 32768, "a\033[31mb" }, error2;
+	struct frame_error error = { 32768, false, "a\033[31mb" }, error2;
 	struct frame_begin begin = { 9, false, false }, begin2;
 
 	assert_int_equal(frame_hello_decode(buf, frame_hello_encode(&hello, buf), &hello2),

@@ -316,7 +316,7 @@ static struct session grown(uint32_t features, uint32_t disks)
 
 static int drop(struct session *s, uint32_t disk)
 {
-	struct frame_error v = { 32768, "its device is gone" };
+	struct frame_error v = { 32768, false, "its device is gone" };
 
 	return pass(s, (struct frame){ .type = FRAME_DROP, .disk = disk,
 				       .length = frame_error_encode(&v, payload) });
