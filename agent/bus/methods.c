@@ -221,6 +221,8 @@ static int plan_disks(sd_bus_message *reply, const struct collection *c,
 		for (size_t k = 0; k < vm->disk_count && err >= 0; k++) {
 			uint64_t bytes = disk_bytes(&vm->disks[k], rq->compare);
 
+			if (vm->disks[k].excluded)
+				continue;
 			*ret_bytes += bytes;
 			err = sd_bus_message_append(reply, "(sst)", vm->name, vm->disks[k].name,
 						    bytes);

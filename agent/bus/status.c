@@ -69,6 +69,7 @@ static struct json_object *disk_json(const struct service_vm *vm, const struct s
 	document_put_text(o, "disk", d->name);
 	document_put_text(o, "device", d->device);
 	document_put_text(o, "tracking", d->tracked ? "kernel" : "none");
+	document_put(o, "included", json_object_new_boolean(!d->excluded));
 	if (look && d->device)
 		err = source_look(d->device, d->tracked, d->granule, &info);
 	document_put_text(o, "error", err == -ENOPKG ? "the kernel module is not loaded" :

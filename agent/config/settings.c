@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/name.h"
 #include "base/util.h"
 #include "config/config.h"
 #include "config/value.h"
@@ -62,6 +63,68 @@ static int set_freeze(struct settings *s, const char *text)
 static void get_freeze(const struct settings *s, char *text, size_t size)
 {
 	snprintf(text, size, "%s", s->freeze ? s->freeze : "");
+}
+
+/* The next name from @text; its length, 0: there is none */
+static size_t included_next(const char **text)
+{
+	*text += strspn(*text, " \t");
+	return strcspn(*text, " \t");
+}
+
+static bool included_valid(const char *name, size_t length)
+{
+	char vm[2 * NAME_SIZE], *disk;
+
+	if (length >= sizeof(vm))
+		return false;
+	memcpy(vm, name, length);
+	vm[length] = '\0';
+	disk = strchr(vm, '/');
+	if (!disk)
+		return false;
+	*disk++ = '\0';
+	return name_valid(vm) && name_valid(disk);
+}
+
+static int set_included(struct settings *s, const char *text)
+{
+	char *copy = NULL;
+	size_t length;
+
+	for (const char *at = text; (length = included_next(&at)) != 0; at += length) {
+		if (!included_valid(at, length))
+			return -EINVAL;
+	}
+	if (strlen(text) >= SETTING_TEXT_MAX)
+		return -EINVAL;
+	if (text[strspn(text, " \t")]) {
+		copy = strdup(text);
+		if (!copy)
+			return -ENOMEM;
+	}
+	free(s->included);
+	s->included = copy;
+	return 0;
+}
+
+static void get_included(const struct settings *s, char *text, size_t size)
+{
+	snprintf(text, size, "%s", s->included ? s->included : "");
+}
+
+bool settings_include(const struct settings *s, const char *vm, const char *disk)
+{
+	size_t vm_length = strlen(vm), length;
+
+	if (!s->included)
+		return true;
+	for (const char *at = s->included; (length = included_next(&at)) != 0; at += length) {
+		if (length == vm_length + 1 + strlen(disk) && strncmp(at, vm, vm_length) == 0 &&
+		    at[vm_length] == '/' && strncmp(at + vm_length + 1, disk, strlen(disk)) == 0)
+			return true;
+	}
+	return false;
 }
 
 static int set_authentication(struct settings *s, const char *text)
@@ -179,6 +242,8 @@ static const struct setting table[] = {
 	{ "consistent_interval", "ApplicationConsistentSnapshotInterval", 'u',
 	  "seconds, 0 (never) to 86400", set_consistent_s, get_consistent_s },
 	{ "freeze_hook", "FreezeHook", 's', "an absolute path, or nothing", set_freeze, get_freeze },
+	{ "included_disks", "IncludedDisks", 's', "VM/DISK, with blanks between, or nothing: all",
+	  set_included, get_included },
 	{ "auto_resync", "AutoResynchronizeEnabled", 'b', YES_NO, set_auto_resync,
 	  get_auto_resync },
 	{ "window_start", "AutoResynchronizeIntervalStart", 's', TIME_OF_DAY, set_window_start_s,
@@ -242,12 +307,14 @@ int settings_copy(struct settings *to, const struct settings *from)
 	struct settings copy = *from;
 	int err;
 
-	copy.host = copy.port = copy.freeze = NULL;
+	copy.host = copy.port = copy.freeze = copy.included = NULL;
 	err = copy_text(&copy.host, from->host);
 	if (!err)
 		err = copy_text(&copy.port, from->port);
 	if (!err)
 		err = copy_text(&copy.freeze, from->freeze);
+	if (!err)
+		err = copy_text(&copy.included, from->included);
 	if (err) {
 		settings_clear(&copy);
 		return err;
@@ -261,7 +328,8 @@ void settings_clear(struct settings *s)
 	free(s->host);
 	free(s->port);
 	free(s->freeze);
-	s->host = s->port = s->freeze = NULL;
+	free(s->included);
+	s->host = s->port = s->freeze = s->included = NULL;
 }
 
 int settings_apply(struct settings *s, const char *name, const char *text, struct reason *reason)

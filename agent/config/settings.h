@@ -33,6 +33,8 @@ enum settings_authentication {
  * @history_given: it was said; if not, the replica host decides
  * @consistent_s: ApplicationConsistentSnapshotInterval, seconds; 0: never
  * @freeze: command that makes the VMs' file systems consistent; owned. NULL: none
+ * @included: IncludedDisks, VM/DISK with blanks between: these only are replicated;
+ *	owned. NULL: all
  * @auto_resync: AutoResynchronizeEnabled
  * @window_start_s: AutoResynchronizeIntervalStart, seconds after local midnight
  * @window_end_s: AutoResynchronizeIntervalEnd; before @window_start_s: after midnight;
@@ -59,6 +61,7 @@ struct settings {
 	bool history_given;
 	uint32_t consistent_s;
 	char *freeze;
+	char *included;
 	bool auto_resync;
 	uint32_t window_start_s;
 	uint32_t window_end_s;
@@ -118,6 +121,9 @@ int settings_apply(struct settings *s, const char *name, const char *text, struc
  * Any other host is, unless @s->plain was said; this one, if it was asked for.
  */
 bool settings_secure(const struct settings *s, const char *host);
+
+/** settings_include() - is that disk replicated? */
+bool settings_include(const struct settings *s, const char *vm, const char *disk);
 
 /** settings_check() - what no single value can be blamed for. Return: 0 or -EINVAL */
 int settings_check(const struct settings *s, struct reason *reason);

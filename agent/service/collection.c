@@ -132,6 +132,49 @@ void collection_sort(struct collection *c)
 	}
 }
 
+void collection_include(struct collection *c)
+{
+	for (size_t i = 0; i < c->vm_count; i++) {
+		struct service_vm *vm = &c->vms[i];
+
+		for (size_t j = 0; j < vm->disk_count; j++)
+			vm->disks[j].excluded = !settings_include(&c->settings, vm->name,
+								  vm->disks[j].name);
+	}
+}
+
+static bool vm_excludes(const struct service_vm *vm, const char *disk)
+{
+	for (size_t i = 0; i < vm->disk_count; i++) {
+		if (strcmp(vm->disks[i].name, disk) == 0)
+			return vm->disks[i].excluded;
+	}
+	return false;
+}
+
+void collection_included_anew(struct collection *c, const struct collection *old)
+{
+	for (size_t i = 0; i < c->vm_count; i++) {
+		struct service_vm *vm = &c->vms[i];
+		const struct service_vm *was = service_vm(old, vm->name);
+
+		for (size_t j = 0; was && j < vm->disk_count; j++) {
+			if (vm->state == VM_REPLICATING && !vm->disks[j].excluded &&
+			    vm_excludes(was, vm->disks[j].name))
+				vm->state = VM_WAITING_RESYNC;
+		}
+	}
+}
+
+bool vm_included(const struct service_vm *vm)
+{
+	for (size_t i = 0; i < vm->disk_count; i++) {
+		if (!vm->disks[i].excluded)
+			return true;
+	}
+	return !vm->disk_count;
+}
+
 void swap_members(struct service *s, struct collection *a, struct collection *b)
 {
 	struct collection old = *a;
@@ -200,6 +243,7 @@ int collection_from_config(struct service *s, const struct config_collection *fr
 
 	if (!err) {
 		collection_sort(c);
+		collection_include(c);
 		err = record_load_members(s, c);
 	}
 	if (err) {

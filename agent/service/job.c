@@ -392,6 +392,9 @@ static void disk_take(struct service *s, const struct service_job *job, size_t m
 	const struct run_report_disk *r = &report->disks[run_slot(job, member, disk)->disk];
 	struct service_disk *d = &vm->disks[disk];
 
+	/* It was left out, as IncludedDisks said when the job began. */
+	if (atomic_load(&((struct run_report_disk *)r)->outcome) != RUN_DISK_DONE)
+		return;
 	d->point = report->point;
 	d->point_epoch = r->epoch;
 	d->point_time = vm->point_time = wall(s) / SECOND_US;

@@ -73,11 +73,17 @@ static bool disk_look(struct service *s, struct collection *c, struct service_vm
 		      struct service_disk *d)
 {
 	struct source_info info = { 0 };
-	int err = s->world.look(s->world.arg, d->device, d->tracked, d->granule, &info);
 	char text[REASON_TEXT_MAX];
 	const char *doubt;
 	bool learnt;
+	int err;
 
+	if (d->excluded) {
+		disk_error(d, "");
+		d->owed = 0;
+		return false;
+	}
+	err = s->world.look(s->world.arg, d->device, d->tracked, d->granule, &info);
 	if (err) {
 		snprintf(text, sizeof(text), "disk %s (%s): %s", d->name, d->device,
 			 err == -ENOPKG ? "the kernel module is not loaded" :
@@ -154,6 +160,8 @@ bool member_in_sync(struct service *s, const struct collection *c, const struct 
 		const struct service_disk *d = &vm->disks[i];
 		struct source_info info = { 0 };
 
+		if (d->excluded)
+			continue;
 		if (!d->tracked || !d->point)
 			return false;
 		if (s->world.look(s->world.arg, d->device, true, d->granule, &info))

@@ -80,6 +80,8 @@ int method_choose(struct service *s, const struct collection *c, struct service_
 			return refuse_vm(vm, job->event, reason);
 		if (step.action != ACTION_RUN && step.action != ACTION_FAILOVER)
 			continue;
+		if (!vm_included(vm))
+			continue;
 		if (p->automatic && !collection_takes(s, c, vm))
 			continue;
 		err = job_add_member(job, vm);
@@ -124,8 +126,11 @@ static int probe_vm(struct service *s, const struct collection *c, const struct 
 	for (size_t i = 0; i < vm->disk_count; i++) {
 		const struct service_disk *d = &vm->disks[i];
 		struct source_info info = { 0 };
-		int err = s->world.look(s->world.arg, d->device, d->tracked, d->granule, &info);
+		int err;
 
+		if (d->excluded)
+			continue;
+		err = s->world.look(s->world.arg, d->device, d->tracked, d->granule, &info);
 		if (err)
 			return refuse_disk(vm, d, err, reason);
 		if (c->settings.allow_compare || job->event == EVENT_VERIFY)

@@ -184,6 +184,12 @@ struct service_disk *vm_add_disk(struct service_vm *vm, const char *disk);
 void vm_clear(struct service_vm *vm);
 /** collection_sort() - members and disks into the order of their names */
 void collection_sort(struct collection *c);
+/** collection_include() - which of its disks are replicated, from its settings */
+void collection_include(struct collection *c);
+/** collection_included_anew() - disks that @old left out: their VMs are to be resynchronized */
+void collection_included_anew(struct collection *c, const struct collection *old);
+/** vm_included() - is any of its disks replicated? */
+bool vm_included(const struct service_vm *vm);
 /** collection_from_config() - what a file says; states are those of the record, or new */
 int collection_from_config(struct service *s, const struct config_collection *from,
 			   struct collection **ret, struct reason *reason);

@@ -301,7 +301,7 @@ static enum model_vm_state state_of_disks(struct service *s, const struct collec
 	struct history_entry last;
 
 	for (size_t i = 0; i < vm->disk_count; i++) {
-		if (!vm->disks[i].point)
+		if (!vm->disks[i].point && !vm->disks[i].excluded)
 			return VM_READY;
 	}
 	if (!history_last(s->history, c->name, &last) && last.state != JOB_COMPLETED &&
@@ -465,6 +465,7 @@ static int load_one(struct service *s, struct collection *c)
 		err = load_settings(s, c);
 	if (!err) {
 		collection_sort(c);
+		collection_include(c);
 		err = record_load_members(s, c);
 	}
 	return err;

@@ -119,6 +119,7 @@ static int add_disks(struct service *s, struct collection *c, const struct servi
 			vm->state = VM_WAITING_RESYNC;
 	}
 	collection_sort(c);
+	collection_include(c);
 	return 0;
 }
 
@@ -210,6 +211,7 @@ static int apply_settings(struct collection *c, const struct service_value *valu
 
 	for (size_t i = 0; i < count && !err; i++)
 		err = settings_apply(&c->settings, values[i].name, values[i].text, reason);
+	collection_include(c);
 	return err ? err : settings_check(&c->settings, reason);
 }
 
@@ -298,6 +300,7 @@ int service_modify(struct service *s, const char *collection, const char *vm,
 			err = set_vm_value(member, copy, &settings[i], reason);
 	} else {
 		err = apply_settings(copy, settings, setting_count, reason);
+		collection_included_anew(copy, c);
 	}
 	for (size_t i = 0; i < copy->vm_count; i++) {
 		copy->vms[i].stuck = false;

@@ -80,6 +80,7 @@ static void take(struct service *s, struct collection *fresh)
 		return;
 	}
 	keep_members(fresh, c);
+	collection_included_anew(fresh, c);
 	swap_members(s, c, fresh);
 	free(c->file);
 	c->file = TAKE_PTR(fresh->file);

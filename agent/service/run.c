@@ -124,6 +124,7 @@ static int run_add_disk(struct job_run *run, const struct service_vm *vm,
 		.device = run_keep(run, d->device),
 		.tracked = d->tracked,
 		.granule = d->granule,
+		.left_out = d->excluded,
 		.past = member_past(d),
 	};
 	grown->past.doubt = run_keep(run, grown->past.doubt);

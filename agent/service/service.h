@@ -46,6 +46,7 @@ enum service_origin {
  * @device: primary: device or file; replica: the replica's path
  * @tracked: the kernel tracks it
  * @granule: bytes, if not tracked
+ * @excluded: IncludedDisks does not name it: no run is about it
  * @size: bytes, 0: not known
  * @owed: bytes changed since the newest point, as last looked at
  * @point: number of the newest point, 0: none
@@ -64,6 +65,7 @@ struct service_disk {
 	char name[NAME_SIZE];
 	char *device;
 	bool tracked;
+	bool excluded;
 	uint32_t granule;
 	uint64_t size;
 	uint64_t owed;

@@ -60,6 +60,45 @@ static void relation__created_changed_removed(void **state)
 	assert_null(service_find(world.service, "new"));
 }
 
+static void relation__only_chosen_disks_are_replicated(void **state)
+{
+	static const struct service_value some[] = { { "IncludedDisks", " n/d0 other/x " } };
+	static const struct service_value wrong[] = { { "IncludedDisks", "n/d0 d1" } };
+	static const struct service_value all[] = { { "IncludedDisks", "" } };
+	const struct service_vm *n;
+
+	world_open(one);
+	assert_int_equal(service_create(world.service, "new", replica, 1, disks, 2, &last_reason), 0);
+	memset(&last_reason, 0, sizeof(last_reason));
+	refused(service_modify(world.service, "new", NULL, wrong, 1, &last_reason),
+		REASON_INVALID_PARAMETER);
+	assert_int_equal(service_modify(world.service, "new", NULL, some, 1, &last_reason), 0);
+	ask(EVENT_START, "new", NULL);
+	assert_false(world.runs[0]->config->disks[0].left_out);
+	assert_true(world.runs[0]->config->disks[1].left_out);
+	run_done(0, 5);
+	n = service_vm(service_find(world.service, "new"), "n");
+	assert_int_equal(n->state, VM_REPLICATING);
+	assert_int_equal(n->disks[0].point, 5);
+	assert_int_equal(n->disks[1].point, 0);
+	/* It lasts, and a disk that is not replicated makes nobody unwell. */
+	world_kill();
+	world.look_error = -ENOENT;
+	world_open(one);
+	service_look(world.service, "new");
+	n = service_vm(service_find(world.service, "new"), "n");
+	assert_true(n->disks[1].excluded);
+	assert_int_equal(n->state, VM_REPLICATING);
+	/* One that comes in later needs a run of its own. */
+	assert_int_equal(service_modify(world.service, "new", NULL, all, 1, &last_reason), 0);
+	n = service_vm(service_find(world.service, "new"), "n");
+	assert_int_equal(n->state, VM_WAITING_RESYNC);
+	ask(EVENT_RESYNC, "new", NULL);
+	run_done(1, 6);
+	n = service_vm(service_find(world.service, "new"), "n");
+	assert_int_equal(n->disks[1].point, 6);
+}
+
 static void relation__a_vm_is_in_one_collection(void **state)
 {
 	const struct service_new_disk taken[] = { { "a", "d9", "/x", true, 0 } };
@@ -160,6 +199,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(relation__created_changed_removed),
+		TEST(relation__only_chosen_disks_are_replicated),
 		TEST(relation__a_vm_is_in_one_collection),
 		TEST(relation__members_come_and_go),
 		TEST(reload__takes_what_is_right),

@@ -192,6 +192,8 @@ static void run_done(size_t i, uint64_t point)
 
 	assert_false(run->ended);
 	for (size_t d = 0; d < run->config->disk_count; d++) {
+		if (run->config->disks[d].left_out)
+			continue;
 		run->report.disks[d].outcome = run->report.disks[d].leave ? RUN_DISK_LEFT :
 									    RUN_DISK_DONE;
 		run->report.disks[d].epoch = 4;
@@ -250,7 +252,7 @@ static void world_open(const char *text)
 }
 
 /* As after kill -9: nothing is written any more, then another agent starts. */
-static void world_kill(void)
+__attribute__((unused)) static void world_kill(void)
 {
 	world.service = service_close(world.service);
 }
