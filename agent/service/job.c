@@ -375,7 +375,7 @@ static void disk_settle(struct service *s, struct service_disk *d, const struct 
 	struct source_info now = { 0 };
 
 	member_remember(d, &r->after);
-	if (mode != FRAME_MODE_INCREMENTAL)
+	if (mode == FRAME_MODE_COMPARE || mode == FRAME_MODE_FULL)
 		*d->doubt = '\0';
 	if (!d->tracked || s->world.look(s->world.arg, d->device, true, d->granule, &now))
 		return;
