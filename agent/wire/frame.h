@@ -105,6 +105,7 @@ enum frame_mode {
 	FRAME_MODE_INCREMENTAL = 2, /* what the tracker marked */
 	FRAME_MODE_COMPARE = 3,	    /* hashes first, then what differs */
 	FRAME_MODE_VERIFY = 4,	    /* hashes only, nothing is changed */
+	FRAME_MODE_REVERSE = 5,	    /* a comparison of what either side has changed */
 };
 
 /** enum frame_fault - what is wrong with received bytes; the sentence is frame_fault_text() */
@@ -228,13 +229,22 @@ struct frame_open {
 	uint32_t granule;
 };
 
+/** enum frame_opened_present - what the replica is */
+enum frame_opened_present {
+	FRAME_OPENED_NOTHING = 0, /* nothing yet */
+	FRAME_OPENED_POINT = 1,	  /* a committed point */
+	FRAME_OPENED_ORIGIN = 2,  /* the old primary's own disk; see struct frame_opened */
+	FRAME_OPENED_MAX = FRAME_OPENED_ORIGIN,
+};
+
 /**
  * struct frame_opened - OPENED: what the replica holds
- * @present: 0: nothing yet; 1: a committed point, described by the rest
- * @uuid: the tracker that the newest point came from
- * @epoch: the epoch that it closed
+ * @present: enum frame_opened_present; the rest describes that
+ * @uuid: the tracker that the newest point came from; ORIGIN: the tracker of that disk
+ * @epoch: the epoch that it closed; ORIGIN: the newest one that the tracker has
+ *	committed. NEED had everything that was written since that was sealed
  * @size: bytes
- * @point: number of the newest point
+ * @point: number of the newest point; ORIGIN: the tracker's current epoch
  */
 struct frame_opened {
 	uint32_t present;

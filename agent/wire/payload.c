@@ -228,7 +228,7 @@ int frame_opened_decode(const void *buf, uint32_t length, struct frame_opened *r
 	v.epoch = get_u64(&c);
 	v.size = get_u64(&c);
 	v.point = get_u64(&c);
-	if (!cursor_good(&c) || reserved || v.present > 1)
+	if (!cursor_good(&c) || reserved || v.present > FRAME_OPENED_MAX)
 		return FRAME_FAULT_PAYLOAD;
 	if (v.present && !size_valid(v.size))
 		return FRAME_FAULT_PAYLOAD;
@@ -258,7 +258,7 @@ int frame_begin_decode(const void *buf, uint32_t length, struct frame_begin *ret
 	flags = get_u32(&c);
 	v.force = flags & BEGIN_FORCE;
 	v.resume = flags & BEGIN_RESUME;
-	if (!cursor_good(&c) || v.mode < FRAME_MODE_FULL || v.mode > FRAME_MODE_VERIFY ||
+	if (!cursor_good(&c) || v.mode < FRAME_MODE_FULL || v.mode > FRAME_MODE_REVERSE ||
 	    flags & ~(BEGIN_FORCE | BEGIN_RESUME))
 		return FRAME_FAULT_PAYLOAD;
 	*ret = v;
