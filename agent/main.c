@@ -20,6 +20,7 @@
 #include "bus/bus.h"
 #include "config/config.h"
 #include "failover/failover.h"
+#include "failover/tracker.h"
 #include "freeze/freeze.h"
 #include "ring/ring.h"
 #include "service/loop.h"
@@ -294,6 +295,7 @@ static int start_receiver(struct agent *a, struct reason *reason)
 		.history_max = c->history_max,
 		.targets = c->targets,
 		.target_count = c->target_count,
+		.trackers = &failover_trackers,
 	};
 	int err = receiver_create(&rc, &a->receiver, reason);
 
@@ -369,6 +371,7 @@ static int start_service(struct agent *a, struct reason *reason)
 
 	if (!err) {
 		options.failover = failover_ops(a->failover);
+		options.origins = failover_origins(a->failover);
 		err = service_open(&a->service, &options, reason);
 	}
 

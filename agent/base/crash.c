@@ -41,6 +41,9 @@ static const char *const names[] = {
 	"failover-merged",  /* one raw replica is the disk, durably */
 	"failover-taken",   /* and its overlay is gone */
 	"reverse-adopted",  /* one disk of the old primary is a replica */
+	"reverse-cleared",  /* and that it was failed over to once is forgotten */
+	"reverse-covered",  /* it is known who tracks one disk of the new primary */
+	"reverse-recorded", /* the replica host is the primary, in its store */
 	NULL,
 };
 

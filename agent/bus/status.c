@@ -246,10 +246,13 @@ static struct json_object *job_json(const struct service_job *job)
 
 static int replica_json(const struct store_replica *r, void *arg)
 {
-	struct json_object *o = json_object_new_object();
 	size_t length = strlen(r->path);
+	struct json_object *o;
 	bool qcow2 = length > 6 && strcmp(r->path + length - 6, ".qcow2") == 0;
 
+	if (r->reversed)
+		return 0;
+	o = json_object_new_object();
 	document_put_text(o, "collection", r->collection);
 	document_put_text(o, "vm", r->vm);
 	document_put_text(o, "disk", r->disk);

@@ -7,6 +7,7 @@
 
 #include "base/crash.h"
 #include "point/catalog-failover.h"
+#include "point/catalog-point.h"
 #include "point/chain.h"
 #include "point/file.h"
 #include "point/overlay.h"
@@ -162,6 +163,73 @@ int disk_drop(struct store *s, const struct catalog_disk *d, const char *name,
 	return err ? reason_set(reason, err, 0, "cannot remove %s: %s", path, strerror(-err)) : 0;
 }
 
+/* -- what it was ------------------------------------------------------------------------- */
+
+/* All that an overlay says something of. */
+static int origin_read(const char *path, struct catalog_origin *ret)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct reader *r = NULL;
+	struct reader_run run;
+	int err = fd < 0 ? -errno : reader_open(fd, &r, NULL);
+
+	for (uint64_t at = 0; !err && at < reader_info(r)->size; at += run.length) {
+		err = reader_next(r, at, &run, NULL);
+		if (!err && run.kind != READER_BELOW)
+			err = catalog_origin_add(ret, at, run.length);
+	}
+	reader_close(r);
+	return err;
+}
+
+static int origin_layers(struct store *s, const struct catalog_disk *d, uint64_t point,
+			 const struct catalog_layer *layers, size_t count,
+			 struct catalog_origin *ret)
+{
+	const struct catalog_layer *base = NULL;
+	char path[STORE_PATH_MAX];
+	int err = 0;
+
+	for (size_t i = 0; i < count && !err; i++) {
+		const struct catalog_layer *l = &layers[i];
+
+		if (l->point <= point) {
+			base = l;
+			continue;
+		}
+		err = l->file[0] && !l->broken ? disk_path(s, d, l->file, path) : -EUCLEAN;
+		if (!err)
+			err = origin_read(path, ret);
+	}
+	/* Of another size it is compared. */
+	return err ? err : base && base->size == d->size ? 0 : -ENOENT;
+}
+
+int disk_origin(struct store *s, const struct catalog_disk *d, uint64_t point,
+		struct catalog_origin *ret)
+{
+	_cleanup_free_ struct catalog_layer *layers = NULL;
+	static const uint8_t none[STORE_UUID_SIZE];
+	struct catalog_origin o = { .disk = d->id, .epoch = d->epoch, .size = d->size };
+	size_t count = 0;
+	int err;
+
+	if (d->state != CATALOG_READY || !memcmp(d->tracker, none, sizeof(none)))
+		return 0;
+	err = catalog_layers(store_catalog(s), d->id, UINT64_MAX, &layers, &count);
+	if (err)
+		return err;
+	err = origin_layers(s, d, point, layers, count, &o);
+	if (err) {
+		catalog_origin_clear(&o);
+		/* Then the way back is a comparison. */
+		return err == -ENOMEM ? err : 0;
+	}
+	memcpy(o.tracker, d->tracker, sizeof(o.tracker));
+	*ret = o;
+	return 0;
+}
+
 /* -- taken ------------------------------------------------------------------------------- */
 
 /* What QEMU has made of our file may have another size; the label is still ours. */
@@ -182,6 +250,7 @@ int disk_take(struct store *s, const struct catalog_disk *d, const char *name, s
 	      const struct merge_tick *tick, struct reason *reason)
 {
 	_cleanup_raw_ struct raw raw = RAW_NONE;
+	struct catalog_origin changed = { .disk = d->id };
 	struct merge_want want = { 0 };
 	char path[STORE_PATH_MAX];
 	int err = disk_path(s, d, name, path);
@@ -192,11 +261,16 @@ int disk_take(struct store *s, const struct catalog_disk *d, const char *name, s
 		return 0;
 	err = take_want(path, &want, reason);
 	if (!err)
+		err = origin_read(path, &changed);
+	if (!err)
 		err = raw_open(d->path, want.size, RAW_WRITE | RAW_EXCLUSIVE, &raw, reason);
 	if (!err)
 		err = merge_run(path, &want, &raw, ring, tick, reason);
 	if (!err)
-		err = catalog_taken(store_catalog(s), d->id);
+		witness_take(d->path, changed.witness);
+	if (!err)
+		err = catalog_taken(store_catalog(s), &changed);
+	catalog_origin_clear(&changed);
 	if (err)
 		return reason_set(reason, err, 0, "cannot merge %s: %s", path, strerror(-err));
 	crash_at("failover-merged");

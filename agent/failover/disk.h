@@ -6,7 +6,7 @@
 #ifndef TIDEMARK_FAILOVER_DISK_H
 #define TIDEMARK_FAILOVER_DISK_H
 
-#include "point/catalog.h"
+#include "point/catalog-origin.h"
 #include "point/merge.h"
 #include "point/store.h"
 
@@ -34,6 +34,14 @@ int disk_judge_idle(struct store *s, const struct catalog_disk *d, const char *n
 /** disk_drop() - throw it away, durably; that it is not there is fine */
 int disk_drop(struct store *s, const struct catalog_disk *d, const char *name,
 	      struct reason *reason);
+
+/**
+ * disk_origin() - what a disk is, and what is cut off with the points after one
+ * @ret: for catalog_cut(), to be cleared; .disk stays 0: nothing can be said of it, or
+ *	it has been said
+ */
+int disk_origin(struct store *s, const struct catalog_disk *d, uint64_t point,
+		struct catalog_origin *ret);
 
 /**
  * disk_take() - merge it into the raw replica, which is the point already

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,33 +10,12 @@
 #include "base/log.h"
 #include "failover/disk.h"
 #include "failover/export.h"
-#include "point/catalog-failover.h"
+#include "failover/method.h"
 #include "point/points.h"
 #include "point/retain.h"
 #include "ring/ring.h"
 
-/* A run that is under way may end by itself before it is refused. */
-#define CLAIM_MS 8000
 #define RING_DEPTH 32
-
-/* @lock: covers @exports */
-struct failover {
-	struct receiver *receiver;
-	struct store *store;
-	struct service_failover_ops ops;
-	pthread_mutex_t lock;
-	struct exports *exports;
-};
-
-/* A method under way. @disks: of the collection */
-struct method {
-	struct failover *f;
-	const struct service_failover *asked;
-	int cancel_fd;
-	struct reason *reason;
-	struct catalog_disk *disks;
-	size_t count;
-};
 
 static int method_tick(void *arg)
 {
@@ -60,7 +38,7 @@ static int method_load(struct method *m)
 }
 
 /* A failover is of the whole collection: its point is. */
-static int method_find(struct method *m, enum failover_kind kind, struct catalog_failover *ret)
+int method_find(struct method *m, enum failover_kind kind, struct catalog_failover *ret)
 {
 	int found = catalog_failover_find(store_catalog(m->f->store), m->asked->collection, kind,
 					  ret);
@@ -75,7 +53,7 @@ static int method_find(struct method *m, enum failover_kind kind, struct catalog
 			  m->asked->collection);
 }
 
-static int method_set(struct method *m, const struct catalog_failover *row)
+int method_set(struct method *m, const struct catalog_failover *row)
 {
 	int err = catalog_failover_set(store_catalog(m->f->store), row);
 
@@ -267,8 +245,8 @@ static int commit_disks(struct method *m, struct ring *ring)
 	return err;
 }
 
-/* Layers that the cut has forgotten are files that nobody knows. */
-static int commit_cut(struct method *m, struct catalog_failover *row)
+static int commit_record(struct method *m, struct catalog_failover *row,
+			 const struct catalog_origin *origins, size_t count)
 {
 	int err;
 
@@ -277,23 +255,41 @@ static int commit_cut(struct method *m, struct catalog_failover *row)
 	if (err)
 		return err;
 	crash_at("failover-committing");
-	err = catalog_cut(store_catalog(m->f->store), row->collection, row->point);
+	err = catalog_cut(store_catalog(m->f->store), row->collection, row->point, origins, count);
 	if (!err)
 		crash_at("failover-cut");
 	/* It is the only one, and nobody opens its layer by name any more. */
 	store_unpin(m->f->store, row->collection, row->point);
+	return err;
+}
+
+/* Layers that the cut has forgotten are files that nobody knows. */
+static int commit_cut(struct method *m, struct catalog_failover *row)
+{
+	_cleanup_free_ struct catalog_origin *origins = calloc(m->count + 1, sizeof(*origins));
+	size_t count = 0;
+	int err = origins ? 0 : -ENOMEM;
+
+	/* What is cut off now differs from what the old primary has: it has to be known. */
+	for (size_t i = 0; i < m->count && !err; i++) {
+		err = disk_origin(m->f->store, &m->disks[i], row->point, &origins[count]);
+		count += origins && origins[count].disk;
+	}
+	if (!err)
+		err = commit_record(m, row, origins, count);
+	for (size_t i = 0; i < count; i++)
+		catalog_origin_clear(&origins[i]);
 	return err ? reason_set(m->reason, err, REASON_FAILED, "cannot write the state file: %s",
 				strerror(-err)) : store_recover_disks(m->f->store, row->collection,
 								      m->reason);
 }
-
-static int method_commit(struct method *m)
+int method_commit(struct method *m)
 {
 	struct catalog_failover row, test;
 	struct ring *ring = NULL;
 	int err = method_find(m, FAILOVER_REAL, &row);
 
-	if (err || row.state == FAILOVER_COMMITTED)
+	if (err || row.state >= FAILOVER_COMMITTED)
 		return err;
 	if (catalog_failover_find(store_catalog(m->f->store), row.collection, FAILOVER_TEST,
 				  &test) > 0)
@@ -340,58 +336,6 @@ static int method_planned(struct method *m, struct progress *progress)
 	return run_execute(&config, &control, progress, report, m->reason);
 }
 
-/* Nobody may write to a disk that becomes a replica. */
-static int prepare_look(const struct run_disk *d, struct catalog_disk *row, struct reason *reason)
-{
-	_cleanup_raw_ struct raw raw = RAW_NONE;
-	int err = d->device[0] == '/' ? 0 : -EINVAL;
-
-	if (err || strlen(d->device) >= sizeof(row->path))
-		return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
-				  "%s/%s: the path of its device must be absolute", d->vm, d->name);
-	snprintf(row->vm, sizeof(row->vm), "%s", d->vm);
-	snprintf(row->name, sizeof(row->name), "%s", d->name);
-	snprintf(row->path, sizeof(row->path), "%s", d->device);
-	err = raw_open(d->device, 0, RAW_WRITE | RAW_EXCLUSIVE, &raw, reason);
-	if (!err)
-		err = disk_judge_file(d->device, d->vm, reason);
-	if (!err)
-		err = guard_identity(d->device, row->identity);
-	row->device = raw.device;
-	row->size = raw.capacity;
-	row->granule = d->granule ?: KIB(64);
-	return err ? reason_set(reason, err, 0, "cannot examine %s: %s", d->device,
-				strerror(-err)) : 0;
-}
-
-/*
- * The old primary's disks become replicas, where they are. What the new primary
- * sends is compared with what they hold, and only what differs comes.
- */
-static int method_prepare(struct method *m)
-{
-	const struct run_config *config = m->asked->config;
-	int err = store_claim(m->f->store, m->asked->collection, CLAIM_MS, m->reason);
-
-	if (err)
-		return err;
-	for (int adopt = 0; adopt < 2; adopt++)
-		for (size_t i = 0; i < config->disk_count && !err; i++) {
-			struct catalog_disk row = { 0 };
-
-			snprintf(row.collection, sizeof(row.collection), "%s",
-				 m->asked->collection);
-			err = prepare_look(&config->disks[i], &row, m->reason);
-			if (!err && adopt)
-				err = catalog_adopt(store_catalog(m->f->store), &row);
-			if (!err && adopt)
-				crash_at("reverse-adopted");
-		}
-	store_release(m->f->store, m->asked->collection);
-	return err ? reason_set(m->reason, err, REASON_FAILED, "cannot write the state file: %s",
-				strerror(-err)) : 0;
-}
-
 /* -- all of them ------------------------------------------------------------------------------ */
 
 static int (*const replica_methods[EVENTS])(struct method *m) = {
@@ -400,6 +344,7 @@ static int (*const replica_methods[EVENTS])(struct method *m) = {
 	[EVENT_FAILOVER] = method_failover,
 	[EVENT_REVERT_FAILOVER] = method_revert,
 	[EVENT_COMMIT_FAILOVER] = method_commit,
+	[EVENT_REVERSE] = reverse_replica,
 };
 
 static int judge(const struct failover *f, const struct service_failover *asked,
@@ -408,11 +353,8 @@ static int judge(const struct failover *f, const struct service_failover *asked,
 	if (asked->role == MODEL_PRIMARY && (asked->event == EVENT_PLANNED_FAILOVER ||
 					    asked->event == EVENT_REVERT_PLANNED))
 		return 0;
-	if (asked->event == EVENT_REVERSE)
-		return reason_set(reason, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
-				  "the roles are exchanged by configuration: define the collection "
-				  "on the new primary, with the old one as its replica");
-	if (asked->role == MODEL_PRIMARY && asked->event == EVENT_PREPARE_REVERSE)
+	if (asked->role == MODEL_PRIMARY &&
+	    (asked->event == EVENT_PREPARE_REVERSE || asked->event == EVENT_REVERSE))
 		return f->receiver ? 0 : reason_set(reason, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
 						    "this host receives nothing: it needs a "
 						    "[receiver] section first");
@@ -441,6 +383,8 @@ static int failover_check(void *arg, const struct service_failover *asked, struc
 	    access(asked->path, W_OK | X_OK))
 		err = reason_set(reason, -errno, REASON_INVALID_PARAMETER,
 				 "%s is no folder that sockets could be made in", asked->path);
+	if (!err && asked->event == EVENT_REVERSE)
+		err = reverse_check(asked, reason);
 	return err;
 }
 
@@ -457,6 +401,8 @@ static int failover_replica(struct method *m)
 		if (alone)
 			store_release(m->f->store, m->asked->collection);
 	}
+	if (!err && m->asked->event == EVENT_REVERSE && m->asked->path)
+		snprintf(m->peer, m->peer_size, "%s", m->asked->path);
 	free(m->disks);
 	return err;
 }
@@ -465,15 +411,23 @@ static int failover_execute(void *arg, const struct service_failover *asked, int
 			    struct progress *progress, char *ret_peer, size_t peer_size,
 			    struct reason *reason)
 {
-	struct method m = { .f = arg, .asked = asked, .cancel_fd = cancel_fd, .reason = reason };
+	struct method m = {
+		.f = arg,
+		.asked = asked,
+		.cancel_fd = cancel_fd,
+		.peer = ret_peer,
+		.peer_size = peer_size,
+		.reason = reason,
+	};
 	int err = judge(arg, asked, reason);
 
 	if (peer_size)
 		ret_peer[0] = '\0';
 	if (err || asked->event == EVENT_REVERT_PLANNED)
 		return err;
-	if (asked->event == EVENT_PREPARE_REVERSE && asked->role == MODEL_PRIMARY)
-		return method_prepare(&m);
+	if (asked->role == MODEL_PRIMARY &&
+	    (asked->event == EVENT_PREPARE_REVERSE || asked->event == EVENT_REVERSE))
+		return reverse_primary(&m);
 	return asked->event == EVENT_PLANNED_FAILOVER ? method_planned(&m, progress) :
 							failover_replica(&m);
 }
@@ -517,6 +471,7 @@ int failover_create(struct failover **ret, struct receiver *receiver, struct rea
 	f->receiver = receiver;
 	f->store = receiver ? receiver_store(receiver) : NULL;
 	f->ops = (struct service_failover_ops){ failover_check, failover_execute, f };
+	f->origins = (struct run_origins){ reverse_load_origin, f->store };
 	pthread_mutex_init(&f->lock, NULL);
 	err = exports_create(&f->exports);
 	if (err)
@@ -539,6 +494,11 @@ struct failover *failover_destroy(struct failover *f)
 	pthread_mutex_destroy(&f->lock);
 	free(f);
 	return NULL;
+}
+
+const struct run_origins *failover_origins(struct failover *f)
+{
+	return f->receiver ? &f->origins : NULL;
 }
 
 const struct service_failover_ops *failover_ops(struct failover *f)

@@ -9,9 +9,11 @@
  *   InitiateFailover             an overlay that a VM runs from; pushes are refused
  *   RevertFailover               it is gone, and so is what the VM wrote
  *   CommitFailover               it is merged: the raw replica is the disk
+ *   ReverseReplicationRelationship  this host is the primary from here on
  * On the primary:
  *   InitiatePlannedFailover      a last run, of disks that nobody writes to
- *   PrepareForReverseReplication its disks become replicas, to be compared
+ *   PrepareForReverseReplication its disks become replicas, where they are
+ *   ReverseReplicationRelationship  the same, and the roles are exchanged
  *
  * Every method can be done again after a crash anywhere in it.
  */
@@ -33,6 +35,8 @@ int failover_create(struct failover **ret, struct receiver *receiver, struct rea
 /** failover_destroy() - end exports; nothing else changes. NULL is ignored. Return: NULL */
 struct failover *failover_destroy(struct failover *f);
 
+/** failover_origins() - for runs; NULL: this host holds no replicas */
+const struct run_origins *failover_origins(struct failover *f);
 /** failover_ops() - for the service */
 const struct service_failover_ops *failover_ops(struct failover *f);
 

@@ -111,13 +111,17 @@ int catalog_failover_clear(struct catalog *c, const char *collection, enum failo
 	return catalog_end(c, err);
 }
 
-int catalog_cut(struct catalog *c, const char *collection, uint64_t point)
+int catalog_cut(struct catalog *c, const char *collection, uint64_t point,
+		const struct catalog_origin *origins, size_t count)
 {
 	int err = catalog_start(c);
 
 	if (err)
 		return err;
-	err = run_named(c,
+	for (size_t i = 0; i < count && !err; i++)
+		err = catalog_origin_insert(c, &origins[i]);
+	if (!err)
+		err = run_named(c,
 			"DELETE FROM point_disk WHERE point IN"
 			" (SELECT id FROM point WHERE number > ? AND" OF_COLLECTION ")", point,
 			collection);
@@ -133,15 +137,17 @@ int catalog_cut(struct catalog *c, const char *collection, uint64_t point)
 	return catalog_end(c, err);
 }
 
-int catalog_taken(struct catalog *c, int64_t disk)
+int catalog_taken(struct catalog *c, const struct catalog_origin *disk)
 {
 	int err = catalog_start(c);
 
 	if (err)
 		return err;
 	err = catalog_run(c, "UPDATE point_disk SET broken = 1, digest = NULL WHERE disk = ?1",
-			  disk, 0);
+			  disk->disk, 0);
 	if (!err)
-		err = catalog_run(c, "UPDATE disk SET tracker = NULL WHERE id = ?1", disk, 0);
+		err = catalog_run(c, "UPDATE disk SET tracker = NULL WHERE id = ?1", disk->disk, 0);
+	if (!err)
+		err = catalog_origin_extend(c, disk);
 	return catalog_end(c, err);
 }

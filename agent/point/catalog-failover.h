@@ -6,7 +6,7 @@
 #ifndef TIDEMARK_POINT_CATALOG_FAILOVER_H
 #define TIDEMARK_POINT_CATALOG_FAILOVER_H
 
-#include "point/catalog.h"
+#include "point/catalog-origin.h"
 
 /** enum failover_kind - the two can be side by side: a test goes on in a failover */
 enum failover_kind {
@@ -19,6 +19,7 @@ enum failover_state {
 	FAILOVER_MADE = 1,	 /* the disks are throw-away overlays over the point */
 	FAILOVER_COMMITTING = 2, /* the raw replicas become the disks */
 	FAILOVER_COMMITTED = 3,	 /* they are */
+	FAILOVER_REVERSED = 4,	 /* and this host is the primary */
 };
 
 /**
@@ -50,16 +51,21 @@ int catalog_failovers(struct catalog *c, struct catalog_failover **ret, size_t *
 /**
  * catalog_cut() - the points after one are given up, in one step
  * @point: the newest from here on, of all disks of the collection; it alone is kept
+ * @origins: @count of them: what the disks were, and which ranges of them the later
+ *	points have changed
  *
  * Layers of later points are forgotten: their files are to be removed.
  */
-int catalog_cut(struct catalog *c, const char *collection, uint64_t point);
+int catalog_cut(struct catalog *c, const char *collection, uint64_t point,
+		const struct catalog_origin *origins, size_t count);
 
 /**
  * catalog_taken() - the raw replica of a disk has become a disk that is written to
  *
+ * @disk: its row, the ranges that came with it, and the witness as it is now
+ *
  * Its points mean nothing any more, and no run can build on it.
  */
-int catalog_taken(struct catalog *c, int64_t disk);
+int catalog_taken(struct catalog *c, const struct catalog_origin *disk);
 
 #endif

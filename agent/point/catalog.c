@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "point/catalog-db.h"
+#include "point/catalog-origin.h"
 
 /* A released script is never changed; the next version of the tables is the next script. */
 static const char *const catalog_migrations[] = {
@@ -74,6 +75,20 @@ static const char *const catalog_migrations[] = {
 	" disk INTEGER NOT NULL REFERENCES disk(id),"
 	" extents BLOB NOT NULL);"
 	"CREATE INDEX staged_disk ON staged(disk);",
+	/* What a disk was before it was failed over to, and where it is not that. */
+	"CREATE TABLE origin ("
+	" disk INTEGER PRIMARY KEY REFERENCES disk(id),"
+	" tracker BLOB NOT NULL,"
+	" epoch INTEGER NOT NULL,"
+	" size INTEGER NOT NULL,"
+	" witness TEXT NOT NULL,"
+	" cover BLOB,"
+	" cover_epoch INTEGER NOT NULL DEFAULT 0);"
+	"CREATE TABLE origin_range ("
+	" disk INTEGER NOT NULL REFERENCES origin(disk),"
+	" start INTEGER NOT NULL,"
+	" span INTEGER NOT NULL);"
+	"CREATE INDEX origin_range_disk ON origin_range (disk, start);",
 };
 
 #define CATALOG_SELECT                                                                             \
@@ -310,6 +325,8 @@ static int catalog_forget(struct catalog *c, int64_t collection, const struct ca
 	err = catalog_run(c, "DELETE FROM point_disk WHERE disk = ?1", id, 0);
 	if (!err)
 		err = catalog_forget_staging(c, id);
+	if (!err)
+		err = catalog_origin_forget(c, id);
 	if (!err)
 		err = catalog_run(c, "DELETE FROM disk WHERE id = ?1", id, 0);
 	return err ? err : catalog_prune(c);

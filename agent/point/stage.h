@@ -53,10 +53,14 @@ struct stage_disk_spec {
  * @present: something; else the rest means nothing
  * @lost: the database knows a replica in the store that is not there any more:
  *	it begins anew, and somebody should be told
+ * @origin: it is a disk that was sent from here, and nothing has come since
+ * @path: of the raw replica; stands as long as the stage
  */
 struct stage_held {
 	bool present;
 	bool lost;
+	bool origin;
+	const char *path;
 	uint8_t tracker[STORE_UUID_SIZE];
 	uint64_t epoch;
 	uint64_t size;

@@ -555,29 +555,50 @@ static enum store_state store_state_of(struct store *s, const struct catalog_dis
 	return store_activity_of(s, d->collection);
 }
 
+static bool store_reversed(const struct catalog_failover *failovers, size_t count,
+			   const char *collection)
+{
+	for (size_t i = 0; i < count; i++)
+		if (failovers[i].state == FAILOVER_REVERSED &&
+		    !strcmp(failovers[i].collection, collection))
+			return true;
+	return false;
+}
+
+/* How people see it. */
+static void store_replica_of(struct store *s, const struct catalog_disk *d,
+			     struct store_replica *ret)
+{
+	*ret = (struct store_replica){
+		.size = d->size,
+		.point = d->point,
+		.created = d->created,
+		.epoch = d->epoch,
+		.state = store_state_of(s, d),
+	};
+	memcpy(ret->collection, d->collection, sizeof(ret->collection));
+	memcpy(ret->vm, d->vm, sizeof(ret->vm));
+	memcpy(ret->disk, d->name, sizeof(ret->disk));
+	memcpy(ret->tracker, d->tracker, sizeof(ret->tracker));
+	if (store_openable(s, d, ret->path))
+		ret->path[0] = '\0';
+}
+
 int store_status(struct store *s, int (*cb)(const struct store_replica *replica, void *arg),
 		 void *arg)
 {
+	_cleanup_free_ struct catalog_failover *failovers = NULL;
 	_cleanup_free_ struct catalog_disk *disks = NULL;
-	size_t count = 0;
+	size_t count = 0, failover_count = 0;
 	int err = catalog_list(s->catalog, NULL, &disks, &count);
 
+	if (!err)
+		err = catalog_failovers(s->catalog, &failovers, &failover_count);
 	for (size_t i = 0; i < count && !err; i++) {
-		const struct catalog_disk *d = &disks[i];
-		struct store_replica r = {
-			.size = d->size,
-			.point = d->point,
-			.created = d->created,
-			.epoch = d->epoch,
-			.state = store_state_of(s, d),
-		};
+		struct store_replica r;
 
-		memcpy(r.collection, d->collection, sizeof(r.collection));
-		memcpy(r.vm, d->vm, sizeof(r.vm));
-		memcpy(r.disk, d->name, sizeof(r.disk));
-		memcpy(r.tracker, d->tracker, sizeof(r.tracker));
-		if (store_openable(s, d, r.path))
-			r.path[0] = '\0';
+		store_replica_of(s, &disks[i], &r);
+		r.reversed = store_reversed(failovers, failover_count, disks[i].collection);
 		err = cb(&r, arg);
 	}
 	return err;

@@ -76,6 +76,7 @@ const char *store_state_name(enum store_state state);
  * @tracker: UUID of the tracker that it came from
  * @epoch: that it closed
  * @state: of the replica
+ * @reversed: it was failed over to, and is sent from here since: no replica any more
  */
 struct store_replica {
 	char collection[NAME_SIZE];
@@ -88,6 +89,7 @@ struct store_replica {
 	uint8_t tracker[STORE_UUID_SIZE];
 	uint64_t epoch;
 	enum store_state state;
+	bool reversed;
 };
 
 /**

@@ -166,6 +166,7 @@ static void connection_end(struct connection *c)
 		refuse_linger(c->fd);
 	session_done(&c->session);
 	free(c->held);
+	free(c->trackers);
 }
 
 void connection_run(const struct connection_config *config,

@@ -23,12 +23,14 @@
  * @limits: none of them 0
  * @stop: set when the agent stops
  * @peers: who may send what, where there is TLS
+ * @trackers: of disks that were sent from here once; NULL: none
  */
 struct connection_config {
 	struct store *store;
 	const struct receiver_limits *limits;
 	const atomic_bool *stop;
 	struct peers *peers;
+	const struct receiver_trackers *trackers;
 };
 
 /**

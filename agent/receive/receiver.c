@@ -436,6 +436,7 @@ static int receiver_init(struct receiver *r, const struct receiver_config *confi
 		.limits = &r->limits,
 		.stop = &r->stop,
 		.peers = r->peers,
+		.trackers = config->trackers,
 	};
 	return receiver_start(r, reason);
 }

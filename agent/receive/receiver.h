@@ -33,6 +33,31 @@ struct receiver_limits {
 };
 
 /**
+ * struct receiver_tracker - the kernel's tracker of a disk
+ * @uuid: of it
+ * @committed: its newest committed epoch, not 0
+ * @epoch: the current one
+ */
+struct receiver_tracker {
+	uint8_t uuid[STORE_UUID_SIZE];
+	uint64_t committed;
+	uint64_t epoch;
+};
+
+/**
+ * struct receiver_trackers - who knows trackers: of disks that were sent from here
+ * once, and are replicas now
+ * @look: the tracker of @device. Return: 0; -ENODEV: it has none that can be trusted
+ * @changed: the same, and @each is given what it has marked since @committed, in whole
+ *	granules. What @each returns other than 0 ends it. Any thread
+ */
+struct receiver_trackers {
+	int (*look)(const char *device, struct receiver_tracker *ret);
+	int (*changed)(const char *device, struct receiver_tracker *ret,
+		       int (*each)(void *arg, uint64_t offset, uint64_t span), void *arg);
+};
+
+/**
  * struct receiver_config - copied by receiver_create()
  * @host: address to listen on, numeric or a name; NULL: 127.0.0.1
  * @port: 0: any, see receiver_port()
@@ -50,6 +75,7 @@ struct receiver_limits {
  * @limits: see struct receiver_limits
  * @targets: disks whose raw replica does not lie in the store, see struct store_target
  * @target_count: of them
+ * @trackers: stands as long as the receiver; NULL: nobody is tracked
  */
 struct receiver_config {
 	const char *host;
@@ -65,6 +91,7 @@ struct receiver_config {
 	struct receiver_limits limits;
 	const struct store_target *targets;
 	size_t target_count;
+	const struct receiver_trackers *trackers;
 };
 
 struct receiver;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "point/catalog-failover.h"
 #include "point/retain.h"
+#include "receive/need.h"
 
 /* The peer is shown that we live this often, while it waits for us. */
 #define STEPS_ALIVE_MS 5000
@@ -173,13 +174,17 @@ static int step_open(struct connection *c, uint32_t index)
 	struct stage_disk_spec spec = { .size = open->size, .granule = open->granule };
 	struct frame_opened opened = { 0 };
 	uint8_t buf[FRAME_CONTROL_MAX];
+	struct receiver_tracker *trackers;
 	struct stage_held *held;
 	int err;
 
 	held = realloc(c->held, (index + 1) * sizeof(*held));
-	if (!held)
+	c->held = held ?: c->held;
+	trackers = realloc(c->trackers, (index + 1) * sizeof(*trackers));
+	c->trackers = trackers ?: c->trackers;
+	if (!held || !trackers)
 		return reason_set(&c->reason, -ENOMEM, 0, "no memory for a disk");
-	c->held = held;
+	trackers[index] = (struct receiver_tracker){ 0 };
 	memcpy(spec.vm, open->vm, sizeof(spec.vm));
 	memcpy(spec.disk, open->name, sizeof(spec.disk));
 	memcpy(spec.tracker, open->uuid, sizeof(spec.tracker));
@@ -196,8 +201,10 @@ static int step_open(struct connection *c, uint32_t index)
 		opened.size = held[index].size;
 		opened.point = held[index].point;
 		memcpy(opened.uuid, held[index].tracker, sizeof(opened.uuid));
+		err = need_offer(c, index, &opened);
 	}
-	err = settle_tell(c, index);
+	if (!err)
+		err = settle_tell(c, index);
 	return err ? err
 		   : steps_send(c, FRAME_OPENED, index, buf, frame_opened_encode(&opened, buf));
 }
@@ -209,6 +216,8 @@ static int steps_judge_mode(struct connection *c, uint32_t index)
 	const struct stage_held *held = &c->held[index];
 	static const uint8_t none[FRAME_UUID_SIZE];
 
+	if (d->mode == FRAME_MODE_REVERSE)
+		return need_judge(c, index);
 	if (d->mode != FRAME_MODE_INCREMENTAL)
 		return 0;
 	if (!held->present)
@@ -249,6 +258,7 @@ static int step_begin(struct connection *c, uint32_t index)
 		[FRAME_MODE_INCREMENTAL] = STAGE_OVERLAY,
 		[FRAME_MODE_COMPARE] = STAGE_OVERLAY,
 		[FRAME_MODE_VERIFY] = STAGE_READ,
+		[FRAME_MODE_REVERSE] = STAGE_OVERLAY,
 	};
 	const struct session_disk *d = &c->session.disks[index];
 	int err = steps_merge_old(c);

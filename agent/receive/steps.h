@@ -19,6 +19,8 @@
 /**
  * struct connection - a connection that is being served
  * @held: what OPENED said of each disk, in the order of their handles
+ * @trackers: of each disk: what its own tracker was when OPENED told of it; zeroes: it
+ *	did not
  * @merged: points that were left over from before have been merged
  * @space: it ends for want of room
  * @deaf: the peer takes no answers any more
@@ -37,6 +39,7 @@ struct connection {
 	struct session session;
 	struct stage *stage;
 	struct stage_held *held;
+	struct receiver_tracker *trackers;
 	struct intake intake;
 	struct hasher hasher;
 	atomic_bool *admitted;

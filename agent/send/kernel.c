@@ -159,6 +159,12 @@ static int kernel_sealed(struct source *s, uint64_t first, struct plan_run *runs
 	return 0;
 }
 
+static int kernel_current(struct source *s, uint64_t first, struct plan_run *runs,
+			  size_t capacity, size_t *ret_filled, uint64_t *ret_next)
+{
+	return kernel_bitmap(s, TIDEMARK_CURRENT, first, runs, capacity, ret_filled, ret_next);
+}
+
 /* A request over runs, in pages. */
 static int kernel_pages(struct kernel *k, const struct plan_run *runs, size_t count,
 			int (*request)(struct kernel *k, const struct tidemark_run *page, size_t n))
@@ -287,6 +293,7 @@ static const struct source_ops kernel_ops = {
 	.fold = kernel_fold,
 	.leave = kernel_leave,
 	.changed = kernel_changed,
+	.current = kernel_current,
 	.close = kernel_close,
 };
 
@@ -331,6 +338,32 @@ static int device_open(uint32_t major_nr, uint32_t minor_nr)
 	return TAKE_FD(fd);
 }
 
+/* The tracker over a device: its data device is that. */
+static int kernel_find_over(struct tidemark *control, const char *path, struct tidemark_info *ret)
+{
+	_cleanup_free_ uint64_t *disks = NULL;
+	size_t count = 0;
+	struct stat st;
+	int err = strchr(path, '/') && !stat(path, &st) && S_ISBLK(st.st_mode) ? 0 : -ENODEV;
+
+	if (!err)
+		err = tidemark_list(control, &disks, &count);
+	if (err)
+		return err;
+	for (size_t i = 0; i < count; i++) {
+		struct tidemark_info info;
+
+		err = tidemark_info(control, disks[i], &info);
+		if (err && err != -ENODEV)
+			return err;
+		if (err || makedev(info.data_major, info.data_minor) != st.st_rdev)
+			continue;
+		*ret = info;
+		return 0;
+	}
+	return -ENODEV;
+}
+
 int source_kernel_open(struct source **ret, const char *device)
 {
 	struct tidemark_info info;
@@ -342,6 +375,8 @@ int source_kernel_open(struct source **ret, const char *device)
 	if (err)
 		return err == -ENOENT ? -ENOPKG : err;
 	err = tidemark_find(control, device, &info);
+	if (err == -ENODEV)
+		err = kernel_find_over(control, device, &info);
 	if (!err) {
 		fd = device_open(info.data_major, info.data_minor);
 		err = fd < 0 ? fd : 0;

@@ -257,8 +257,10 @@ void members_close(struct run *r, bool failed)
 		d->report->bytes = d->pump.sent.bytes;
 		members_give_back(r, d, failed);
 	}
-	for (size_t i = 0; i < r->count; i++)
+	for (size_t i = 0; i < r->count; i++) {
 		free(r->disks[i].resume.granules);
+		run_origin_free(r->disks[i].origin);
+	}
 	free(r->disks);
 }
 

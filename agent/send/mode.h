@@ -6,6 +6,7 @@
 #ifndef TIDEMARK_SEND_MODE_H
 #define TIDEMARK_SEND_MODE_H
 
+#include "send/origin.h"
 #include "send/source.h"
 
 /**
@@ -48,6 +49,7 @@ const char *mode_doubt(const struct source_info *here, const struct mode_past *p
  * mode_choose() - how to bring a replica up to date
  * @here: the disk
  * @past: what is remembered of it
+ * @origin: what this disk was before it was failed over to; NULL: not known
  * @there: what the replica holds, from OPENED
  * @ret_reason: why it is no incremental run, as by mode_doubt(); NULL when it
  *	is one, or when there is nothing to explain
@@ -71,12 +73,29 @@ const char *mode_doubt(const struct source_info *here, const struct mode_past *p
  * A disk that has grown is marked whole by the tracker, so it passes; one that
  * has shrunk is compared, to be sure of its end.
  *
- * Return: FRAME_MODE_FULL, FRAME_MODE_INCREMENTAL or FRAME_MODE_COMPARE.
+ * Against the old primary's disk (FRAME_OPENED_ORIGIN) there is a third state: S, the
+ * old disk as it was when its epoch R (@origin->epoch) was sealed. Its tracker
+ * has marked all it has written since its committed epoch C (@there->epoch), and NEED
+ * said that:
+ *
+ *   C <= R < its current epoch   it differs from S only in what NEED said, for the
+ *            reason above: bits since C are a superset of bits since R.
+ *   this disk  differs from S only in the ranges of @origin, when it was made
+ *            of the replica, and where it was written since. Those are this
+ *            tracker's marks if it has been there, and has committed nothing, since
+ *            nobody had written; or none, if nobody has.
+ *
+ * So what differs is among both together. Whatever of this does not hold is a reason
+ * to compare all.
+ *
+ * Return: FRAME_MODE_FULL, FRAME_MODE_INCREMENTAL, FRAME_MODE_COMPARE or
+ * FRAME_MODE_REVERSE.
  */
 int mode_choose(const struct source_info *here, const struct mode_past *past,
-		const struct frame_opened *there, const char **ret_reason);
+		const struct run_origin *origin, const struct frame_opened *there,
+		const char **ret_reason);
 
-/** mode_name() - "full", "incremental", "compare", "verify" */
+/** mode_name() - "full", "incremental", "compare", "verify", "reverse" */
 const char *mode_name(int mode);
 
 #endif

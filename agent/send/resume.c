@@ -51,7 +51,8 @@ void resume_judge(struct session_disk *d)
 {
 	struct resume *k = &d->resume;
 
-	if (k->granules && d->before.tracked && k->epoch && (int)k->mode == d->mode &&
+	/* What the receiver needs was marked anew: all of a reverse run would go again. */
+	if (d->mode != FRAME_MODE_REVERSE && k->granules && d->before.tracked && k->epoch && (int)k->mode == d->mode &&
 	    k->epoch == d->before.sealed_epoch && !d->before.draining &&
 	    memcmp(k->uuid, d->before.uuid, sizeof(k->uuid)) == 0)
 		return;

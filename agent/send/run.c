@@ -71,19 +71,39 @@ static bool run_cancelled(const struct run *r)
 
 /* -- the handshake ---------------------------------------------------------- */
 
+/* The old primary's own disk is there: what is known of how this one came from it? */
+static int run_load_origin(struct run *r, struct session_disk *d)
+{
+	const struct run_origins *o = r->config->origins;
+	int err;
+
+	if (d->opened.present != FRAME_OPENED_ORIGIN || !o)
+		return 0;
+	err = o->load(o->arg, r->config->collection, d->config->vm, d->config->name,
+		      d->config->device, &d->origin);
+	if (!err || err == -ENOENT)
+		return 0;
+	return members_drop(r, d, err, 0, DISK_FORMAT ": cannot read where it was failed over "
+			    "from: %s", DISK_NAMES(d), strerrordesc_np(-err));
+}
+
 /* How is it brought up to date? 0, or it is dropped, or the errno that ends the run. */
 static int run_choose(struct run *r, struct session_disk *d)
 {
 	const char *why;
+	int err = run_load_origin(r, d);
 
-	d->mode = mode_choose(&d->before, &d->config->past, &d->opened, &why);
-	if (d->mode == FRAME_MODE_INCREMENTAL && r->config->compare) {
+	if (err || d->dropped)
+		return err;
+	d->mode = mode_choose(&d->before, &d->config->past, d->origin, &d->opened, &why);
+	if ((d->mode == FRAME_MODE_INCREMENTAL || d->mode == FRAME_MODE_REVERSE) &&
+	    r->config->compare) {
 		d->mode = FRAME_MODE_COMPARE;
 		why = "a comparison was asked for";
 	}
 	if (r->config->kind == RUN_VERIFY)
 		d->mode = FRAME_MODE_VERIFY;
-	if (d->opened.point > r->point)
+	if (d->opened.present == FRAME_OPENED_POINT && d->opened.point > r->point)
 		r->point = d->opened.point;
 	if (d->mode == FRAME_MODE_VERIFY && !d->opened.present)
 		return members_drop(r, d, -ENOENT, REASON_INVALID_STATE,
@@ -205,7 +225,9 @@ static int run_move(struct run *r, struct session_disk *d, bool first)
 	 * that was sent in an earlier pass and has gone back to its old
 	 * bytes since would seem equal, and the sent bytes would stay.
 	 */
-	d->pump.task = first && d->mode == FRAME_MODE_COMPARE ? PUMP_COMPARE : PUMP_SEND;
+	d->pump.task = PUMP_SEND;
+	if (first && (d->mode == FRAME_MODE_COMPARE || d->mode == FRAME_MODE_REVERSE))
+		d->pump.task = PUMP_COMPARE;
 	answer = pump_disk_run(r->pump, r->conn, &d->pump);
 	if (answer != PUMP_DISK_FAILED)
 		return answer;
@@ -291,6 +313,18 @@ static int run_leave_torn(struct run *r)
 	return err;
 }
 
+static int run_mark_disk(struct session_disk *d)
+{
+	struct plan_run all = { .first = 0, .count = source_granules(d->source) };
+
+	if (d->mode == FRAME_MODE_INCREMENTAL || d->resume.granules)
+		return 0;
+	/* What the receiver needs was marked when it said so. */
+	if (d->mode == FRAME_MODE_REVERSE)
+		return session_mark(d, d->origin->ranges, d->origin->count);
+	return d->source->ops->mark(d->source, &all, 1);
+}
+
 /*
  * Full and compared disks are marked whole first: then everything is owed, and
  * seal, release, torn and the passes that follow are the same for all modes. One
@@ -301,12 +335,8 @@ static int run_mark(struct run *r)
 	int gone = 0;
 
 	for (struct session_disk *d = members_first(r); d && !gone; d = members_next(r, d)) {
-		struct plan_run all = { .first = 0, .count = source_granules(d->source) };
-		int err;
+		int err = run_mark_disk(d);
 
-		if (d->mode == FRAME_MODE_INCREMENTAL || d->resume.granules)
-			continue;
-		err = d->source->ops->mark(d->source, &all, 1);
 		if (err)
 			gone = members_drop(r, d, err, 0, DISK_FORMAT ": cannot mark it: %s",
 					    DISK_NAMES(d), strerrordesc_np(-err));

@@ -12,6 +12,7 @@
 #include "base/name.h"
 #include "base/reason.h"
 #include "send/mode.h"
+#include "send/origin.h"
 #include "send/progress.h"
 #include "send/throttle.h"
 #include "wire/frame.h"
@@ -94,6 +95,7 @@ struct run_vm {
  * @vms: @vm_count of them; may name VMs that have no disk in this run
  * @vm_count: see @vms
  * @state_dir: folder that remembers who is frozen; without it nobody is
+ * @origins: who knows where disks come from that were failed over to; NULL: nobody
  * @throttles: limits of bytes a second on the wire; NULL: none. They may be
  *	shared with other runs and changed at any time
  * @max_passes: seals before a disk that is written too fast is given up
@@ -120,6 +122,7 @@ struct run_config {
 	const struct run_vm *vms;
 	size_t vm_count;
 	const char *state_dir;
+	const struct run_origins *origins;
 	struct throttle *throttles[RUN_THROTTLES];
 	uint32_t max_passes;
 	uint32_t timeout_ms;

@@ -69,30 +69,36 @@ static int session_answer(struct conn *c, struct session_disk *d, const struct f
 	return SESSION_REFUSED;
 }
 
-/* Ranges that the receiver needs: marked as if they had been written. */
+int session_mark(struct session_disk *d, const struct frame_range *ranges, size_t count)
+{
+	uint32_t granule = d->source->granule;
+	int err = 0;
+
+	for (size_t i = 0; i < count && !err; i++) {
+		uint64_t end = u64_min(ranges[i].offset + ranges[i].span, d->source->size);
+		struct plan_run run = { .first = ranges[i].offset / granule };
+
+		/* The replica may be larger than the disk: nothing is needed there. */
+		if (ranges[i].offset >= d->source->size)
+			continue;
+		run.count = u64_div_up(end, granule) - run.first;
+		err = d->source->ops->mark(d->source, &run, 1);
+	}
+	return err;
+}
+
+/* Ranges that the receiver needs. */
 static int session_need(struct session_disk *d, const struct frame *f, const void *payload)
 {
 	_cleanup_free_ struct frame_range *ranges = calloc(FRAME_NEED_MAX, sizeof(*ranges));
 	uint32_t count;
-	int err = 0;
 
 	if (!ranges)
 		return -ENOMEM;
 	if (f->disk != d->pump.handle ||
 	    frame_need_decode(payload, f->length, ranges, &count) != FRAME_OK)
 		return -EPROTO;
-	for (uint32_t i = 0; i < count && !err; i++) {
-		uint32_t granule = d->source->granule;
-		uint64_t end = u64_min(ranges[i].offset + ranges[i].span, d->source->size);
-		struct plan_run run = { .first = ranges[i].offset / granule };
-
-		/* The replica may be larger than the disk: nothing is needed there. */
-		if (ranges[i].offset >= d->source->size)
-			break;
-		run.count = u64_div_up(end, granule) - run.first;
-		err = d->source->ops->mark(d->source, &run, 1);
-	}
-	return err;
+	return session_mark(d, ranges, count);
 }
 
 /* What the receiver says of a disk before OPENED. */

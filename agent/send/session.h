@@ -35,6 +35,7 @@ struct resume {
  * @source: its bits and bytes
  * @before: what the source said when the run began
  * @opened: what the replica holds
+ * @origin: what this disk was failed over from, owned; NULL: not known, or not asked
  * @mode: enum frame_mode
  * @pump: its state in the pump
  * @resume: what the receiver has of a run that was cut short
@@ -50,6 +51,7 @@ struct session_disk {
 	struct source *source;
 	struct source_info before;
 	struct frame_opened opened;
+	struct run_origin *origin;
 	int mode;
 	struct pump_disk pump;
 	struct resume resume;
@@ -77,6 +79,8 @@ int session_hello(struct conn *c, const struct run_config *config, uint32_t *ret
  */
 int session_open(struct conn *c, const struct run_config *config, struct session_disk *d,
 		 struct reason *reason);
+/** session_mark() - ranges, not in order: marked in whole granules as if they had been written */
+int session_mark(struct session_disk *d, const struct frame_range *ranges, size_t count);
 /** session_begin() - BEGIN, BEGUN, in @d->mode, going on with what @d->resume has */
 int session_begin(struct conn *c, const struct run_config *config, struct session_disk *d,
 		  struct reason *reason);

@@ -91,6 +91,7 @@ struct source_info {
  * @leave: it may have some of it: the sealed epoch stays, nothing of it is owed, and
  *	no write is kept waiting for it
  * @changed: is a granule in this range marked in the current or sealed bitmap?
+ * @current: granules of the current bitmap, as @runs. NULL: the sort has none
  * @close: free it
  */
 struct source_ops {
@@ -109,6 +110,8 @@ struct source_ops {
 	int (*fold)(struct source *s);
 	int (*leave)(struct source *s);
 	int (*changed)(struct source *s, uint64_t first, uint64_t count, bool *ret);
+	int (*current)(struct source *s, uint64_t first, struct plan_run *runs, size_t capacity,
+		       size_t *ret_filled, uint64_t *ret_next);
 	void (*close)(struct source *s);
 };
 
@@ -138,7 +141,8 @@ static inline uint64_t source_granules(const struct source *s)
 
 /**
  * source_kernel_open() - a disk that the kernel tracks
- * @device: path, device-mapper name or tracker UUID of the tracked device
+ * @device: path, device-mapper name or tracker UUID of the tracked device; or the
+ *	path of the device that it tracks
  *
  * Return: 0; -ENODEV: not tracked; -ENOPKG: the module is not loaded; or
  * another errno.

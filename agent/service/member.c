@@ -205,10 +205,19 @@ static int replica_fill(struct service_disk *d, const struct store_replica *r)
 	return 0;
 }
 
-/* One disk of the store; a collection that is new is entered with its first. */
-static int replica_take(const struct store_replica *r, void *arg)
+/* Its disks are sent from here; until that is recorded it is a replica still. */
+static bool replica_sent(const struct service *s, const struct store_replica *r)
 {
-	struct service *s = arg;
+	for (size_t i = 0; i < s->collection_count && r->reversed; i++)
+		if (s->collections[i]->role == MODEL_PRIMARY &&
+		    strcmp(s->collections[i]->name, r->collection) == 0)
+			return true;
+	return false;
+}
+
+/* One disk of the store; a collection that is new is entered with its first. */
+static int replica_take_one(struct service *s, const struct store_replica *r)
+{
 	bool is_new = false;
 	struct collection *c = replica_collection(s, r->collection, &is_new);
 	struct service_vm *vm = c ? collection_add_vm(c, r->vm) : NULL;
@@ -234,6 +243,11 @@ static int replica_take(const struct store_replica *r, void *arg)
 	else
 		vm_happen(s, c, vm, r->point ? EVENT_RECEIVED : EVENT_RECEIVING, NULL);
 	return 0;
+}
+
+static int replica_take(const struct store_replica *r, void *arg)
+{
+	return replica_sent(arg, r) ? 0 : replica_take_one(arg, r);
 }
 
 void member_look_replicas(struct service *s)

@@ -129,6 +129,7 @@ struct service {
 	struct service_clock clock;
 	struct service_world world;
 	const struct service_failover_ops *failover;
+	const struct run_origins *origins;
 	struct service_listener listener;
 	struct collection **collections; /* sorted by role, then name */
 	size_t collection_count;

@@ -421,6 +421,9 @@ void relation_swap(struct service *s, struct collection *c, const char *peer)
 	struct reason reason = { 0 };
 	int err;
 
+	/* Where the disks are, if a failover has just been merged into them. */
+	if (old == MODEL_REPLICA)
+		member_look_replicas(s);
 	c->role = old == MODEL_PRIMARY ? MODEL_REPLICA : MODEL_PRIMARY;
 	if (c->role == MODEL_PRIMARY) {
 		if (c->origin == ORIGIN_STORE)

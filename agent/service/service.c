@@ -538,6 +538,7 @@ int service_open(struct service **ret, const struct service_options *options,
 	s->clock = options->clock ? *options->clock : system_clock;
 	s->world = options->world ? *options->world : system_world;
 	s->failover = options->failover;
+	s->origins = options->origins;
 	err = service_set_up(s, options, reason);
 	if (err) {
 		s->config = NULL;

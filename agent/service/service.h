@@ -464,6 +464,7 @@ struct service_failover_ops {
  * @clock: NULL: the system's
  * @world: NULL: this host's, without replicas
  * @failover: NULL: failover methods answer 32770
+ * @origins: for runs; NULL: no disk here was failed over to
  */
 struct service_options {
 	struct config *config;
@@ -472,6 +473,7 @@ struct service_options {
 	const struct service_clock *clock;
 	const struct service_world *world;
 	const struct service_failover_ops *failover;
+	const struct run_origins *origins;
 };
 
 /**

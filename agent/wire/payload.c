@@ -396,7 +396,7 @@ int frame_staged_decode(const void *buf, uint32_t length, struct frame_staged *r
 	get_bytes(&c, v.uuid, sizeof(v.uuid));
 	count = get_ranges(&c, ranges);
 	if (!cursor_good(&c) || reserved || !count || v.mode < FRAME_MODE_FULL ||
-	    v.mode > FRAME_MODE_COMPARE)
+	    (v.mode > FRAME_MODE_COMPARE && v.mode != FRAME_MODE_REVERSE))
 		return FRAME_FAULT_PAYLOAD;
 	*ret = v;
 	*ret_count = count;

@@ -78,7 +78,7 @@ ok "killed: the test's disk is what it was" \
     qemu-img compare -q -f qcow2 -F raw "$(folder d0)/test.qcow2" "$dir/w.img"
 qemu-nbd --socket="$dir/busy.sock" --persistent -f qcow2 "$(folder d1)/test.qcow2" &
 nbd=$!
-for _ in {1..100}; do [ -S "$dir/busy.sock" ] && break; sleep 0.05; done
+for _ in {1..1200}; do [ -S "$dir/busy.sock" ] && break; sleep 0.05; done
 there test-failover stop c --no-progress > "$dir/out" 2>&1
 like "a disk in use is not thrown away" "$(cat "$dir/out")" 'is open in QEMU'
 kill $nbd
@@ -102,7 +102,7 @@ if command -v nbdinfo > /dev/null; then
 fi
 agent_kill receiver TERM
 receiver_start
-for _ in {1..100}; do [ -S "$dir/nbd/c-vm-d0.sock" ] && break; sleep 0.05; done
+for _ in {1..1200}; do [ -S "$dir/nbd/c-vm-d0.sock" ] && break; sleep 0.05; done
 ok "served again after a restart" qemu-io -f raw -r -c 'read -P 0x5a 0 64k' "$uri"
 do_there "stopped" test-failover stop c
 is "the sockets are gone" "$(find "$dir/nbd" -type s | wc -l)" 0
@@ -122,12 +122,31 @@ resync
 is "and runs go on" "$(there points list c --noheadings --output POINT | tr -d ' ' | tail -n 1)" 8
 ok "the newest point is right" replica_is d0 "$dir/d0-8.img"
 
+# -- planned: with the VM stopped the primary sends what is left, and stops
+for d in d0 d1; do cp "$dir/$d.img" "$dir/$d-9.img"; done
+number() { here list --noheadings --output STATE-NUMBER | tr -d ' '; }
+here planned-failover c --no-progress > "$dir/out" 2>&1
+is "planned: the last difference is sent" $? 0
+is "planned: the state" "$(number)" 11
+like "planned: the newest point is final" "$(there points list c --noheadings | tail -n 1)" '^ *9 .*final'
+for d in d0 d1; do ok "planned: nothing of $d is lost" replica_is $d "$dir/$d-9.img"; done
+here resync c --wait --no-progress > "$dir/out" 2>&1
+is "planned: a resynchronization is refused" $? 9
+here planned-failover c --no-progress > "$dir/out" 2>&1
+is "planned: twice is refused" $? 9
+agent_kill sender KILL
+sender_start
+is "planned: killed, the state stands" "$(number)" 11
+here planned-failover revert c --no-progress > "$dir/out" 2>&1
+is "planned: reverted" $? 0
+is "planned: it replicates" "$(number)" 3
+
 # -- and for good
 do_there "failed over to point 6" failover c --point 6
 scribble "$(folder d0)/failover.qcow2" 0xee
 qemu-nbd --socket="$dir/busy2.sock" --persistent -f qcow2 "$(folder d1)/failover.qcow2" &
 nbd=$!
-for _ in {1..100}; do [ -S "$dir/busy2.sock" ] && break; sleep 0.05; done
+for _ in {1..1200}; do [ -S "$dir/busy2.sock" ] && break; sleep 0.05; done
 there failover commit c --no-progress > "$dir/out" 2>&1
 like "not while a VM runs" "$(cat "$dir/out")" 'is open in QEMU'
 kill $nbd
@@ -150,14 +169,26 @@ printf '[receiver]\nlisten = 127.0.0.1:%s\nstore = %s\n' "$port2" "$dir/store2" 
 sender_start
 here reverse prepare c --no-progress > "$dir/out" 2>&1
 is "the old primary is prepared" $? 0
-agent_kill receiver TERM
-{
-    printf '[collection c]\nreplica = 127.0.0.1:%s\n' "$port2"
-    for d in d0 d1; do
-        printf '[disk c/vm/%s]\ndevice = %s/replica.raw\ntracking = none\n' $d "$(folder $d)"
-    done
-} > "$dir/receiver.conf.d/reverse.conf"
-receiver_start
+out=$(there reverse c --to nowhere --no-progress 2>&1)
+is "reverse: exit code of a wrong address" $? 2
+like "reverse: a wrong address is named" "$out" "'nowhere' is no HOST:PORT"
+here reverse c --to "127.0.0.1:$port2" --no-progress > "$dir/out" 2>&1
+is "reverse: the old primary takes no address: exit code" $? 2
+here reverse c --no-progress > "$dir/out" 2>&1
+is "the old primary is a replica" $? 0
+role() { python3 -c 'import json, sys; print([c["role"] for c in json.load(sys.stdin)["collections"]])'; }
+there reverse c --to "127.0.0.1:$port2" --no-progress > "$dir/out" 2>&1
+is "the replica is the primary" $? 0
+for _ in 1 2; do
+    is "the old primary says so" "$(here list --json | role)" "['replica']"
+    is "and the new one" "$(there list --json | role)" "['primary']"
+    is "whose disks are no replicas any more" "$(there status --json | python3 -c '
+import json, sys; print(len(json.load(sys.stdin)["replicas"]))')" 0
+    agent_kill receiver TERM
+    receiver_start
+    agent_kill sender TERM
+    sender_start
+done
 differ=0
 for d in d0 d1; do
     differ=$((differ + $(cmp -l "$(folder $d)/replica.raw" "$dir/$d.img" |
@@ -173,6 +204,8 @@ sent=$(python3 -c 'import json, sys
 d = json.load(open(sys.argv[1]))
 print(sum(d[k] for k in ("bytes_sent", "bytes_zero")))' "$dir/reverse.json")
 is "the bytes sent back are those of the granules that differ" "$sent" "$differ"
+is "without trackers it was a comparison" "$(python3 -c 'import json, sys
+print([d["mode"] for d in json.load(open(sys.argv[1]))["disks"]])' "$dir/reverse.json")" "['compare', 'compare']"
 there failover revert c --no-progress > "$dir/out" 2>&1
 is "it cannot be reverted" $? 9
 tap_end

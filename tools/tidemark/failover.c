@@ -55,8 +55,13 @@ static const char planned_help[] =
 
 static const char reverse_help[] =
 	"Usage: tidemark reverse prepare COLLECTION [OPTION...]\n"
-	"       tidemark reverse COLLECTION [OPTION...]\n\n"
-	"Exchange the roles of primary and replica after a failover.\n\n"
+	"       tidemark reverse COLLECTION [--to HOST:PORT] [OPTION...]\n\n"
+	"Exchange the roles of primary and replica after a failover. 'prepare', on the old\n"
+	"primary, makes its disks replicas, where they are: nobody may write to them any more.\n"
+	"Without it, on the new primary, the failover is committed, if it was not, and the\n"
+	"collection is one that is sent from here; on the old primary, it is one that is\n"
+	"received. The first run sends what either side has changed.\n\n"
+	"  -t, --to HOST:PORT   of the old primary, where the collection goes from here on\n"
 	OPTIONS_HELP;
 
 /* struct verb - a word behind the command's name, and the method that it stands for */
@@ -72,6 +77,8 @@ struct call {
 	size_t verb_count;
 	struct bus_request rq;
 	const char *address;
+	const char *nbd;
+	const char *to;
 	bool no_wait;
 	struct job_options job;
 };
@@ -127,6 +134,7 @@ static int call_parse(struct call *c, int argc, char **argv)
 	static const struct option names[] = {
 		{ "point", required_argument, NULL, 'p' },
 		{ "nbd", required_argument, NULL, 'N' },
+		{ "to", required_argument, NULL, 't' },
 		{ "json", no_argument, NULL, 'J' },
 		{ "wait", no_argument, NULL, 'w' },
 		{ "no-wait", no_argument, NULL, 'W' },
@@ -137,10 +145,11 @@ static int call_parse(struct call *c, int argc, char **argv)
 	};
 	int option, code = EXIT_DONE;
 
-	while (!code && (option = getopt_long(argc, argv, "p:Jwh", names, NULL)) >= 0) {
+	while (!code && (option = getopt_long(argc, argv, "p:t:Jwh", names, NULL)) >= 0) {
 		switch (option) {
 		case 'p': code = call_point(c, optarg); break;
-		case 'N': c->rq.path = optarg; break;
+		case 'N': c->rq.path = c->nbd = optarg; break;
+		case 't': c->rq.path = c->to = optarg; break;
 		case 'J': c->job.json = true; break;
 		case 'w': c->no_wait = false; break;
 		case 'W': c->no_wait = true; break;
@@ -158,8 +167,10 @@ static int call_parse(struct call *c, int argc, char **argv)
 	if (!code && c->rq.point && strcmp(c->rq.method, "InitiateFailover") &&
 	    strcmp(c->rq.method, "TestReplicaCollection"))
 		code = command_usage(c->name, "--point is for the beginning of a failover");
-	if (!code && c->rq.path && strcmp(c->rq.method, "TestReplicaCollection"))
+	if (!code && c->nbd && strcmp(c->rq.method, "TestReplicaCollection"))
 		code = command_usage(c->name, "--nbd is for test-failover start");
+	if (!code && c->to && strcmp(c->rq.method, "ReverseReplicationRelationship"))
+		code = command_usage(c->name, "--to is for the exchange of roles");
 	return code;
 }
 

@@ -32,14 +32,20 @@ static const struct mode_past past = {
 	.committed_epoch = 7,
 };
 
-static int choose(const struct source_info *h, const struct frame_opened *t)
+static int choose_from(const struct source_info *h, const struct run_origin *o,
+		       const struct frame_opened *t)
 {
 	const char *why = "untouched";
-	int mode = mode_choose(h, &nothing, t, &why);
+	int mode = mode_choose(h, &nothing, o, t, &why);
 
 	/* A reason is given exactly when there is something to explain. */
 	assert_int_equal(why != NULL, mode == FRAME_MODE_COMPARE);
 	return mode;
+}
+
+static int choose(const struct source_info *h, const struct frame_opened *t)
+{
+	return choose_from(h, NULL, t);
 }
 
 static void mode__empty_replica_is_full(void **state)
@@ -55,6 +61,73 @@ static void mode__same_tracker_is_incremental(void **state)
 	assert_int_equal(choose(&here, &there), FRAME_MODE_INCREMENTAL);
 }
 
+/* The old primary's disk, and this one, which was failed over to. */
+static const struct frame_opened old = {
+	.present = FRAME_OPENED_ORIGIN,
+	.uuid = { 7 },
+	.epoch = 4,
+	.size = 1 << 20,
+	.point = 9,
+};
+
+static const struct run_origin origin = {
+	.uuid = { 7 },
+	.epoch = 5,
+	.size = 1 << 20,
+	.covered = true,
+	.cover = { 1, 2, 3 },
+	.cover_epoch = 7,
+};
+
+static void mode__origin_is_reversed(void **state)
+{
+	struct source_info h = here;
+	struct run_origin o = origin;
+	struct frame_opened t = old;
+
+	assert_int_equal(choose_from(&h, &o, &t), FRAME_MODE_REVERSE);
+	/* The replica has what the old tracker committed last, or is ahead of it. */
+	t.epoch = 5;
+	assert_int_equal(choose_from(&h, &o, &t), FRAME_MODE_REVERSE);
+	t.point = 6;
+	assert_int_equal(choose_from(&h, &o, &t), FRAME_MODE_REVERSE);
+	/* Not tracked: if nobody has written. */
+	h.tracked = false;
+	o.untouched = true;
+	o.covered = false;
+	assert_int_equal(choose_from(&h, &o, &t), FRAME_MODE_REVERSE);
+}
+
+static void mode__origin_without_proof_is_compared(void **state)
+{
+	struct source_info h;
+	struct run_origin o;
+	struct frame_opened t;
+
+#define DOUBT(change)                                                  \
+	do {                                                           \
+		h = here;                                              \
+		o = origin;                                            \
+		t = old;                                               \
+		assert_int_equal(choose_from(&h, &o, &t), FRAME_MODE_REVERSE);  \
+		change;                                                \
+		assert_int_equal(choose_from(&h, &o, &t), FRAME_MODE_COMPARE);  \
+	} while (0)
+	DOUBT(t.uuid[0]++);
+	DOUBT(t.epoch = 6); /* the changes from 5 to 6 are forgotten there */
+	DOUBT(t.point = 5); /* a tracker that has not sealed 5 yet */
+	DOUBT(t.size += 512);
+	DOUBT(o.size += 512);
+	DOUBT(h.size -= 512);
+	DOUBT(o.covered = false);
+	DOUBT(o.cover[15]++);
+	DOUBT(h.committed_epoch++);
+	DOUBT(h.unreliable = "somebody wrote past the tracker");
+	DOUBT(h.tracked = false);
+#undef DOUBT
+	assert_int_equal(choose_from(&here, NULL, &old), FRAME_MODE_COMPARE);
+}
+
 static void mode__unreliable_tracker_is_compared(void **state)
 {
 	struct frame_opened t = there;
@@ -63,7 +136,7 @@ static void mode__unreliable_tracker_is_compared(void **state)
 
 	h.unreliable = "somebody wrote past the tracker";
 	assert_int_equal(choose(&h, &there), FRAME_MODE_COMPARE);
-	assert_int_equal(mode_choose(&h, &nothing, &there, &why), FRAME_MODE_COMPARE);
+	assert_int_equal(mode_choose(&h, &nothing, NULL, &there, &why), FRAME_MODE_COMPARE);
 	assert_string_equal(why, h.unreliable);
 	/* There is nothing to compare with. */
 	t.present = 0;
@@ -78,16 +151,16 @@ static void mode__what_is_remembered(void **state)
 	struct mode_past p = past;
 	const char *why;
 
-	assert_int_equal(mode_choose(&here, &p, &there, &why), FRAME_MODE_INCREMENTAL);
+	assert_int_equal(mode_choose(&here, &p, NULL, &there, &why), FRAME_MODE_INCREMENTAL);
 	assert_null(mode_doubt(&here, &p));
 	p.doubt = sentence;
-	assert_int_equal(mode_choose(&here, &p, &there, &why), FRAME_MODE_COMPARE);
+	assert_int_equal(mode_choose(&here, &p, NULL, &there, &why), FRAME_MODE_COMPARE);
 	assert_ptr_equal(why, sentence);
 	p.known = false;
-	assert_int_equal(mode_choose(&here, &p, &there, &why), FRAME_MODE_INCREMENTAL);
+	assert_int_equal(mode_choose(&here, &p, NULL, &there, &why), FRAME_MODE_INCREMENTAL);
 	t.present = 0;
 	p.known = true;
-	assert_int_equal(mode_choose(&here, &p, &t, &why), FRAME_MODE_FULL);
+	assert_int_equal(mode_choose(&here, &p, NULL, &t, &why), FRAME_MODE_FULL);
 }
 
 /* The replica's epoch lies between the committed one and the current: only memory helps. */
@@ -98,13 +171,13 @@ static void mode__metadata_put_back(void **state)
 	const char *why;
 
 	h.committed_epoch = 6;
-	assert_int_equal(mode_choose(&h, &nothing, &there, &why), FRAME_MODE_INCREMENTAL);
-	assert_int_equal(mode_choose(&h, &p, &there, &why), FRAME_MODE_COMPARE);
+	assert_int_equal(mode_choose(&h, &nothing, NULL, &there, &why), FRAME_MODE_INCREMENTAL);
+	assert_int_equal(mode_choose(&h, &p, NULL, &there, &why), FRAME_MODE_COMPARE);
 	assert_non_null(strstr(why, "older copy"));
 	p.committed_epoch = 6;
-	assert_int_equal(mode_choose(&h, &p, &there, &why), FRAME_MODE_INCREMENTAL);
+	assert_int_equal(mode_choose(&h, &p, NULL, &there, &why), FRAME_MODE_INCREMENTAL);
 	p.committed_epoch = 5;
-	assert_int_equal(mode_choose(&h, &p, &there, &why), FRAME_MODE_INCREMENTAL);
+	assert_int_equal(mode_choose(&h, &p, NULL, &there, &why), FRAME_MODE_INCREMENTAL);
 }
 
 /* The same, of no epoch less: a lower sequence tells. */
@@ -206,6 +279,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mode__empty_replica_is_full),
 		cmocka_unit_test(mode__same_tracker_is_incremental),
+		cmocka_unit_test(mode__origin_is_reversed),
+		cmocka_unit_test(mode__origin_without_proof_is_compared),
 		cmocka_unit_test(mode__unreliable_tracker_is_compared),
 		cmocka_unit_test(mode__what_is_remembered),
 		cmocka_unit_test(mode__metadata_put_back),
