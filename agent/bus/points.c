@@ -5,6 +5,7 @@
  */
 #include "bus/task.h"
 
+#include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
@@ -146,6 +147,8 @@ static int verify_work(struct task_call *call, struct reason *reason)
 	size_t fresh = 0;
 	int err = points_verify(s, call->collection, call->number, &tick, &fresh, reason);
 
+	if (err == -ECANCELED)
+		log_info("%s: the verification of a point was stopped", call->collection);
 	if (err)
 		return err;
 	if (asprintf(&call->text, "{\"schema\":\"" SCHEMA "\",\"first_time\":%zu}", fresh) < 0)

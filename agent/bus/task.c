@@ -17,11 +17,14 @@ struct task {
 	int fd;
 	pthread_t thread;
 	sd_event_source *source;
+	sd_bus_track *caller;
+	atomic_bool cancelled;
 };
 
 static struct task *task_free(struct task *t)
 {
 	sd_event_source_disable_unref(t->source);
+	sd_bus_track_unref(t->caller);
 	sd_bus_message_unref(t->message);
 	closep(&t->fd);
 	free(t->call.text);
@@ -79,6 +82,15 @@ static int task_ended(sd_event_source *source, int fd, uint32_t events, void *ar
 	return 0;
 }
 
+/* Who asked has left the bus. */
+static int task_left(sd_bus_track *track, void *arg)
+{
+	struct task *t = arg;
+
+	atomic_store(&t->cancelled, true);
+	return 0;
+}
+
 int task_start(sd_bus_message *m, const struct task_call *call,
 	       int (*work)(struct task_call *call, struct reason *reason))
 {
@@ -89,11 +101,16 @@ int task_start(sd_bus_message *m, const struct task_call *call,
 	if (!t)
 		return -ENOMEM;
 	t->call = *call;
+	t->call.cancelled = &t->cancelled;
 	t->work = work;
 	t->message = sd_bus_message_ref(m);
 	t->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	err = t->fd < 0 ? -errno : sd_event_add_io(b->event, &t->source, t->fd, 1 /* EPOLLIN */,
 						    task_ended, t);
+	if (err >= 0)
+		err = sd_bus_track_new(b->bus, &t->caller, task_left, t);
+	if (err >= 0)
+		err = sd_bus_track_add_sender(t->caller, m);
 	if (err >= 0)
 		err = -pthread_create(&t->thread, NULL, task_main, t);
 	if (err < 0) {
@@ -107,7 +124,9 @@ int task_start(sd_bus_message *m, const struct task_call *call,
 
 int task_tick(void *call)
 {
-	return ((struct task_call *)call)->bus->stopping ? -ECANCELED : 0;
+	const struct task_call *c = call;
+
+	return c->bus->stopping || atomic_load(c->cancelled) ? -ECANCELED : 0;
 }
 
 void tasks_end(struct bus *b)

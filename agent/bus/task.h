@@ -6,6 +6,8 @@
 #ifndef TIDEMARK_BUS_TASK_H
 #define TIDEMARK_BUS_TASK_H
 
+#include <stdatomic.h>
+
 #include "bus/objects.h"
 
 /**
@@ -16,6 +18,7 @@
  * @number: of a point, 0: the newest
  * @path: an argument
  * @force: an option
+ * @cancelled: set when nobody waits for the answer any more, see task_tick()
  * @text: set by the thread: the answer, allocated; NULL: the codes (0, "/")
  */
 struct task_call {
@@ -25,6 +28,7 @@ struct task_call {
 	uint64_t number;
 	char path[256];
 	bool force;
+	atomic_bool *cancelled;
 	char *text;
 };
 

@@ -35,7 +35,7 @@ struct pin {
 };
 
 /*
- * @lock: covers @claims and @pins; @released is signalled when one of them goes
+ * @lock: covers @claims, @waiting and @pins; @released is signalled when one of them goes
  * @lock_fd: holds the lock on the store, for as long as it is open
  */
 struct store {
@@ -47,6 +47,7 @@ struct store {
 	pthread_mutex_t lock;
 	pthread_cond_t released;
 	struct claim *claims;
+	struct claim *waiting;
 	struct pin *pins;
 	unsigned int history;
 	unsigned int history_max;
@@ -289,14 +290,36 @@ static int store_claim_locked(struct store *s, struct claim *mine, unsigned int 
 	struct claim *other;
 
 	deadline_in(&deadline, wait_ms);
-	while ((other = store_find_claim(s, mine->collection)))
-		if (pthread_cond_timedwait(&s->released, &s->lock, &deadline) == ETIMEDOUT)
+	while ((other = store_find_claim(s, mine->collection))) {
+		struct claim **at = &s->waiting;
+		int late;
+
+		mine->next = s->waiting;
+		s->waiting = mine;
+		late = pthread_cond_timedwait(&s->released, &s->lock, &deadline);
+		while (*at != mine)
+			at = &(*at)->next;
+		*at = mine->next;
+		other = store_find_claim(s, mine->collection);
+		if (late == ETIMEDOUT && other)
 			return reason_set(reason, -EBUSY, REASON_IN_USE,
 					  "the collection %s is in use here: %s",
 					  mine->collection, store_state_name(other->activity));
+	}
 	mine->next = s->claims;
 	s->claims = mine;
 	return 0;
+}
+
+bool store_wanted(struct store *s, const char *collection)
+{
+	const struct claim *c;
+
+	pthread_mutex_lock(&s->lock);
+	for (c = s->waiting; c && strcmp(c->collection, collection);)
+		c = c->next;
+	pthread_mutex_unlock(&s->lock);
+	return c;
 }
 
 int store_claim(struct store *s, const char *collection, unsigned int wait_ms,

@@ -125,6 +125,8 @@ int store_recover_disks(struct store *s, const char *collection, struct reason *
 int store_claim(struct store *s, const char *collection, unsigned int wait_ms,
 		struct reason *reason);
 void store_release(struct store *s, const char *collection);
+/** store_wanted() - does somebody wait in store_claim()? What can wait itself lets him */
+bool store_wanted(struct store *s, const char *collection);
 
 /**
  * store_set_history() - how many further points are kept

@@ -333,22 +333,34 @@ static void *accept_main(void *arg)
 
 /* -- merging what was left over ------------------------------------------------------- */
 
+struct merge {
+	struct receiver *receiver;
+	const char *collection;
+};
+
+/* A run that arrives does not wait for a merge: the merge is done after it, anew. */
 static int merge_stopping(void *arg)
 {
-	struct receiver *r = arg;
+	const struct merge *m = arg;
 
-	return r->stop ? -ECANCELED : 0;
+	return m->receiver->stop || store_wanted(m->receiver->store, m->collection) ? -ECANCELED :
+										      0;
 }
 
 static void merge_collection(struct receiver *r, const char *collection, struct ring *ring)
 {
-	struct merge_tick tick = { merge_stopping, r };
+	struct merge merge = { r, collection };
+	struct merge_tick tick = { merge_stopping, &merge };
 	struct reason reason = { 0 };
+	int err;
 
 	/* In use: then who uses it merges, before anything else. */
 	if (store_claim(r->store, collection, 0, &reason))
 		return;
-	if (retain_run(r->store, collection, ring, &tick, &reason))
+	err = retain_run(r->store, collection, ring, &tick, &reason);
+	if (err == -ECANCELED)
+		log_info("%s: a merge is put off", collection);
+	else if (err)
 		log_error("%s: a committed point stays an overlay for now: %s", collection,
 			  reason.text);
 	store_release(r->store, collection);

@@ -54,12 +54,16 @@ static int steps_alive(void *arg)
 	return err ? err : channel_flush(&c->channel);
 }
 
-/* The same for a merge after DURABLE: nobody waits. */
+/*
+ * The same for a merge after DURABLE: nobody waits, unless for the collection: then it
+ * is put off. It will be done, at the latest when retain_crowded() says so.
+ */
 static int steps_stopping(void *arg)
 {
 	struct connection *c = arg;
 
-	return *c->config->stop ? -ECANCELED : 0;
+	return *c->config->stop || store_wanted(c->config->store, steps_collection(c)) ?
+		-ECANCELED : 0;
 }
 
 /* -- steps ---------------------------------------------------------------------------- */
@@ -385,7 +389,11 @@ static void steps_merge_new(struct connection *c)
 	struct merge_tick tick = { steps_stopping, c };
 	struct reason reason = { 0 };
 
-	if (retain_run(c->config->store, steps_collection(c), c->ring, &tick, &reason))
+	int err = retain_run(c->config->store, steps_collection(c), c->ring, &tick, &reason);
+
+	if (err == -ECANCELED)
+		log_info("%s: the merge of the point is put off", steps_collection(c));
+	else if (err)
 		log_error("%s: the point is committed and stays an overlay for now: %s",
 			  steps_collection(c), reason.text);
 }
