@@ -183,4 +183,34 @@ like "verified again" "$(points verify web 4)" 'fresh 0'
 printf x | dd of="$dir/store/web/vm1/vda/replica.raw" bs=1 seek=100000 conv=notrunc status=none
 like "a byte that changed is found" "$(points verify web 4)" 'error 32768 vm1/vda at point 4: .*not what they were'
 receiver_stop
+# No room for what two overlays become: all points that are kept stand, and the work
+# is done when there is room.
+if [ "$(id -u)" = 0 ] && rm -rf "$dir/store" && mkdir "$dir/store" &&
+    mount -t tmpfs -o size=64m none "$dir/store" 2> /dev/null; then
+    at_end "umount $dir/store 2> /dev/null"
+    cp -a "$dir/four/." "$dir/store"
+    start
+    # Enough for the database, which says first that the point is given up.
+    room=$(df --output=avail -B1 "$dir/store" | tail -n 1)
+    fallocate -l $((room - 160 * 1024)) "$dir/store/filler"
+    delete_3 > "$dir/action.out" 2>&1
+    for _ in {1..200}; do grep -q 'No space left' "$dir/log" && break; sleep 0.05; done
+    like "a join without room: the log says so" "$(tail -n 20 "$dir/log")" 'No space left'
+    is "a join without room: the points are kept" "$(numbers)" "1 2 4 "
+    is "a join without room: files are in order" "$(referee "$(numbers)")" ''
+    is "a join without room: nothing of it is left" "$(find "$dir/store" -name '*.partial' | wc -l)" 0
+    run 5 > "$dir/peer.out" 2>&1
+    like "a join without room: a run fails with the reason" "$(cat "$dir/peer.out")" \
+        'error 32768 .*No space left'
+    is "a join without room: the points are kept still" "$(numbers)" "1 2 4 "
+    rm "$dir/store/filler"
+    run 5 > "$dir/peer.out" 2>&1
+    like "a join with room: the next run completes" "$(tail -n 1 "$dir/peer.out")" '^durable 5'
+    ok "a join with room: it is done" settle
+    is "a join with room: files are in order" "$(referee "$(numbers)")" ''
+    receiver_stop
+    umount "$dir/store"
+else
+    skip "a join without room" "needs root, to mount a small file system"
+fi
 tap_end

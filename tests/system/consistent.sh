@@ -52,6 +52,18 @@ is "rows are written" $? 0
 
 looks=()
 for ((round = 1; round <= rounds; round++)); do
+    if ((round == rounds)); then
+        # The last one with the file systems frozen by QEMU's own guest agent, which
+        # is the VM's; this guest is both the VM and its host.
+        guest '(setsid qemu-ga -m unix-listen -p /run/qga.sock > /tmp/qga.log 2>&1 &)
+            for i in $(seq 100); do [ -S /run/qga.sock ] && break; sleep 0.1; done
+            printf "\n[collection c]\nfreeze_hook = /run/qga.sock\nconsistent_interval = 1\n" \
+                >> /etc/tidemark/tidemark.conf
+            kill -TERM $(cat /tmp/tidemarkd.pid); while kill -0 $(cat /tmp/tidemarkd.pid); do sleep 0.1; done 2> /dev/null
+            /tmp/agent-start'
+        is "the agent knows the guest agent" $? 0
+        before=$(guest 'cat /tmp/count')
+    fi
     guest 'tidemark resync c --wait --json --no-progress' > "$work/run.$round"
     is "round $round: the run completes under load" $? 0
     for disk in d0 d1; do
@@ -63,8 +75,22 @@ for ((round = 1; round <= rounds; round++)); do
     done
     note "round $round: $(guest 'echo $(cat /tmp/count) rows, $(tail -n 1 /tmp/writers.log)')"
 done
+is "frozen by the guest agent the point is application consistent" \
+    "$("$bin/tidemark" points list c --noheadings --output CONSISTENCY | tail -n 1 | tr -d ' ')" application
+ok "and its file systems go on" guest "for i in \$(seq 100); do
+    [ \$(cat /tmp/count) -gt $before ] && break; sleep 0.2; done; [ \$(cat /tmp/count) -gt $before ]"
 guest_kill
-receiver_kill TERM
+# The newest one once more, as a user would look at it: the disks of a test failover,
+# written to by a VM that is booted on them.
+"$bin/tidemark" test-failover start c --no-progress > "$work/out" 2>&1
+is "a test failover to the newest point" $? 0
+declare -A sums
+for disk in d0 d1; do
+    sums[$disk]=$(sha256sum < "$work/look-$rounds-$disk.img")
+    file=$(find "$work/store" -path "*/$disk/test.qcow2")
+    ok "$disk: QEMU knows its backing chain" qemu-img info -U --backing-chain "$file"
+    looks+=(--disk "$file")
+done
 
 cat > "$work/look.sh" <<'END'
 set -u
@@ -96,4 +122,19 @@ output=$(tests/guest/run --kernel "$kernel" --module none --timeout 600 --in "$w
     "${looks[@]}" -- bash /in/look.sh 2>&1)
 is "every point is one moment of two file systems and two databases" $? 0
 note "$output"
+for disk in d0 d1; do
+    file=$(find "$work/store" -path "*/$disk/test.qcow2")
+    ok "$disk: after the VM QEMU finds nothing wrong" qemu-img check -q "$file"
+    ok "$disk: and the VM has written to it" bash -c "! qemu-img compare -q -f qcow2 -F raw '$file' \
+        '$work/look-$rounds-$disk.img'"
+done
+"$bin/tidemark" test-failover stop c --no-progress > "$work/out" 2>&1
+is "the test is over" $? 0
+for disk in d0 d1; do
+    path=$(replica_path $disk)
+    case $path in *.qcow2) format=qcow2 ;; *) format=raw ;; esac
+    qemu-img convert -U -f $format -O raw "$path" "$work/after.img"
+    is "$disk: the point is what it was" "$(sha256sum < "$work/after.img")" "${sums[$disk]}"
+done
+receiver_kill TERM
 tap_end
