@@ -156,7 +156,7 @@ static int stage_find(struct stage *s, struct stage_disk *d, struct reason *reas
 		err = stage_default_path(s, &d->spec, path);
 	if (err)
 		return reason_set(reason, err, 0, "the path of the replica is too long");
-	if (found && d->row.adopted && !t)
+	if (found && d->row.adopted)
 		memcpy(path, d->row.path, sizeof(path));
 	d->known = found;
 	if (found)

@@ -38,11 +38,51 @@ struct kernel {
 	struct tidemark_view *view;
 	uint64_t disk;
 	int data_fd;
+	bool over;
 };
 
 static struct kernel *kernel_of(struct source *s)
 {
 	return container_of(s, struct kernel, source);
+}
+
+/* DEVNAME= of /sys/dev/block/MAJ:MIN/uevent: known to the kernel, also without udev. */
+static int device_name(uint32_t major_nr, uint32_t minor_nr, char *path, size_t size)
+{
+	char line[512];
+	FILE *f;
+	int err = -ENODEV;
+
+	snprintf(line, sizeof(line), "/sys/dev/block/%u:%u/uevent", major_nr, minor_nr);
+	f = fopen(line, "re");
+	if (!f)
+		return -errno;
+	while (fgets(line, sizeof(line), f)) {
+		if (strncmp(line, "DEVNAME=", 8) != 0)
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		err = snprintf(path, size, "/dev/%s", line + 8) < (int)size ? 0 : -ENAMETOOLONG;
+	}
+	fclose(f);
+	return err;
+}
+
+/* /dev/mapper/NAME, which stays; else the kernel's name of it. */
+static void kernel_path(uint32_t major_nr, uint32_t minor_nr, char *path, size_t size)
+{
+	char name[128];
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/sys/dev/block/%u:%u/dm/name", major_nr, minor_nr);
+	f = fopen(name, "re");
+	if (f && fgets(name, sizeof(name), f)) {
+		name[strcspn(name, "\n")] = '\0';
+		snprintf(path, size, "/dev/mapper/%s", name);
+	} else if (device_name(major_nr, minor_nr, path, size)) {
+		path[0] = '\0';
+	}
+	if (f)
+		fclose(f);
 }
 
 static int kernel_info(struct source *s, struct source_info *ret)
@@ -78,6 +118,8 @@ static int kernel_info(struct source *s, struct source_info *ret)
 	snprintf(ret->message, sizeof(ret->message), "%.*s", (int)sizeof(info.message),
 		 (const char *)info.message);
 	memcpy(ret->uuid, info.uuid, sizeof(ret->uuid));
+	if (k->over)
+		kernel_path(info.major, info.minor, ret->device, sizeof(ret->device));
 	return 0;
 }
 
@@ -297,27 +339,6 @@ static const struct source_ops kernel_ops = {
 	.close = kernel_close,
 };
 
-/* DEVNAME= of /sys/dev/block/MAJ:MIN/uevent: known to the kernel, also without udev. */
-static int device_name(uint32_t major_nr, uint32_t minor_nr, char *path, size_t size)
-{
-	char line[512];
-	FILE *f;
-	int err = -ENODEV;
-
-	snprintf(line, sizeof(line), "/sys/dev/block/%u:%u/uevent", major_nr, minor_nr);
-	f = fopen(line, "re");
-	if (!f)
-		return -errno;
-	while (fgets(line, sizeof(line), f)) {
-		if (strncmp(line, "DEVNAME=", 8) != 0)
-			continue;
-		line[strcspn(line, "\n")] = '\0';
-		err = snprintf(path, size, "/dev/%s", line + 8) < (int)size ? 0 : -ENAMETOOLONG;
-	}
-	fclose(f);
-	return err;
-}
-
 static int device_open(uint32_t major_nr, uint32_t minor_nr)
 {
 	_cleanup_close_ int fd = -1;
@@ -369,13 +390,15 @@ int source_kernel_open(struct source **ret, const char *device)
 	struct tidemark_info info;
 	struct tidemark *control;
 	struct kernel *k;
+	bool over;
 	int fd, err;
 
 	err = tidemark_open(&control, O_RDWR);
 	if (err)
 		return err == -ENOENT ? -ENOPKG : err;
 	err = tidemark_find(control, device, &info);
-	if (err == -ENODEV)
+	over = err == -ENODEV;
+	if (over)
 		err = kernel_find_over(control, device, &info);
 	if (!err) {
 		fd = device_open(info.data_major, info.data_minor);
@@ -400,6 +423,7 @@ int source_kernel_open(struct source **ret, const char *device)
 	k->data_fd = fd;
 	k->control = control;
 	k->disk = info.disk;
+	k->over = over;
 	*ret = &k->source;
 	return 0;
 }

@@ -47,6 +47,8 @@ struct source;
  * @written: bytes of them
  * @discarded: bytes discarded
  * @message: the newest thing a person should know of the tracker
+ * @device: path of the tracked device, if it was asked for by the device below it;
+ *	else ""
  */
 struct source_info {
 	uint64_t disk;
@@ -71,6 +73,7 @@ struct source_info {
 	uint64_t written;
 	uint64_t discarded;
 	char message[128];
+	char device[256];
 };
 
 /**

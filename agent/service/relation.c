@@ -415,6 +415,22 @@ int service_reset_statistics(struct service *s, const char *collection, struct r
 
 /* -- exchanging the roles --------------------------------------------------- */
 
+/* A disk of the replica's is this host's own from here on. */
+static void relation_own_disk(struct service *s, struct service_disk *d)
+{
+	struct source_info info;
+	char *device;
+
+	d->tracked = s->world.look(s->world.arg, d->device, true, 0, &info) == 0;
+	d->granule = KIB(64);
+	/* The VM writes to the tracker that is over what was the replica. */
+	device = d->tracked && info.device[0] ? strdup(info.device) : NULL;
+	if (!device)
+		return;
+	free(d->device);
+	d->device = device;
+}
+
 void relation_swap(struct service *s, struct collection *c, const char *peer)
 {
 	enum model_role old = c->role;
@@ -430,16 +446,9 @@ void relation_swap(struct service *s, struct collection *c, const char *peer)
 			c->origin = ORIGIN_API;
 		if (*peer && settings_apply(&c->settings, "replica", peer, &reason))
 			log_warning("collection %s: %s", c->name, reason.text);
-		for (size_t i = 0; i < c->vm_count; i++) {
-			for (size_t j = 0; j < c->vms[i].disk_count; j++) {
-				struct service_disk *d = &c->vms[i].disks[j];
-				struct source_info info;
-
-				d->tracked = s->world.look(s->world.arg, d->device, true, 0,
-							   &info) == 0;
-				d->granule = KIB(64);
-			}
-		}
+		for (size_t i = 0; i < c->vm_count; i++)
+			for (size_t j = 0; j < c->vms[i].disk_count; j++)
+				relation_own_disk(s, &c->vms[i].disks[j]);
 	}
 	err = record_begin(s);
 	if (!err) {

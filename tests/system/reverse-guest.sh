@@ -13,7 +13,10 @@
 # differs; what is looked at is what either side has changed. Second life: b is the
 # primary, a is failed over to, and back again. Third: what cannot be proven is
 # compared, and why is said.
+#
+# reverse-guest.sh [crash]: without the word nobody is killed
 set -u
+crashes=${1:-}
 cd "$(dirname "$0")/../.." || exit 1
 . tests/tap.sh
 granule=65536
@@ -73,8 +76,15 @@ start() { # AGENT [CRASH POINT]
     return 1
 }
 stop() { # AGENT
+    local i
     kill -TERM "${pid[$1]}" 2> /dev/null
-    wait "${pid[$1]}" 2> /dev/null
+    for ((i = 0; i < 600; i++)); do
+        kill -0 "${pid[$1]}" 2> /dev/null || return 0
+        sleep 0.1
+    done
+    is "agent $1 ends" no yes
+    cat "/proc/${pid[$1]}/task/"*/stack
+    kill -KILL "${pid[$1]}"
 }
 died() { # AGENT: it does, and soon
     local i
@@ -98,7 +108,8 @@ idle() { # AGENT: no job is under way
 crash() { # AGENT "POINT..." COMMAND...
     local name=$1 points=$2 point
     shift 2
-    stop "$name"
+    [ -n "$crashes" ] || points=''
+    [ -z "$points" ] || stop "$name"
     for point in $points; do
         start "$name" "$point"
         kill -0 "${pid[$name]}" 2> /dev/null && at "$name" "$@" --no-progress > "$dir/out" 2>&1
@@ -108,7 +119,7 @@ crash() { # AGENT "POINT..." COMMAND...
             stop "$name"
         fi
     done
-    start "$name"
+    [ -z "$points" ] || start "$name"
     ok "$*: after the last start nothing is under way" idle "$name"
     at "$name" "$@" --no-progress > "$dir/out" 2>&1
 }
@@ -173,7 +184,6 @@ note "granules that differ: d0 $(differ 0), d1 $(differ 1) of 768"
 run "back" b
 is "back: d0 is not compared" "$(field '$.disks[0].mode')" reverse
 is "back: d1 neither" "$(field '$.disks[1].mode')" reverse
-note "$(cat "$dir/run.json")"
 sent=$(($(field '$.bytes_sent') + $(field '$.bytes_zero')))
 is "back: the bytes sent are those of the granules that differ" $sent $((differing * granule))
 holds "back: far less is looked at than the disks" "$(field '$.bytes_owed') * 2 < 2 * 48 << 20"
