@@ -145,11 +145,9 @@ static void get_authentication(const struct settings *s, char *text, size_t size
 
 static int set_compression(struct settings *s, const char *text)
 {
-	bool on;
-
-	if (value_bool(text, &on) || on)
-		return -EINVAL;
-	s->compression = on;
+	if (strcmp(text, "auto") != 0)
+		return value_bool(text, &s->compression);
+	s->compression = true;
 	return 0;
 }
 
@@ -234,7 +232,7 @@ static const struct setting table[] = {
 	{ "authentication", "AuthenticationType", 'u', "certificate (2) or none (0)",
 	  set_authentication, get_authentication },
 	{ "plain", "PlainAllowed", 'b', YES_NO, set_plain, get_plain },
-	{ "compression", "CompressionEnabled", 'b', "no: this version does not compress",
+	{ "compression", "CompressionEnabled", 'b', "yes (where it pays; also: auto) or no",
 	  set_compression, get_compression },
 	{ "interval", "ReplicationInterval", 'u', "seconds, 0 (only on request) to 86400",
 	  set_interval_s, get_interval_s },

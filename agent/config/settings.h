@@ -27,7 +27,7 @@ enum settings_authentication {
  * @authentication: enum settings_authentication, also of loopback; see
  *	settings_secure()
  * @plain: another host may be spoken to without TLS
- * @compression: false in this version
+ * @compression: CompressionEnabled: pack where that pays
  * @interval_s: ReplicationInterval, seconds between recurring runs; 0: only on request
  * @history: RecoveryHistory, further points that the replica keeps, 0 to 24
  * @history_given: it was said; if not, the replica host decides

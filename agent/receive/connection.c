@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "receive/refuse.h"
 #include "receive/steps.h"
+#include "wire/pack.h"
 
 #define CONNECTION_RING_DEPTH 64
 
@@ -90,6 +91,21 @@ static int connection_payload(struct connection *c, const struct frame *f, void 
 	return err ? connection_fault(c, f, err) : 0;
 }
 
+static int connection_unpack(struct connection *c, const struct frame *f, void *buf)
+{
+	int err;
+
+	if (!c->packed)
+		c->packed = malloc(FRAME_PAYLOAD_MAX);
+	if (!c->packed)
+		return reason_set(&c->reason, -ENOMEM, 0, "no memory for a frame");
+	err = connection_payload(c, f, c->packed);
+	if (err)
+		return err;
+	err = unpack(c->packed, f->length, buf, f->span);
+	return err ? connection_fault(c, f, err) : 0;
+}
+
 static int connection_data(struct connection *c, const struct frame *f)
 {
 	struct intake_chunk *chunk;
@@ -97,7 +113,8 @@ static int connection_data(struct connection *c, const struct frame *f)
 
 	if (err)
 		return steps_write_failed(c, err);
-	err = connection_payload(c, f, chunk->buf);
+	err = f->type == FRAME_PACKED ? connection_unpack(c, f, chunk->buf)
+				      : connection_payload(c, f, chunk->buf);
 	if (err) {
 		intake_drop(&c->intake, chunk);
 		return err;
@@ -131,7 +148,7 @@ static int connection_frame(struct connection *c)
 	err = session_check(&c->session, &f);
 	if (err)
 		return connection_fault(c, &f, err);
-	if (f.type == FRAME_DATA)
+	if (f.type == FRAME_DATA || f.type == FRAME_PACKED)
 		return connection_data(c, &f);
 	if (f.length > sizeof(c->payload))
 		return connection_skip(c, &f);
@@ -165,6 +182,7 @@ static void connection_end(struct connection *c)
 	if (told || stream_why(c->stream))
 		refuse_linger(c->fd);
 	session_done(&c->session);
+	free(c->packed);
 	free(c->held);
 	free(c->trackers);
 }

@@ -22,6 +22,7 @@
  * @trackers: of each disk: what its own tracker was when OPENED told of it; zeroes: it
  *	did not
  * @merged: points that were left over from before have been merged
+ * @packed: room for what is to be unpacked; NULL: none was needed yet
  * @space: it ends for want of room
  * @deaf: the peer takes no answers any more
  * @keep: it may go on another time: what was received of the run is kept
@@ -51,6 +52,7 @@ struct connection {
 	bool keep;
 	struct settle_pace pace;
 	struct reason reason;
+	uint8_t *packed;
 	struct frame_wire wire;
 	uint8_t payload[FRAME_CONTROL_MAX];
 };

@@ -19,6 +19,10 @@
  */
 #define CONN_BATCH_BYTES (1u << 20)
 #define CONN_BATCH_ITEMS (RING_IOV_MAX / 2)
+/* Bytes a second that one processor packs, with room for what else it has to do. */
+#define CONN_FAST MIB(150)
+/* Sends of less say nothing of the network. */
+#define CONN_RATE_BYTES 65536
 
 struct conn {
 	struct ring *ring;
@@ -37,6 +41,8 @@ struct conn {
 	struct conn_item *sending; /* the items of the send under way */
 	struct ring_op send_op;
 	uint64_t send_since;
+	uint64_t send_begun_ns;
+	uint64_t rate; /* bytes a second that were taken lately, 0: not known */
 	uint64_t heard; /* when something was received last */
 	int broken; /* errno of a send that failed */
 	struct conn_item pong;
@@ -109,6 +115,17 @@ int conn_fail(struct conn *c, int error)
 	return c->error;
 }
 
+bool conn_slow(const struct conn *c)
+{
+	for (size_t i = 0; i < CONN_THROTTLES; i++) {
+		uint64_t limit = c->throttles[i] ? atomic_load(&c->throttles[i]->rate) : 0;
+
+		if (limit && limit < CONN_FAST)
+			return true;
+	}
+	return c->rate && c->rate < CONN_FAST;
+}
+
 /* -- out -------------------------------------------------------------------- */
 
 static void conn_pump(struct conn *c);
@@ -173,8 +190,18 @@ static void conn_pump(struct conn *c)
 		c->last = &c->first;
 	throttles_take(c->throttles, CONN_THROTTLES, conn_now_ns(), bytes);
 	c->send_since = conn_now();
+	c->send_begun_ns = conn_now_ns();
 	c->greeted = true;
 	stream_send(c->stream, &c->send_op, iov, count);
+}
+
+static void conn_rate(struct conn *c, uint64_t bytes)
+{
+	uint64_t ns = u64_max(conn_now_ns() - c->send_begun_ns, 1);
+	uint64_t now = (long double)bytes * 1000000000 / ns;
+
+	if (bytes >= CONN_RATE_BYTES)
+		c->rate = c->rate ? (c->rate * 7 + now) / 8 : now;
 }
 
 static void conn_sent(struct ring_op *op, int64_t result)
@@ -189,8 +216,10 @@ static void conn_sent(struct ring_op *op, int64_t result)
 	 */
 	if (result < 0)
 		c->broken = result;
-	if (result > 0)
+	if (result > 0) {
 		progress_add(&c->progress->wire, result);
+		conn_rate(c, result);
+	}
 	while (item) {
 		struct conn_item *next = item->next;
 

@@ -85,6 +85,13 @@ struct conn *conn_close(struct conn *c);
 /** conn_secret() - the cipher, for status lines, once something was received */
 const char *conn_secret(const struct conn *c);
 
+/**
+ * conn_slow() - is the way to the receiver slower than packing is?
+ *
+ * By a limit that is set, or by how fast it took what was sent last.
+ */
+bool conn_slow(const struct conn *c);
+
 /** conn_peer() - "HOST:PORT", for sentences */
 const char *conn_peer(const struct conn *c);
 

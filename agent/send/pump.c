@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "wire/pack.h"
+
 /* Zeroes are sent as a span; one frame should still be a matter of seconds there. */
 #define ZERO_SPAN_MAX GIB(1)
 #define GRANULE_MIN 4096u
@@ -62,11 +64,14 @@ struct pump {
 	pump_differ differ;
 	void *differ_owner;
 	unsigned int depth;
+	uint64_t slot_size;
 	uint64_t filled;
 	uint64_t handled;
 	uint64_t freed;
 	struct slot *slots;
 	uint8_t *memory;
+	struct packer *packer; /* NULL: nothing is packed */
+	uint8_t *packed;       /* as much as @memory, in the same places */
 
 	/* of the disk under way */
 	struct conn *conn;
@@ -153,13 +158,13 @@ static void disk_count(struct pump_disk *d, const struct frame *f)
 }
 
 static void slot_send(struct slot *s, uint8_t type, uint64_t offset, uint64_t span,
-		      const void *payload)
+		      const void *payload, uint32_t length)
 {
 	struct slot_item *i = &s->items[s->used++];
 	struct pump_disk *d = s->pump->disk;
 	struct frame f = {
 		.type = type,
-		.length = payload ? span : 0,
+		.length = payload ? length : 0,
 		.disk = d->handle,
 		.offset = offset,
 		.span = span,
@@ -179,7 +184,7 @@ static void slot_flush_zero(struct slot *s)
 	struct pump *p = s->pump;
 
 	if (p->zero_span)
-		slot_send(s, FRAME_ZERO, p->zero_offset, p->zero_span, NULL);
+		slot_send(s, FRAME_ZERO, p->zero_offset, p->zero_span, NULL, 0);
 	p->zero_span = 0;
 }
 
@@ -196,13 +201,28 @@ static void slot_zero(struct slot *s, uint64_t offset, uint64_t length)
 	p->zero_span += length;
 }
 
+static void slot_send_data(struct slot *s, uint64_t offset, uint32_t span)
+{
+	struct pump *p = s->pump;
+	uint8_t *data = s->buffer + (offset - s->region.offset);
+	uint8_t *packed = p->packer ? p->packed + (data - p->memory) : NULL;
+	uint32_t n = 0;
+
+	if (packed && conn_slow(p->conn))
+		n = packer_run(p->packer, data, span, packed);
+	if (n)
+		slot_send(s, FRAME_PACKED, offset, span, packed, n);
+	else
+		slot_send(s, FRAME_DATA, offset, span, data, span);
+}
+
 static void slot_data(struct slot *s, uint64_t offset, uint64_t length)
 {
 	slot_flush_zero(s);
 	while (length) {
 		uint64_t n = u64_min(length, FRAME_PAYLOAD_MAX);
 
-		slot_send(s, FRAME_DATA, offset, n, s->buffer + (offset - s->region.offset));
+		slot_send_data(s, offset, n);
 		offset += n;
 		length -= n;
 	}
@@ -547,6 +567,7 @@ int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,
 	p->progress = progress;
 	p->paused = paused;
 	p->depth = pump_depth(granule);
+	p->slot_size = size;
 	p->slots = calloc(p->depth, sizeof(*p->slots));
 	p->memory = aligned_alloc(IO_ALIGN, p->depth * size);
 	if (!p->slots || !p->memory) {
@@ -562,11 +583,19 @@ int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,
 	return 0;
 }
 
+int pump_pack(struct pump *p)
+{
+	p->packed = malloc(p->depth * p->slot_size);
+	return p->packed ? packer_create(&p->packer) : -ENOMEM;
+}
+
 struct pump *pump_destroy(struct pump *p)
 {
 	if (p) {
 		free(p->slots);
 		free(p->memory);
+		packer_destroy(p->packer);
+		free(p->packed);
 		free(p);
 	}
 	return NULL;

@@ -77,6 +77,12 @@ typedef int (*pump_differ)(void *owner, struct pump_disk *disk, uint64_t granule
  */
 int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,
 		struct progress *progress, const _Atomic bool *paused);
+/**
+ * pump_pack() - pack what is sent where that pays, from here on
+ *
+ * While the network is fast nothing is packed: it would only cost time. Return: 0 or -ENOMEM. Takes PUMP_MEMORY more.
+ */
+int pump_pack(struct pump *p);
 /** pump_destroy() - after conn_close(); NULL is ignored. Return: NULL */
 struct pump *pump_destroy(struct pump *p);
 

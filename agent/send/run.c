@@ -156,6 +156,8 @@ static int run_handshake(struct run *r)
 					   session_begin(r->conn, r->config, d, r->reason));
 	}
 	r->report->point = r->point;
+	if (!err && r->config->compress && r->features & FRAME_FEATURE_PACK && pump_pack(r->pump))
+		err = reason_set(r->reason, -ENOMEM, 0, "out of memory");
 	return err;
 }
 

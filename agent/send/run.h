@@ -84,6 +84,7 @@ struct run_vm {
  * @final: the last difference before a planned failover: writes have stopped.
  *	A disk that is written to all the same fails the run; so does any disk that
  *	cannot be sent: none is dropped. On success nothing is owed or marked
+ * @compress: pack what is sent where that pays, if the receiver knows it
  * @history_given: @history means something; else the receiver decides
  * @history: further points that the replica is to keep, 0 to FRAME_HISTORY_MAX
  * @collection: its name
@@ -111,6 +112,7 @@ struct run_config {
 	bool seeded;
 	bool aside;
 	bool final;
+	bool compress;
 	bool history_given;
 	uint32_t history;
 	const char *collection;

@@ -58,6 +58,7 @@ static const struct frame_rule frame_rules[FRAME_TYPE_MAX + 1] = {
 			   STAGED_SIZE + FRAME_STAGED_MAX * RANGE_SIZE, true, false, true },
 	[FRAME_SEALED] = { "SEALED", SEALED_SIZE, SEALED_SIZE + FRAME_SEALED_MAX * RANGE_SIZE,
 			   true, false, true },
+	[FRAME_PACKED] = { "PACKED", 1, FRAME_PAYLOAD_MAX - 1, true, true, true },
 };
 
 static const char *const frame_faults[FRAME_FAULT_MAX + 1] = {
@@ -132,6 +133,8 @@ static int frame_check_rule(const struct frame *f, const struct frame_rule *rule
 	if (rule->range ? !range_valid(f->offset, f->span) : f->offset || f->span)
 		return FRAME_FAULT_RANGE;
 	if (f->type == FRAME_DATA && f->span != f->length)
+		return FRAME_FAULT_RANGE;
+	if (f->type == FRAME_PACKED && (f->span <= f->length || f->span > FRAME_PAYLOAD_MAX))
 		return FRAME_FAULT_RANGE;
 	if (f->type == FRAME_HASHES && f->length % FRAME_HASH_SIZE)
 		return FRAME_FAULT_LENGTH;

@@ -15,7 +15,7 @@
  *          <------- BEGUN      ready to take it
  *   HASH   region              ------->            compare and verify only
  *          <------- HASHES     of its granules
- *   DATA, ZERO                 ------->            any number, any order
+ *   DATA, PACKED, ZERO         ------->            any number, any order
  *   PASS                       ------->            what follows may overwrite
  *   END    disk: epoch, digest ------->            once for each disk
  *   COMMIT                     ------->
@@ -76,7 +76,8 @@ enum frame_type {
 	FRAME_NEED = 20,
 	FRAME_STAGED = 21,
 	FRAME_SEALED = 22,
-	FRAME_TYPE_MAX = FRAME_SEALED,
+	FRAME_PACKED = 23,
+	FRAME_TYPE_MAX = FRAME_PACKED,
 };
 
 /**
@@ -90,9 +91,10 @@ enum frame_feature {
 	FRAME_FEATURE_POINT = 1 << 1, /* COMMIT has a payload */
 	FRAME_FEATURE_NEED = 1 << 2,  /* NEED */
 	FRAME_FEATURE_RESUME = 1 << 3, /* STAGED, SEALED, the flag of BEGIN */
-	FRAME_FEATURE_SPACE = 1 << 4,  /* the flag of ERROR and DROP */
+	FRAME_FEATURE_SPACE = 1 << 4,  /* the flag of ERROR */
+	FRAME_FEATURE_PACK = 1 << 5,   /* PACKED */
 	FRAME_FEATURES = FRAME_FEATURE_DROP | FRAME_FEATURE_POINT | FRAME_FEATURE_NEED |
-			 FRAME_FEATURE_RESUME | FRAME_FEATURE_SPACE,
+			 FRAME_FEATURE_RESUME | FRAME_FEATURE_SPACE | FRAME_FEATURE_PACK,
 };
 
 enum frame_flag {
@@ -131,7 +133,8 @@ enum frame_fault {
  * @length: bytes of payload
  * @disk: handle of the disk that it is about, else 0
  * @offset: DATA, ZERO, HASH, HASHES: bytes from the start of the disk
- * @span: DATA, ZERO, HASH, HASHES: bytes of the disk; DATA: equals @length
+ * @span: DATA, PACKED, ZERO, HASH, HASHES: bytes of the disk; DATA: equals @length;
+ *	PACKED: more than @length, at most FRAME_PAYLOAD_MAX
  * @epoch: DATA, ZERO, BEGIN, END, STAGED, SEALED: the tracker's epoch, else 0
  * @checksum: of the frame, as received; frame_encode() computes its own
  */

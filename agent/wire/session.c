@@ -48,6 +48,8 @@ static int check_chunk(struct session *s, const struct session_disk *d, const st
 		return session_fault(s, FRAME_FAULT_ORDER, "the disk is not begun, or has ended");
 	if (d->mode == FRAME_MODE_VERIFY)
 		return session_fault(s, FRAME_FAULT_ORDER, "a verification changes nothing");
+	if (f->type == FRAME_PACKED && !(s->features & FRAME_FEATURE_PACK))
+		return session_fault(s, FRAME_FAULT_ORDER, "packing was not agreed on");
 	if (d->sealing || (d->sealed_epoch && f->epoch != d->sealed_epoch))
 		return session_fault(s, FRAME_FAULT_ORDER,
 				     "the chunk is not of the epoch that was sealed");
@@ -161,6 +163,7 @@ int session_check(struct session *s, const struct frame *f)
 		return check_open(s, f);
 	case FRAME_BEGIN:
 	case FRAME_DATA:
+	case FRAME_PACKED:
 	case FRAME_ZERO:
 	case FRAME_HASH:
 	case FRAME_END:
@@ -342,6 +345,7 @@ int session_take(struct session *s, const struct frame *f, const void *payload)
 	case FRAME_BEGIN:
 		return take_begin(s, f, payload);
 	case FRAME_DATA:
+	case FRAME_PACKED:
 	case FRAME_ZERO:
 		return take_chunk(s, f);
 	case FRAME_END:

@@ -47,6 +47,7 @@ owner liburing\.h                   agent/ring/uring\.c
 owner sqlite3\.h                    agent/state/.*
 owner openssl/.*                    agent/tls/.*|tools/tidemark/pki.*
 owner xxhash\.h                     agent/wire/.*|agent/point/digest\.c
+owner zstd\.h                       agent/wire/pack\.c
 owner blkid/.*                      agent/point/guard\.c|tools/tidemark/signature\.c
 owner systemd/sd-bus.*              agent/bus/.*|tools/tidemark/bus(-[a-z]+)?\.[ch]
 owner libdevmapper\.h               tools/libtidemark/dm\.c

@@ -7,8 +7,9 @@ import os
 import struct
 import sys
 
-HELLO, OPEN, BEGIN, DATA, ZERO, HASH, PASS, END, COMMIT, ABORT, ERROR, PING, DROP, SEALED = \
-    1, 3, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 19, 22
+HELLO, OPEN, BEGIN, DATA, ZERO, HASH, PASS, END, COMMIT, ABORT, ERROR, PING, DROP, SEALED, \
+    PACKED = \
+    1, 3, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 19, 22, 23
 
 
 def name(text):
@@ -56,6 +57,8 @@ RUNS = {
     frame(SEALED, struct.pack("<IIQQ", 0, 0, 0, 65536), epoch=2) +
     frame(SEALED, struct.pack("<II", 1, 0), epoch=2) + frame(ZERO, span=65536, epoch=2) +
     frame(PASS) + frame(SEALED, struct.pack("<IIQQ", 1, 0, 65536, 65536), epoch=3) + end(0),
+    "packed": hello(63) + open_disk(0, 1 << 20, 65536) + begin(0, 2) +
+    frame(PACKED, bytes.fromhex("28b52ffd6000ff65000020616263640100f9ff754704"), span=65536, epoch=2),
     "skipped": hello() + frame(200, bytes(700), flags=1) +
     frame(ERROR, struct.pack("<I", 32768) + b"enough"),
 }

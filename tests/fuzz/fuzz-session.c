@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/pack.h"
 #include "wire/session.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -16,11 +17,14 @@ static void check_promises(const struct session *s, const struct frame *f)
 {
 	const struct session_disk *d;
 
-	if (f->type != FRAME_DATA && f->type != FRAME_ZERO && f->type != FRAME_HASH)
+	if (f->type != FRAME_DATA && f->type != FRAME_ZERO && f->type != FRAME_HASH &&
+	    f->type != FRAME_PACKED)
 		return;
 	d = &s->disks[f->disk];
 	if (f->disk >= s->disk_count || f->offset > d->open.size ||
 	    f->span > d->open.size - f->offset || f->offset % d->unit)
+		abort();
+	if (f->type == FRAME_PACKED && f->span > FRAME_PAYLOAD_MAX)
 		abort();
 	if (f->type == FRAME_DATA && (f->span > FRAME_PAYLOAD_MAX || f->span != f->length))
 		abort();
@@ -55,6 +59,13 @@ static size_t one_frame(struct session *s, const uint8_t *data, size_t size, boo
 	fault = mend ? FRAME_OK : frame_verify(&w, payload);
 	if (!fault)
 		fault = session_take(s, &f, payload);
+	if (!fault && f.type == FRAME_PACKED) {
+		/* Of its own, as long as it may be. */
+		void *to = malloc(f.span);
+
+		fault = unpack(payload, f.length, to, f.span);
+		free(to);
+	}
 	free(payload);
 	return fault ? 0 : sizeof(w) + f.length;
 }

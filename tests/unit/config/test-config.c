@@ -80,6 +80,7 @@ static void config__everything(void **state)
 				"[collection web]\n"
 				"replica=127.0.0.1:7450 ; inline comment\n"
 				"max_passes=5\n"
+				"compression=auto\n"
 				"timeout=7\n"
 				"[disk web/web01/vda]\n"
 				"device=/dev/x\n"
@@ -104,6 +105,7 @@ static void config__everything(void **state)
 	assert_string_equal(run->settings.host, "127.0.0.1");
 	assert_string_equal(run->settings.port, "7450");
 	assert_int_equal(run->settings.max_passes, 5);
+	assert_true(run->settings.compression);
 	assert_int_equal(run->settings.timeout_s, 7);
 	assert_int_equal(run->disk_count, 2);
 	assert_string_equal(run->disks[0].vm, "web01");

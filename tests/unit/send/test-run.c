@@ -12,6 +12,33 @@
 
 /* -- the tests -------------------------------------------------------------- */
 
+/* The network is slow here; most of the disk packs well, one granule not at all. */
+static void run__packs_where_it_pays(void **state)
+{
+	struct world *w = *state;
+	struct throttle slow = { 0 };
+
+	throttle_set(&slow, MIB(4));
+	w->config.throttles[0] = &slow;
+	w->config.disk_count = 1;
+	for (size_t i = 0; i < GRANULE; i++)
+		fakes[0].disk[3 * GRANULE + i] = random();
+	run_ok(w);
+	assert_true(w->progress.wire > SIZE / 2);
+	replicas_are_at_seal(w);
+
+	for (size_t g = 0; g < GRANULES; g++)
+		fake_write(&fakes[0], g, 200 + g % 50);
+	for (size_t i = 0; i < GRANULE; i++)
+		fakes[0].disk[3 * GRANULE + i] = random();
+	w->config.compress = true;
+	run_ok(w);
+	/* But for the region with noise. */
+	assert_true(w->progress.wire < SIZE / 5);
+	assert_int_equal(w->progress.sent, SIZE);
+	replicas_are_at_seal(w);
+}
+
 static void run__full_then_incremental(void **state)
 {
 	struct world *w = *state;
@@ -429,6 +456,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(run__full_then_incremental),
+		TEST(run__packs_where_it_pays),
 		TEST(run__torn_epoch_is_closed_by_another_pass),
 		TEST(run__write_beside_waits_for_the_next_run),
 		TEST(run__too_fast_fails_and_folds),
