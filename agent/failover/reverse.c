@@ -15,6 +15,7 @@
 #include "failover/disk.h"
 #include "failover/method.h"
 #include "failover/tracker.h"
+#include "send/mode.h"
 #include "send/source.h"
 
 int reverse_check(const struct service_failover *asked, struct reason *reason)
@@ -59,6 +60,21 @@ static int prepare_look(const struct run_disk *d, struct catalog_disk *row, stru
 				strerror(-err)) : 0;
 }
 
+/* What this agent remembers of a tracker goes with the role: it is looked at now. */
+static bool prepare_doubt(const struct method *m, const struct run_disk *d)
+{
+	struct source_info info;
+	const char *doubt;
+
+	if (!d->tracked || source_look(d->device, true, 0, &info))
+		return false; /* then there are no marks that would be believed */
+	doubt = mode_doubt(&info, &d->past);
+	if (doubt)
+		log_warning("%s: %s/%s will have to be compared: %s", m->asked->collection, d->vm,
+			    d->name, doubt);
+	return doubt;
+}
+
 /*
  * A disk that was adopted stays as it is: the new primary may have sent something
  * since. Unless that was in an earlier life, which a failover ended.
@@ -72,6 +88,7 @@ static int prepare_adopt(struct method *m, const struct run_disk *d, bool anew)
 	if (err)
 		return err;
 	snprintf(row.collection, sizeof(row.collection), "%s", m->asked->collection);
+	row.doubted = prepare_doubt(m, d);
 	err = anew ? 0 : catalog_find(c, row.collection, row.vm, row.name, &old);
 	if (err > 0 && old.adopted && !strcmp(old.path, row.path))
 		return 0;

@@ -91,6 +91,9 @@ static const char *const catalog_migrations[] = {
 	"CREATE INDEX origin_range_disk ON origin_range (disk, start);",
 };
 
+/* disk.adopted: 1, or this */
+#define ADOPTED_DOUBTED 2
+
 #define CATALOG_SELECT                                                                             \
 	"SELECT d.id, c.name, d.vm, d.name, d.path, d.device, d.identity, d.size, d.granule,"      \
 	" d.tracker, d.epoch, d.state, p.number, p.created, e.file, d.adopted"                     \
@@ -208,6 +211,7 @@ static void catalog_row(struct state_query *q, struct catalog_disk *ret)
 	state_blob(q, 9, d.tracker, sizeof(d.tracker));
 	catalog_text(q, 14, d.file, sizeof(d.file));
 	d.adopted = state_int(q, 15);
+	d.doubted = state_int(q, 15) == ADOPTED_DOUBTED;
 	*ret = d;
 }
 
@@ -373,7 +377,8 @@ int catalog_seed(struct catalog *c, const struct catalog_disk *disk, int64_t *re
 }
 
 /* The newest point of an adopted disk is what it holds: nobody may rely on it. */
-static int catalog_adopt_point(struct catalog *c, int64_t collection, int64_t disk, uint64_t size)
+static int catalog_adopt_point(struct catalog *c, int64_t collection, int64_t disk,
+			       const struct catalog_disk *row)
 {
 	static const uint8_t none[STORE_UUID_SIZE];
 	_cleanup_query_ struct state_query *q = NULL;
@@ -393,12 +398,15 @@ static int catalog_adopt_point(struct catalog *c, int64_t collection, int64_t di
 		return err;
 	state_bind_int(q, 1, point);
 	state_bind_int(q, 2, disk);
-	state_bind_int(q, 3, size);
+	state_bind_int(q, 3, row->size);
 	state_bind_blob(q, 4, none, sizeof(none));
 	err = state_run(q);
 	if (!err)
 		err = catalog_run(c, "UPDATE disk SET state = 2, adopted = 1, point = ?2"
 				     " WHERE id = ?1", disk, point);
+	if (!err && row->doubted)
+		err = catalog_run(c, "UPDATE disk SET adopted = ?2 WHERE id = ?1", disk,
+				  ADOPTED_DOUBTED);
 	if (!err)
 		err = catalog_run(c, "UPDATE collection SET next_point = next_point + 1"
 				     " WHERE id = ?1", collection, 0);
@@ -418,7 +426,7 @@ int catalog_adopt(struct catalog *c, const struct catalog_disk *disk)
 	if (!err)
 		err = catalog_insert(c, collection, disk);
 	if (!err)
-		err = catalog_adopt_point(c, collection, state_last_id(c->state), disk->size);
+		err = catalog_adopt_point(c, collection, state_last_id(c->state), disk);
 	return catalog_end(c, err);
 }
 

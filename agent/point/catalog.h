@@ -37,6 +37,7 @@ enum catalog_state {
  * @created: when, seconds since 1970
  * @file: name of its overlay, "": it is the raw replica
  * @adopted: a disk that was sent from here: it stays at @path, configured or not
+ * @doubted: and its tracker was not to be trusted then
  */
 struct catalog_disk {
 	int64_t id;
@@ -55,6 +56,7 @@ struct catalog_disk {
 	int64_t created;
 	char file[CATALOG_FILE_MAX];
 	bool adopted;
+	bool doubted;
 };
 
 /**
@@ -109,7 +111,7 @@ int catalog_seed(struct catalog *c, const struct catalog_disk *disk, int64_t *re
 
 /**
  * catalog_adopt() - a disk that was sent from here is a replica from here on
- * @disk: names, path, device, identity, size, granule
+ * @disk: names, path, device, identity, size, granule, doubted
  *
  * What it holds is nearly what will be sent: it is shown as a replica that must
  * be compared. What was known of a replica of these names is forgotten.

@@ -245,7 +245,7 @@ int stage_open(struct stage *s, uint32_t index, const struct stage_disk_spec *sp
 	ret->epoch = d->row.epoch;
 	ret->size = d->row.size;
 	ret->point = d->row.point;
-	ret->origin = d->row.adopted && d->row.state == CATALOG_DAMAGED;
+	ret->origin = d->row.adopted && !d->row.doubted && d->row.state == CATALOG_DAMAGED;
 	ret->path = d->row.path;
 	/* A damaged one has none: the sender sees a tracker that is not its own and compares. */
 	memcpy(ret->tracker, d->row.tracker, sizeof(ret->tracker));

@@ -423,6 +423,12 @@ static void relation_own_disk(struct service *s, struct service_disk *d)
 
 	d->tracked = s->world.look(s->world.arg, d->device, true, 0, &info) == 0;
 	d->granule = KIB(64);
+	/* What is remembered is of the other host's disk: this one has no point yet. */
+	d->point = d->point_epoch = 0;
+	d->point_time = 0;
+	d->committed_epoch = d->attach = d->meta_sequence = 0;
+	d->doubt[0] = '\0';
+	memset(d->tracker, 0, sizeof(d->tracker));
 	/* The VM writes to the tracker that is over what was the replica. */
 	device = d->tracked && info.device[0] ? strdup(info.device) : NULL;
 	if (!device)
