@@ -8,8 +8,9 @@
 #   address   AddressSanitizer, LeakSanitizer, UBSan    build/san
 #   thread    ThreadSanitizer                           build/tsan
 #
-# Without "all": every unit test, and the tests of agents that take each way
-# through the threads once. With it, every test of tests/agent.
+# Without "all": the agent with its ways through wire, store, service and threads, and
+# only what is needed for that is built; the command is the usual one. With it, every
+# unit test and every test of tests/agent.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/tap.sh
@@ -20,8 +21,15 @@ address) san=1 build=build/san ;;
 thread) san=thread build=build/tsan ;;
 *) echo "usage: tests/sanitize/run.sh address|thread [all]" >&2; exit 2 ;;
 esac
-agent=(tests/agent/plain.sh tests/agent/receiver-broken.sh)
-[ "${2:-}" != all ] || agent=(tests/agent/*.sh)
+unit=(config/test-config wire/test-session send/test-run send/test-members
+    receive/test-intake service/test-method service/test-record point/test-overlay)
+unit=("${unit[@]/#/$build/unit/}")
+agent=(tests/agent/plain.sh tests/agent/initial.sh)
+target=("$build/bin/tidemarkd" "${unit[@]}")
+if [ "${2:-}" = all ]; then
+    agent=(tests/agent/*.sh)
+    target=(user test-programs)
+fi
 
 # What was freed is kept to find who uses it: not so much that memory grows. A
 # race that was reported once ends the program with a status of its own.
@@ -64,8 +72,10 @@ whole() {
 
 mkdir -p "$build/log"
 ok "a planted fault is found" probe "$1"
-ok "it builds" make -s -j2 SAN=$san user test-programs
-for test in "$build"/unit/*/test-*; do
+ok "it builds" make -s -j2 SAN=$san "${target[@]}"
+[ -e "$build/bin/tidemark" ] || cp build/bin/tidemark "$build/bin/"
+[ "${2:-}" != all ] || unit=("$build"/unit/*/test-*)
+for test in "${unit[@]}"; do
     [ -x "$test" ] || continue
     ok "unit/${test#"$build"/unit/}" whole "$test"
 done
