@@ -109,8 +109,24 @@ static void super_clean(struct tidemark_keep *keep,
 		memset(super->boot, 0, sizeof(super->boot));
 }
 
-/* Write the next superblock. */
-static int super_write(struct tidemark_keep *keep)
+/*
+ * The newest superblock warns of something, and the one before it does not. The
+ * sector of the newest may rot: nobody shall then believe the other one.
+ */
+static bool super_warns(struct tidemark_keep *keep, u32 state, u32 reason)
+{
+	bool warns = (reason & ~keep->said.reason &
+		      TIDEMARK_REASON_UNRELIABLE) ||
+		     (state == TIDEMARK_META_ALL &&
+		      keep->said.state != TIDEMARK_META_ALL);
+
+	keep->said.state = state;
+	keep->said.reason = reason;
+	return warns;
+}
+
+/* Write the next superblock, into the slot whose turn it is. */
+static int super_write_slot(struct tidemark_keep *keep, bool *ret_warns)
 {
 	u64 seq = keep->seq + 1, writes, other, flushes, errors;
 	struct tidemark_disk *disk = keep->disk;
@@ -155,7 +171,18 @@ static int super_write(struct tidemark_keep *keep)
 		WRITE_ONCE(disk->epoch_limit, limit);
 	wake_up_all(&disk->wait);
 	mutex_unlock(&disk->lock);
+	*ret_warns = super_warns(keep, le32_to_cpu(super->state),
+				 le32_to_cpu(super->reason));
 	return 0;
+}
+
+/* Write the next superblock; one that warns into both slots. */
+static int super_write(struct tidemark_keep *keep)
+{
+	bool warns = false;
+	int err = super_write_slot(keep, &warns);
+
+	return err || !warns ? err : super_write_slot(keep, &warns);
 }
 
 /**

@@ -191,6 +191,8 @@ static int keep_read_super(struct tidemark_keep *keep, const char **ret_why)
 	for (i = 0; i < 2; i++) {
 		super = tidemark_metaio_block(keep->super_io, i);
 		fault[i] = tidemark_meta_super_check(super);
+		if (!fault[i] && le64_to_cpu(super->seq) % 2 != i)
+			fault[i] = TIDEMARK_META_WRONG;	/* of the other slot */
 		if (fault[i] == TIDEMARK_META_UNKNOWN) {
 			*ret_why = "Metadata of a newer version";
 			return -EPROTONOSUPPORT;
@@ -294,6 +296,8 @@ static int keep_load(struct tidemark_keep *keep, struct tidemark_disk *disk,
 	if (err)
 		return err;
 	keep->seq = le64_to_cpu(keep->found.seq);
+	keep->said.state = state;
+	keep->said.reason = le32_to_cpu(keep->found.reason);
 	if (!state) {
 		uuid_gen(&format);
 		export_uuid(keep->format, &format);

@@ -89,6 +89,7 @@ enum tidemark_keep_mode {
  * @sums: of the blocks of bitmap that are on the device, 0: not known; the task
  * @seq: of the newest superblock; the task
  * @state: enum tidemark_meta_state of superblocks that are written; the task
+ * @said: state and reasons of the newest superblock; the task
  * @grown: extents got their intent since the newest superblock; the task
  * @flushed: blocks of units written at the newest flush; the task
  * @interval: between checkpoints, in jiffies; the task
@@ -133,6 +134,10 @@ struct tidemark_keep {
 	u32 *sums;
 	u64 seq;
 	u32 state;
+	struct {
+		u32 state;
+		u32 reason;
+	} said;
 	bool grown;
 	u64 flushed;
 	unsigned long interval;

@@ -68,11 +68,16 @@ static bool super_right(const struct tidemark_meta_super *super)
 	u32 granule = le32_to_cpu(super->granule_sectors);
 	u32 state = le32_to_cpu(super->state);
 	u64 sectors = le64_to_cpu(super->sectors);
+	u64 seq = le64_to_cpu(super->seq);
+	u64 next = le64_to_cpu(super->next_epoch);
 	struct tidemark_meta_layout layout;
 
-	if (!granule_size_valid(granule) || !sectors || !super->seq ||
+	if (!granule_size_valid(granule) || !sectors ||
+	    !seq || seq > TIDEMARK_META_NUMBER_MAX ||
+	    !next || next > TIDEMARK_META_NUMBER_MAX ||
+	    le64_to_cpu(super->committed_epoch) >= next ||
+	    le64_to_cpu(super->unreliable_epoch) >= next ||
 	    state < TIDEMARK_META_NEW || state > TIDEMARK_META_ALL ||
-	    !super->next_epoch ||
 	    super->extent_sectors != cpu_to_le32(TIDEMARK_META_EXTENT))
 		return false;
 	tidemark_meta_layout(&layout, sectors, granule);

@@ -694,6 +694,67 @@ TEST_F_TIMEOUT(meta, damaged_superblocks, TIMEOUT)
 	EXPECT_TRUE(WAIT_FOR(super_state(&self->meta) == TIDEMARK_META_ACTIVE));
 }
 
+/* Checksums that are right do not make right what they are of. */
+TEST_F_TIMEOUT(meta, numbers_that_cannot_be, TIMEOUT)
+{
+	struct tidemark_info before = disk_info(&self->disk), after;
+	struct tidemark_meta_super super;
+
+	for (int i = 0; i < 4; i++) {
+		EXPECT_TRUE(WAIT_FOR(super_state(&self->meta) == TIDEMARK_META_ACTIVE));
+		ASSERT_EQ(0, detach(&self->disk));
+		ASSERT_EQ(0, metadata_super(&self->meta, &super));
+		if (i == 0)
+			super.next_epoch = htole64(~0ULL);
+		else if (i == 1)
+			super.committed_epoch = super.next_epoch;
+		else if (i == 2)
+			super.unreliable_epoch = super.next_epoch;
+		else
+			super.seq = htole64(le64toh(super.seq) | 1ULL << 63);
+		ASSERT_EQ(0, metadata_super_put(&self->meta, super));
+		ASSERT_EQ(0, disk_attach(&self->disk));
+		after = disk_info(&self->disk);
+		/* the one before counts: it was ACTIVE, in this boot */
+		EXPECT_EQ(TIDEMARK_REASON_GAP | TIDEMARK_REASON_UNCLEAN, after.reason);
+		EXPECT_EQ(0, memcmp(before.uuid, after.uuid, 16));
+		EXPECT_EQ(0, after.committed_epoch);
+		EXPECT_GT(100000, after.epoch);
+	}
+}
+
+/* A crash: nothing more gets to the metadata device, and a boot later it works. */
+static int crash(struct metadata *meta, struct disk *disk)
+{
+	return metadata_table(meta, "error") | detach(disk) | metadata_table(meta, "linear %s 0") |
+	       data_anew(disk);
+}
+
+/* The newest superblock rots: a warning that it had is in the other one, too. */
+TEST_F_TIMEOUT(meta, warnings_are_in_both_superblocks, TIMEOUT)
+{
+	struct tidemark_meta_super super;
+
+	ASSERT_EQ(0, detach(&self->disk));
+	snprintf(self->disk.features, sizeof(self->disk.features), BOOT_2);
+	ASSERT_EQ(0, disk_attach(&self->disk));
+	EXPECT_EQ(TIDEMARK_REASON_GAP, disk_info(&self->disk).reason);
+	EXPECT_EQ(0, change(TIDEMARK_IOC_MARK, &self->disk, 0, 9, 1));
+	EXPECT_TRUE(WAIT_FOR(disk_info(&self->disk).meta_sequence >
+			     disk_info(&self->disk).meta_found + 1));
+	ASSERT_EQ(0, crash(&self->meta, &self->disk));
+	ASSERT_EQ(0, metadata_super(&self->meta, &super));
+	EXPECT_EQ(TIDEMARK_REASON_GAP, le32toh(super.reason));
+	ASSERT_EQ(0, metadata_damage(&self->meta, le64toh(super.seq) % 2 * 4096 + 200));
+	ASSERT_EQ(0, metadata_super(&self->meta, &super));
+	EXPECT_EQ(TIDEMARK_META_ACTIVE, le32toh(super.state));
+	EXPECT_EQ(TIDEMARK_REASON_GAP, le32toh(super.reason));
+	snprintf(self->disk.features, sizeof(self->disk.features), BOOT_1);
+	ASSERT_EQ(0, disk_attach(&self->disk));
+	EXPECT_EQ(TIDEMARK_REASON_GAP | TIDEMARK_REASON_UNCLEAN, disk_info(&self->disk).reason);
+	EXPECT_EQ(GRANULES, disk_info(&self->disk).marked);
+}
+
 /* What is no metadata, or another's, is never written to. */
 TEST_F_TIMEOUT(meta, refusals, TIMEOUT)
 {

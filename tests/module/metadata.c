@@ -138,6 +138,14 @@ int metadata_super(const struct metadata *meta, struct tidemark_meta_super *ret)
 	return best ? 0 : -ENOMSG;
 }
 
+/* Into the slot that its sequence number is for, with a checksum that is right. */
+int metadata_super_put(const struct metadata *meta, struct tidemark_meta_super super)
+{
+	super.crc = htole32(super_crc(super));
+	return file_at(meta, true, le64toh(super.seq) % 2 * TIDEMARK_META_BLOCK, &super,
+		       sizeof(super));
+}
+
 /* Where a unit is, in bytes. */
 uint64_t metadata_unit(const struct metadata *meta, bool intent, uint64_t unit)
 {

@@ -36,6 +36,7 @@ int metadata_format(const struct metadata *meta, uint64_t disk_bytes, uint32_t g
 int metadata_table(const struct metadata *meta, const char *format);
 
 int metadata_super(const struct metadata *meta, struct tidemark_meta_super *ret);
+int metadata_super_put(const struct metadata *meta, struct tidemark_meta_super super);
 uint8_t *metadata_bits(const struct metadata *meta, bool intent, uint64_t *ret_count,
 		       uint32_t *ret_bad);
 uint8_t *metadata_changed(const struct metadata *meta, uint64_t *ret_count);

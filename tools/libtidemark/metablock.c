@@ -77,12 +77,15 @@ static bool super_sound(const struct tidemark_meta_super *s, unsigned int slot,
 {
 	uint32_t state = le32toh(s->state);
 
-	return le64toh(s->seq) >= 1 && le64toh(s->seq) % 2 == slot &&
+	return le64toh(s->seq) >= 1 && le64toh(s->seq) <= TIDEMARK_META_NUMBER_MAX &&
+	       le64toh(s->seq) % 2 == slot &&
 	       le32toh(s->extent_sectors) == TIDEMARK_META_EXTENT &&
 	       le64toh(s->intent_block) == l->intent_block &&
 	       le64toh(s->bitmap_block) == l->bitmap_block &&
 	       le64toh(s->next_epoch) >= 1 &&
+	       le64toh(s->next_epoch) <= TIDEMARK_META_NUMBER_MAX &&
 	       le64toh(s->committed_epoch) < le64toh(s->next_epoch) &&
+	       le64toh(s->unreliable_epoch) < le64toh(s->next_epoch) &&
 	       state >= TIDEMARK_META_NEW && state <= TIDEMARK_META_ALL;
 }
 

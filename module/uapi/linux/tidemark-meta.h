@@ -94,10 +94,14 @@
  *   mark (by request)
  *              bitmap units, flush, then the request returns.
  *   unreliable superblock with @reason and @unreliable_epoch, at once.
- *   other size or granule, repair after an error
- *              superblock ALL; then intent units without a bit; from here on
- *              first writes are intended as above; bitmap units; then
- *              superblock ACTIVE.
+ *   any superblock with a reason of TIDEMARK_REASON_UNRELIABLE, or state ALL,
+ *              that the one before does not have: once more, into the other
+ *              slot. So no sector alone can rot and take the warning with it.
+ *   other size or granule, first metadata, repair after an error
+ *              superblock ALL; then flush of the data device, since what was
+ *              committed without metadata was not flushed; intent units without
+ *              a bit; from here on first writes are intended as above; bitmap
+ *              units; then superblock ACTIVE.
  *   detach     bitmap units that differ; then intent units without a bit; then
  *              superblock CLEAN with the counters.
  *   attach     superblock ACTIVE, at any time.
@@ -128,6 +132,9 @@
 #define TIDEMARK_META_BITMAP_MAGIC 0x6d624d54	/* bytes "TMbm" */
 
 #define TIDEMARK_META_ID_SIZE	64
+
+/* No sequence number and no epoch is higher: they never come that far. */
+#define TIDEMARK_META_NUMBER_MAX (1ULL << 62)
 
 /**
  * enum tidemark_meta_state - of a superblock

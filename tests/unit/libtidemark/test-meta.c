@@ -317,6 +317,9 @@ static void load__refuses_what_a_right_checksum_cannot_excuse(void **state)
 	REFUSED(-EBADMSG, extent_sectors, htole32(16));
 	REFUSED(-EBADMSG, bitmap_block, htole64(4));
 	REFUSED(-EBADMSG, next_epoch, 0);
+	REFUSED(-EBADMSG, next_epoch, htole64(UINT64_MAX));
+	REFUSED(-EBADMSG, seq, htole64(UINT64_MAX));
+	REFUSED(-EBADMSG, unreliable_epoch, htole64(1));
 	REFUSED(-EBADMSG, committed_epoch, htole64(1));
 	REFUSED(-EBADMSG, state, htole32(5));
 	s = good;
