@@ -376,6 +376,38 @@ int tidemark_keep_sync(struct tidemark_disk *disk)
 	return 0;
 }
 
+/**
+ * tidemark_keep_leave() - begin a checkpoint that clears all intent
+ * @disk: the caller holds a reference
+ */
+void tidemark_keep_leave(struct tidemark_disk *disk)
+{
+	struct tidemark_keep *keep;
+
+	mutex_lock(&disk->lock);
+	keep = disk->keep;
+	if (keep && !disk->dead && READ_ONCE(keep->mode) != KEEP_BROKEN) {
+		keep->leave_all = true;
+		WRITE_ONCE(disk->to_save, disk->to_save + 1);
+		tidemark_keep_kick(keep);
+	}
+	mutex_unlock(&disk->lock);
+}
+
+/**
+ * tidemark_keep_left() - wait for it, but not for ever
+ * @disk: the caller holds a reference
+ * @until: jiffies
+ */
+void tidemark_keep_left(struct tidemark_disk *disk, unsigned long until)
+{
+	long left = until - jiffies;
+
+	wait_event_timeout(disk->wait,
+			   READ_ONCE(disk->saved) >= READ_ONCE(disk->to_save) ||
+			   READ_ONCE(disk->dead), max(left, 1L));
+}
+
 /* -- intent that goes ------------------------------------------------------- */
 
 /*
@@ -473,12 +505,17 @@ static void tick_later(struct tidemark_keep *keep)
 static int checkpoint(struct tidemark_keep *keep)
 {
 	struct tidemark_disk *disk = keep->disk;
-	u64 ticket = READ_ONCE(disk->to_save);
-	u64 taken;
+	u64 ticket, taken;
+	bool all;
 	int err;
 
 	WRITE_ONCE(keep->tick_due, false);
-	taken = leave_begin(keep, false);
+	mutex_lock(&disk->lock);
+	ticket = disk->to_save;
+	all = keep->leave_all;
+	keep->leave_all = false;
+	mutex_unlock(&disk->lock);
+	taken = leave_begin(keep, all);
 	err = blocks_write(keep, false);
 	if (!err)
 		err = blocks_flush(keep);

@@ -189,6 +189,26 @@ struct tidemark_disk *tidemark_disk_find_device(dev_t device)
 }
 
 /**
+ * tidemark_disk_next() - one active disk after the other
+ * @id: 0, or the number of the one before; is set
+ *
+ * Return: the disk with a reference, or NULL: there are no more.
+ */
+struct tidemark_disk *tidemark_disk_next(u64 *id)
+{
+	struct tidemark_disk *disk;
+	unsigned long index = *id;
+
+	mutex_lock(&disks_lock);
+	disk = xa_find_after(&disks, &index, ULONG_MAX, XA_PRESENT);
+	if (disk)
+		refcount_inc(&disk->refs);
+	mutex_unlock(&disks_lock);
+	*id = index;
+	return disk;
+}
+
+/**
  * tidemark_disk_list() - the numbers of all active disks
  * @ids: array, filled in ascending order
  * @capacity: of @ids

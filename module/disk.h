@@ -169,6 +169,7 @@ __printf(2, 3) void tidemark_disk_say(struct tidemark_disk *disk,
 				      const char *format, ...);
 void tidemark_disk_unreliable(struct tidemark_disk *disk, u32 reason,
 			      const char *why);
+struct tidemark_disk *tidemark_disk_next(u64 *id);
 u32 tidemark_disk_list(u64 *ids, u32 capacity);
 
 /* query.c: what can be asked */

@@ -95,6 +95,7 @@ enum tidemark_keep_mode {
  * @interval: between checkpoints, in jiffies; the task
  * @checkpoints: how many have cleared intent
  * @super_due: a superblock is to be written
+ * @leave_all: the next checkpoint shall clear all intent; disk lock
  * @tick_due: a checkpoint is to be made
  * @retry_due: it is to be tried whether the device works again
  * @work: the task
@@ -143,6 +144,7 @@ struct tidemark_keep {
 	unsigned long interval;
 	u64 checkpoints;
 	bool super_due;
+	bool leave_all;
 	bool tick_due;
 	bool retry_due;
 	struct work_struct work;
@@ -208,6 +210,8 @@ void tidemark_keep_stale(struct tidemark_disk *disk, u64 first, u64 count);
 void tidemark_keep_forget(struct tidemark_disk *disk);
 int tidemark_keep_checkpoint(struct tidemark_disk *disk);
 int tidemark_keep_sync(struct tidemark_disk *disk);
+void tidemark_keep_leave(struct tidemark_disk *disk);
+void tidemark_keep_left(struct tidemark_disk *disk, unsigned long until);
 bool tidemark_keep_epoch_ready(struct tidemark_disk *disk);
 int tidemark_keep_save(struct tidemark_keep *keep);
 int tidemark_keep_disown(struct tidemark_keep *keep);

@@ -12,6 +12,7 @@
 #include "gate.h"
 #include "keep.h"
 #include "preserve.h"
+#include "reboot.h"
 #include "target.h"
 #include "view.h"
 
@@ -40,8 +41,13 @@ static int __init tidemark_init(void)
 	err = tidemark_view_init();
 	if (err)
 		goto err_target;
+	err = tidemark_reboot_init();
+	if (err)
+		goto err_view;
 	return 0;
 
+err_view:
+	tidemark_view_exit();
 err_target:
 	tidemark_target_exit();
 err_control:
@@ -59,6 +65,7 @@ err_gate:
 
 static void __exit tidemark_exit(void)
 {
+	tidemark_reboot_exit();
 	tidemark_view_exit();
 	tidemark_target_exit();
 	tidemark_control_exit();
