@@ -8,6 +8,7 @@
 #include "keep.h"
 
 #include <linux/bitmap.h>
+#include <linux/blkdev.h>
 #include <linux/jiffies.h>
 #include <linux/lockdep.h>
 #include <linux/moduleparam.h>
@@ -572,15 +573,37 @@ static int anew_intent(struct tidemark_keep *keep)
 	       tidemark_metaio_flush(keep->io);
 }
 
+/*
+ * What was committed while there was no metadata device was not flushed: it may
+ * be in the data device's cache, and is not set in the bitmap any more that is
+ * about to be believed.
+ */
+static int anew_flush(struct tidemark_keep *keep, const char **ret_why)
+{
+	struct tidemark_disk *disk = keep->disk;
+	struct block_device *bdev;
+	int err;
+
+	down_read(&disk->flushing);
+	mutex_lock(&disk->lock);
+	bdev = disk->where.data_bdev;
+	mutex_unlock(&disk->lock);
+	err = blkdev_issue_flush(bdev);
+	up_read(&disk->flushing);
+	if (err)
+		*ret_why = "waits for the data device, which cannot be flushed";
+	return err;
+}
+
 /* The device has just been told that everything has changed. */
-static int anew(struct tidemark_keep *keep)
+static int anew(struct tidemark_keep *keep, const char **ret_why)
 {
 	struct tidemark_disk *disk = keep->disk;
 	u64 ticket;
 	int err;
 
 	anew_clear(keep);
-	err = anew_intent(keep);
+	err = anew_flush(keep, ret_why) ?: anew_intent(keep);
 	if (err)
 		return err;
 	spin_lock_irq(&keep->lock);
@@ -635,6 +658,7 @@ static bool keep_step(struct tidemark_keep *keep)
 {
 	enum tidemark_keep_mode mode = READ_ONCE(keep->mode);
 	struct tidemark_disk *disk = keep->disk;
+	const char *why = "cannot be written";
 	int err;
 
 	if (mode == KEEP_IDLE)
@@ -648,7 +672,7 @@ static bool keep_step(struct tidemark_keep *keep)
 	if (tidemark_intent_step(keep))
 		return true;
 	if (mode == KEEP_ALL)
-		err = super_write(keep) ?: anew(keep);
+		err = super_write(keep) ?: anew(keep, &why);
 	else if (READ_ONCE(keep->super_due))
 		err = super_write(keep);
 	else if (READ_ONCE(keep->tick_due) ||
@@ -657,7 +681,7 @@ static bool keep_step(struct tidemark_keep *keep)
 	else
 		return false;
 	if (err)
-		tidemark_keep_break(keep, "cannot be written");
+		tidemark_keep_break(keep, why);
 	return true;
 }
 
@@ -701,12 +725,13 @@ void tidemark_keep_tick(struct work_struct *work)
  */
 int tidemark_keep_save(struct tidemark_keep *keep)
 {
+	const char *why;
 	int err = 0;
 
 	if (keep->mode == KEEP_BROKEN)
 		return tidemark_keep_disown(keep);
 	if (keep->mode == KEEP_ALL)
-		err = super_write(keep) ?: anew(keep);
+		err = super_write(keep) ?: anew(keep, &why);
 	if (err)
 		return err;
 	leave_begin(keep, true);

@@ -368,8 +368,10 @@ static int data_table(struct disk *disk, const char *format)
 TEST_F_TIMEOUT(meta, data_is_flushed_before_bits_go, TIMEOUT)
 {
 	struct disk *disk = &self->disk;
-	uint64_t epoch = 0, before = data_flushes(disk);
+	uint64_t epoch = 0, before;
 
+	EXPECT_TRUE(WAIT_FOR(super_state(&self->meta) == TIDEMARK_META_ACTIVE));
+	before = data_flushes(disk);
 	EXPECT_EQ(0, write_granule(disk, 3));
 	ASSERT_EQ(0, seal_drained(disk, 0, &epoch));
 	EXPECT_EQ(0, change(TIDEMARK_IOC_RELEASE, disk, epoch, 3, 1));
@@ -852,6 +854,29 @@ TEST_F_TIMEOUT(meta, reload, TIMEOUT)
 	self->disk.granule = 256;
 	ASSERT_EQ(0, disk_attach(&self->disk));
 	EXPECT_STREQ("1 50 1500 2000", granules_text(&self->disk, TIDEMARK_CURRENT));
+}
+
+/*
+ * What was committed without metadata may be in the data device's cache alone:
+ * metadata that come later are not believed before that was flushed.
+ */
+TEST_F_TIMEOUT(meta, first_metadata_wait_for_a_flush, TIMEOUT)
+{
+	uint64_t epoch = 0;
+
+	ASSERT_EQ(0, reload(&self->disk, NULL, 128));
+	EXPECT_EQ(0, write_granule(&self->disk, 3));
+	ASSERT_EQ(0, seal_drained(&self->disk, 0, &epoch));
+	ASSERT_EQ(0, end(TIDEMARK_IOC_COMMIT, &self->disk, epoch));
+	ASSERT_EQ(0, data_table(&self->disk, "error"));
+	ASSERT_EQ(0, reload(&self->disk, &self->meta, 128));
+	EXPECT_TRUE(WAIT_FOR(disk_info(&self->disk).reason & TIDEMARK_REASON_META_ERROR));
+	EXPECT_EQ(TIDEMARK_META_ALL, super_state(&self->meta));
+	EXPECT_NE(NULL, strstr((char *)disk_info(&self->disk).message, "cannot be flushed"));
+	ASSERT_EQ(0, data_table(&self->disk, "linear %s 0"));
+	EXPECT_TRUE(WAIT_FOR(!disk_info(&self->disk).reason));
+	EXPECT_EQ(TIDEMARK_META_ACTIVE, super_state(&self->meta));
+	EXPECT_STREQ("", meta_text(&self->meta, false));
 }
 
 /* Numbers are given out once, in whatever state the host ends. */
