@@ -23,6 +23,7 @@
 
 #include "disk.h"
 #include "dm.h"
+#include "metadata.h"
 #include "views.h"
 
 #define BYTES (4 * MIB)
@@ -30,8 +31,8 @@
 #define KO "/tidemark/module/dm-tidemark.ko"
 #define LIMIT 20000
 
-/* Of a path: what must be there before it runs. */
-enum need { NOTHING, SEALED, VIEW, UNLOADED };
+/* Of a path: what must be there before it runs; BARE: no metadata device. */
+enum need { NOTHING, SEALED, VIEW, BARE, UNLOADED };
 
 struct path {
 	const char *name;
@@ -41,6 +42,7 @@ struct path {
 };
 
 static struct disk disk, other;
+static struct metadata meta, spare;	/* of the disk, and of one that comes */
 static uint64_t epoch;
 static int nth = -1, direct = -1;
 static uint8_t *buffer;
@@ -54,33 +56,37 @@ static void result(bool good, const char *what)
 
 /* -- the paths -- */
 
-static int attach(void)
+static int attach_with(const char *metadata)
 {
-	static char params[128];
+	static char params[160];
 	struct dm_line line = { .sectors = BYTES / 512, .target = "tidemark", .params = params };
 	int err;
 
-	snprintf(params, sizeof(params), "%s - %u 2 pool 1048576", other.loop, GRANULE);
+	snprintf(params, sizeof(params), "%s %s %u 2 pool 1048576", other.loop, metadata, GRANULE);
 	err = dm_create("failing-new");
 	if (!err)
 		err = dm_load("failing-new", &line);
 	return err ? err : dm_resume("failing-new");
 }
 
-static int reload(uint64_t bytes, unsigned int granule)
+static int attach(void) { return attach_with("-"); }
+static int attach_meta(void) { return attach_with(spare.path); }
+
+static int reload(uint64_t bytes, unsigned int granule, const char *metadata)
 {
-	static char params[128];
+	static char params[160];
 	struct dm_line line = { .sectors = bytes / 512, .target = "tidemark", .params = params };
 	int err;
 
-	snprintf(params, sizeof(params), "%s - %u", disk.data, granule);
+	snprintf(params, sizeof(params), "%s %s %u", disk.data, metadata, granule);
 	err = dm_load(disk.name, &line);
 	return err ? err : dm_resume(disk.name);
 }
 
-static int reload_granule(void) { return reload(BYTES, 8); }
-static int reload_size(void) { return reload(BYTES / 2, GRANULE); }
-static int reload_same(void) { return reload(BYTES, GRANULE); }
+static int reload_granule(void) { return reload(BYTES, 8, meta.path); }
+static int reload_size(void) { return reload(BYTES / 2, GRANULE, meta.path); }
+static int reload_same(void) { return reload(BYTES, GRANULE, meta.path); }
+static int reload_bare(void) { return reload(BYTES, GRANULE, "-"); }
 
 static int halt(void)
 {
@@ -169,6 +175,13 @@ static int message(void)
 	return err ? err : dm_status(disk.name, DM_STATUS_TABLE_FLAG, answer, sizeof(answer));
 }
 
+static int checkpoint(void)
+{
+	static char answer[128];
+
+	return dm_message(disk.name, "checkpoint", answer, sizeof(answer));
+}
+
 static int write_owed(void)
 {
 	return pwrite(direct, buffer, 65536, 65536) == 65536 ? 0 : -errno;
@@ -185,9 +198,12 @@ static int module_insert(void)
 
 static const struct path paths[] = {
 	{ "attach", NOTHING, attach },
+	{ "attach with metadata", NOTHING, attach_meta },
 	{ "reload the same", SEALED, reload_same },
 	{ "reload another granule", SEALED, reload_granule },
 	{ "reload another size", SEALED, reload_size },
+	{ "reload without metadata", SEALED, reload_bare },
+	{ "reload with metadata", BARE, reload_same },
 	{ "suspend and resume", SEALED, halt },
 	{ "a view", NOTHING, view },
 	{ "pool", VIEW, pool },
@@ -202,6 +218,7 @@ static const struct path paths[] = {
 	{ "mark", NOTHING, mark },
 	{ "threshold", NOTHING, threshold },
 	{ "message and status", NOTHING, message },
+	{ "checkpoint", NOTHING, checkpoint },
 	{ "write to what is owed", VIEW, write_owed },
 	{ "commit", SEALED, commit, true },
 	{ "fold", SEALED, fold },
@@ -266,6 +283,7 @@ static bool nth_end(void)
 static bool restore(enum need need)
 {
 	struct disk gone = { .name = "failing-new" };
+	struct tidemark_info now;
 
 	if (need == UNLOADED)
 		return true;
@@ -273,7 +291,9 @@ static bool restore(enum need need)
 	dm_remove(gone.name);
 	dm_clear(disk.name);
 	dm_resume(disk.name);
-	if (disk_info(&disk).granule_sectors != GRANULE || disk_info(&disk).sectors != BYTES / 512)
+	now = disk_info(&disk);
+	if (now.granule_sectors != GRANULE || now.sectors != BYTES / 512 ||
+	    !(now.meta_major | now.meta_minor))
 		reload_same();
 	for (int i = 0; i < 2; i++) {
 		const struct disk *each = i ? &other : &disk;
@@ -282,13 +302,16 @@ static bool restore(enum need need)
 		if (info.sealed_epoch && end(TIDEMARK_IOC_FOLD, each, info.sealed_epoch))
 			return false;
 	}
-	return disk_info(&disk).granule_sectors == GRANULE;
+	now = disk_info(&disk);
+	return now.granule_sectors == GRANULE && (now.meta_major | now.meta_minor);
 }
 
 static bool prepare(enum need need)
 {
 	if (need == UNLOADED)
 		return syscall(SYS_delete_module, "dm_tidemark", O_NONBLOCK) == 0 || errno == ENOENT;
+	if (need == BARE && reload_bare())
+		return false;
 	if (change(TIDEMARK_IOC_MARK, &disk, 0, 0, 4))
 		return false;
 	if (need == VIEW && (pool_set(&disk, MIB) || view()))
@@ -364,17 +387,36 @@ static void path_try(const struct path *path)
 	result(!err && !torn && number > 1 && number < LIMIT, text);
 }
 
-int main(int argc, char **argv)
+/* Two disks, one with metadata and one without, and metadata for a third. */
+static bool disks_set_up(void)
 {
 	struct disk_options options = { .bytes = BYTES, .granule = GRANULE };
+
+	return !disk_create(&disk, "failing-disk", options) &&
+	       !disk_create(&other, "failing-other", options) &&
+	       !metadata_create(&meta, "failing-meta", MIB) &&
+	       !metadata_format(&meta, BYTES, GRANULE) &&
+	       !metadata_create(&spare, "failing-spare", MIB) &&
+	       !metadata_format(&spare, BYTES, GRANULE) && !reload_same();
+}
+
+static void disks_tear_down(void)
+{
+	disk_remove(&disk);
+	disk_remove(&other);
+	metadata_remove(&meta);
+	metadata_remove(&spare);
+}
+
+int main(int argc, char **argv)
+{
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!injection_set_up()) {
 		printf("1..0 # SKIP this kernel has no fault injection\n");
 		return 0;
 	}
-	if (disk_create(&disk, "failing-disk", options) || disk_create(&other, "failing-other", options) ||
-	    posix_memalign((void **)&buffer, 4096, 65536))
+	if (!disks_set_up() || posix_memalign((void **)&buffer, 4096, 65536))
 		return 1;
 	dm_resume(disk.name);	/* opens what is open from then on */
 	direct = open(disk.path, O_WRONLY | O_DIRECT | O_CLOEXEC);
@@ -384,14 +426,12 @@ int main(int argc, char **argv)
 			continue;
 		if (paths[i].need == UNLOADED) {
 			close(direct);
-			disk_remove(&disk);
-			disk_remove(&other);
+			disks_tear_down();
 			request_close();
 		}
 		path_try(&paths[i]);
 	}
-	disk_remove(&disk);
-	disk_remove(&other);
+	disks_tear_down();
 	printf("1..%u\n", results);
 	return failed ? 1 : 0;
 }

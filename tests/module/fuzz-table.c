@@ -74,9 +74,15 @@ static uint64_t granule_take(struct fuzz_input *input)
 static void tracked_params(struct fuzz_input *input, const char *data, char *text, size_t size)
 {
 	snprintf(text, size, "%s %s ", fuzz_one_in(input, 16) ? "/dev/nothing" : data,
-		 fuzz_one_in(input, 3) ? fuzz_meta : "-");
+		 fuzz_one_in(input, 3) ? fuzz_metadata.loop : "-");
 	word_add(text, size, "%llu", granule_take(input));
 	switch (fuzz_below(input, 4)) {
+	case 2:
+		/* of a few boots and disks: what the metadata say is often of another */
+		snprintf(text + strlen(text), size - strlen(text),
+			 " 4 boot %08x-1111-4111-8111-111111111111 identity disk%u",
+			 fuzz_below(input, 3), fuzz_below(input, 3));
+		break;
 	case 0:
 		word_add(text, size, " %llu", fuzz_one_in(input, 8) ? fuzz_number(input) : 2);
 		word_add(text, size, " pool %llu", fuzz_one_in(input, 8) ? fuzz_number(input) :
@@ -195,11 +201,35 @@ static int device_io(struct fuzz_thread *thread, const char *path)
 	return ret < 0 ? errno : 0;
 }
 
+/*
+ * A superblock whose checksum is right, and that says what no module has
+ * written; or metadata that are new.
+ */
+static void meta_forge(struct fuzz_input *input)
+{
+	struct tidemark_meta_super super;
+
+	if (fuzz_one_in(input, 4)) {
+		metadata_format(&fuzz_metadata, FUZZ_BYTES, 8 << fuzz_below(input, 6));
+		return;
+	}
+	if (metadata_super(&fuzz_metadata, &super))
+		return;
+	for (unsigned int left = 1 + fuzz_below(input, 4); left; left--) {
+		uint32_t at = offsetof(struct tidemark_meta_super, seq) / 4 +
+			      fuzz_below(input, 52);
+		uint64_t number = fuzz_number(input);
+
+		memcpy((uint8_t *)&super + at * 4, &number, fuzz_one_in(input, 2) ? 8 : 4);
+	}
+	metadata_super_put(&fuzz_metadata, super);
+}
+
 /* Something of the metadata becomes something else. */
 static void meta_scribble(struct fuzz_input *input)
 {
 	uint8_t bytes[16];
-	int fd = open(fuzz_meta, O_WRONLY | O_CLOEXEC);
+	int fd = open(fuzz_metadata.loop, O_WRONLY | O_CLOEXEC);
 	uint64_t at = fuzz_one_in(input, 2) ? fuzz_below(input, 8192) : fuzz_take(input, 3);
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
@@ -239,6 +269,9 @@ void fuzz_device(struct fuzz_thread *thread)
 		break;
 	case 6:
 		meta_scribble(input);
+		break;
+	case 7:
+		meta_forge(input);
 		break;
 	default:
 		err = -dm_path(name, path);

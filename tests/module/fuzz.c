@@ -42,7 +42,7 @@
 #define KO "/tidemark/module/dm-tidemark.ko"
 
 char fuzz_data[FUZZ_DISKS][64];
-char fuzz_meta[64];
+struct metadata fuzz_metadata = { .file = "/tmp/fuzz-meta" };
 uint16_t fuzz_family;
 
 static struct fuzz_thread threads[THREADS_MAX];
@@ -258,7 +258,8 @@ static int disks_make(void)
 	       FUZZ_BYTES / 512, fuzz_data[FUZZ_DISKS - 1]))
 		return -EIO;
 	snprintf(fuzz_data[FUZZ_DISKS - 1], sizeof(fuzz_data[0]), "/dev/mapper/fuzz-delay");
-	return loop_make("fuzz-meta", fuzz_meta);
+	return loop_make("fuzz-meta", fuzz_metadata.loop) ?:
+	       metadata_format(&fuzz_metadata, FUZZ_BYTES, 128);
 }
 
 static void disks_remove(void)
@@ -277,7 +278,7 @@ static void disks_remove(void)
 	for (int i = 0; i < FUZZ_DISKS; i++)
 		sh("losetup -j /tmp/fuzz-data%u | cut -d: -f1 | xargs -r losetup -d; rm -f /tmp/fuzz-data%u",
 		   i, i);
-	sh("losetup -d %s; rm -f /tmp/fuzz-meta", fuzz_meta);
+	sh("losetup -d %s; rm -f %s", fuzz_metadata.loop, fuzz_metadata.file);
 }
 
 /* -- afterwards -- */

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "metadata.h"
+
 #define FUZZ_DISKS 4
 #define FUZZ_BYTES (8ULL << 20)
 #define FUZZ_INPUT 256
@@ -50,9 +52,9 @@ struct fuzz_thread {
 	uint64_t strange;
 };
 
-/* The loop devices: of the data, and one for metadata. */
+/* The loop devices: of the data, and one for metadata, whose file is named, too. */
 extern char fuzz_data[FUZZ_DISKS][64];
-extern char fuzz_meta[64];
+extern struct metadata fuzz_metadata;
 extern uint16_t fuzz_family;
 
 uint32_t fuzz_take(struct fuzz_input *input, unsigned int bytes);
