@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The keeper of a disk, see keep.h: what it finds on its metadata device, its
- * begin and its end.
+ * The keeper of a disk, see keep.h: its memory, its begin and its end.
  */
 #include "keep.h"
 
@@ -18,10 +17,6 @@
 #include "granule.h"
 
 static struct workqueue_struct *keep_queue;
-
-/* All tables that use a metadata device, or could be in its way. */
-static LIST_HEAD(claims);
-static DEFINE_MUTEX(claims_lock);
 
 /**
  * tidemark_keep_setup() - at module load
@@ -75,48 +70,6 @@ void tidemark_keep_later(struct delayed_work *work, unsigned long jiffies)
 void tidemark_keep_sooner(struct delayed_work *work, unsigned long jiffies)
 {
 	mod_delayed_work(keep_queue, work, jiffies);
-}
-
-/**
- * tidemark_claim() - a table is about to use devices
- * @claim: of the table
- * @owner: of the disk
- * @data: the data device
- * @meta: the metadata device, 0: none
- *
- * Return: 0, or -EBUSY: one table's metadata device is another owner's data or
- * metadata device.
- */
-int tidemark_claim(struct tidemark_claim *claim, const void *owner, dev_t data,
-		   dev_t meta)
-{
-	struct tidemark_claim *other;
-	int err = meta && meta == data ? -EBUSY : 0;
-
-	claim->owner = owner;
-	claim->data = data;
-	claim->meta = meta;
-	mutex_lock(&claims_lock);
-	list_for_each_entry(other, &claims, list)
-		if (other->owner != owner &&
-		    ((meta && (meta == other->meta || meta == other->data)) ||
-		     (other->meta && other->meta == data)))
-			err = -EBUSY;
-	if (!err)
-		list_add(&claim->list, &claims);
-	mutex_unlock(&claims_lock);
-	return err;
-}
-
-/**
- * tidemark_unclaim() - the table uses them no longer
- * @claim: of tidemark_claim()
- */
-void tidemark_unclaim(struct tidemark_claim *claim)
-{
-	mutex_lock(&claims_lock);
-	list_del(&claim->list);
-	mutex_unlock(&claims_lock);
 }
 
 /* -- memory ----------------------------------------------------------------- */
@@ -173,159 +126,6 @@ void tidemark_keep_free(struct tidemark_keep *keep)
 	kfree(keep);
 }
 
-/* -- what is found ---------------------------------------------------------- */
-
-/*
- * The newer of the two superblocks that verify. A device on which none ever was
- * is left alone; one on which they no longer verify is taken, without trust.
- */
-static int keep_read_super(struct tidemark_keep *keep, const char **ret_why)
-{
-	int fault[2], i, err = tidemark_metaio_read(keep->super_io, 0, 2);
-	const struct tidemark_meta_super *super, *best = NULL;
-
-	if (err) {
-		*ret_why = "The metadata device cannot be read";
-		return err;
-	}
-	for (i = 0; i < 2; i++) {
-		super = tidemark_metaio_block(keep->super_io, i);
-		fault[i] = tidemark_meta_super_check(super);
-		if (!fault[i] && le64_to_cpu(super->seq) % 2 != i)
-			fault[i] = TIDEMARK_META_WRONG;	/* of the other slot */
-		if (fault[i] == TIDEMARK_META_UNKNOWN) {
-			*ret_why = "Metadata of a newer version";
-			return -EPROTONOSUPPORT;
-		}
-		if (!fault[i] && (!best || le64_to_cpu(super->seq) >
-					   le64_to_cpu(best->seq)))
-			best = super;
-	}
-	if (best) {
-		keep->found = *best;
-		return 0;
-	}
-	if (fault[0] == TIDEMARK_META_FOREIGN &&
-	    fault[1] == TIDEMARK_META_FOREIGN) {
-		*ret_why = "No Tidemark metadata on it: format it first";
-		return -EMEDIUMTYPE;
-	}
-	return 0;
-}
-
-/* Read an area into @into; blocks whose units all verify get their sum. */
-static int keep_read_area(struct tidemark_keep *keep, u64 first, u64 blocks,
-			  u32 magic, unsigned long *into, u64 bits, u32 *sums)
-{
-	u32 some, i;
-	u64 at;
-	int err;
-
-	for (at = 0; at < blocks; at += some) {
-		some = min_t(u64, blocks - at, TIDEMARK_METAIO_BATCH);
-		err = tidemark_metaio_read(keep->io, first + at, some);
-		if (err)
-			return err;
-		for (i = 0; i < some; i++) {
-			const void *block = tidemark_metaio_block(keep->io, i);
-
-			if (tidemark_meta_unpack(block, at + i, magic,
-						 keep->format, into, bits))
-				keep->found_reason |=
-					TIDEMARK_REASON_META_PART;
-			else if (sums)
-				sums[at + i] = tidemark_meta_sum(block);
-		}
-		cond_resched();
-	}
-	return 0;
-}
-
-/* Intent is durable and armed; its granules are marked like the others. */
-static int keep_read_units(struct tidemark_keep *keep,
-			   struct tidemark_disk *disk)
-{
-	const struct tidemark_meta_layout *layout = &keep->layout;
-	u64 extent = 0, count = 0, first, granules;
-	int err;
-
-	err = keep_read_area(keep, layout->intent_block, layout->intent_blocks,
-			     TIDEMARK_META_INTENT_MAGIC, keep->durable,
-			     layout->extents, NULL);
-	if (!err)
-		err = keep_read_area(keep, layout->bitmap_block,
-				     layout->bitmap_blocks,
-				     TIDEMARK_META_BITMAP_MAGIC,
-				     disk->marking->bits, layout->granules,
-				     keep->sums);
-	if (err)
-		return err;
-	while (tidemark_bitmap_next(keep->durable, extent + count,
-				    layout->extents, &extent, &count)) {
-		u64 sector = extent * TIDEMARK_META_EXTENT;
-
-		if (!granule_range(sector,
-				   min(count * TIDEMARK_META_EXTENT,
-				       layout->sectors - sector),
-				   layout->sectors, disk->shift, &first,
-				   &granules))
-			tidemark_bitmap_mark(disk->marking->bits, first,
-					     granules);
-		keep->intents += count;
-	}
-	bitmap_copy(keep->armed, keep->durable, layout->extents);
-	return 0;
-}
-
-static bool keep_same_layout(const struct tidemark_keep *keep)
-{
-	return le64_to_cpu(keep->found.sectors) == keep->layout.sectors &&
-	       le32_to_cpu(keep->found.granule_sectors) ==
-		       keep->layout.granule_sectors;
-}
-
-/* What there is on the device, and what follows from that. */
-static int keep_load(struct tidemark_keep *keep, struct tidemark_disk *disk,
-		     const char **ret_why)
-{
-	int err = keep_read_super(keep, ret_why);
-	u32 state = le32_to_cpu(keep->found.state);
-	bool all = state != TIDEMARK_META_NEW;
-	uuid_t format;
-
-	if (err)
-		return err;
-	keep->seq = le64_to_cpu(keep->found.seq);
-	keep->said.state = state;
-	keep->said.reason = le32_to_cpu(keep->found.reason);
-	if (!state) {
-		uuid_gen(&format);
-		export_uuid(keep->format, &format);
-		keep->found_reason |= TIDEMARK_REASON_META_LOST;
-	} else {
-		memcpy(keep->format, keep->found.format, sizeof(keep->format));
-		if (!keep_same_layout(keep) && state != TIDEMARK_META_NEW)
-			keep->found_reason |= TIDEMARK_REASON_RESIZED;
-	}
-	keep->state = TIDEMARK_META_ALL;
-	if ((state == TIDEMARK_META_CLEAN || state == TIDEMARK_META_ACTIVE) &&
-	    keep_same_layout(keep)) {
-		err = keep_read_units(keep, disk);
-		if (err)
-			*ret_why = "The metadata device cannot be read";
-		keep->state = TIDEMARK_META_ACTIVE;
-		all = false;
-	}
-	if (state == TIDEMARK_META_ACTIVE)
-		keep->found_reason |= TIDEMARK_REASON_UNCLEAN;
-	if (all)
-		tidemark_bitmap_mark(disk->marking->bits, 0, disk->granules);
-	atomic_long_set(&disk->marking->marked,
-			tidemark_bitmap_count(disk->marking->bits, 0,
-					      disk->granules));
-	return err;
-}
-
 /**
  * tidemark_keep_create() - a keeper for a disk that was just created
  * @disk: nobody sees it yet; gets the keeper, and the marks of its metadata
@@ -373,7 +173,7 @@ int tidemark_keep_create(struct tidemark_disk *disk, struct block_device *bdev,
 		err = keep_alloc(keep, bdev);
 	}
 	if (!err)
-		err = keep_load(keep, disk, ret_why);
+		err = tidemark_keep_load(keep, disk, ret_why);
 	if (err) {
 		tidemark_keep_free(keep);
 		return err;

@@ -4,9 +4,13 @@
  * detach, a crash and a power cut. What is written, in which order, and why
  * that is enough: <linux/tidemark-meta.h> and Documentation/locking.rst.
  *
- *   keep.c        the object: what it finds on the device, its begin and end
+ *   keep.c        the object, its begin and its end
+ *   claim.c       that no two disks use one device for it
+ *   load.c        what it finds on the device
  *   intent.c      what writers meet, and the write that they wait for
- *   checkpoint.c  the one task that writes, all but the intent
+ *   super.c       superblocks
+ *   checkpoint.c  bitmap written, intent cleared
+ *   task.c        the one task that does all of this, a step at a time
  *
  * A writer marks first and asks then whether the extents that it writes to are
  * *armed*: their intent bits are durable, and stay so. If not it is held until
@@ -39,6 +43,10 @@ struct tidemark_write;
 
 /* Epoch numbers that are given out until the next superblock. */
 #define KEEP_EPOCHS	64
+
+/* Between two checkpoints; between two tries when the device is broken. */
+#define KEEP_INTERVAL_MIN	(2 * HZ)
+#define KEEP_INTERVAL_MAX	(60 * HZ)
 
 /**
  * enum tidemark_keep_mode - what writers need not, or must, ask for
@@ -166,13 +174,14 @@ struct tidemark_claim {
 	dev_t meta;
 };
 
-/* keep.c */
-int tidemark_keep_setup(void);
-void tidemark_keep_teardown(void);
+/* claim.c */
 int tidemark_claim(struct tidemark_claim *claim, const void *owner, dev_t data,
 		   dev_t meta);
 void tidemark_unclaim(struct tidemark_claim *claim);
 
+/* keep.c */
+int tidemark_keep_setup(void);
+void tidemark_keep_teardown(void);
 int tidemark_keep_create(struct tidemark_disk *disk, struct block_device *bdev,
 			 const u8 *boot, const char *identity,
 			 const char **ret_why);
@@ -201,18 +210,31 @@ void tidemark_intent_release(struct tidemark_keep *keep,
 			     struct list_head *writes);
 void tidemark_intent_patience(struct work_struct *work);
 
-/* checkpoint.c */
-void tidemark_keep_work(struct work_struct *work);
-void tidemark_keep_tick(struct work_struct *work);
-void tidemark_keep_break(struct tidemark_keep *keep, const char *why);
+/* load.c */
+int tidemark_keep_load(struct tidemark_keep *keep, struct tidemark_disk *disk,
+		       const char **ret_why);
+
+/* super.c */
+int tidemark_super_write(struct tidemark_keep *keep);
 void tidemark_keep_super(struct tidemark_disk *disk);
+bool tidemark_keep_epoch_ready(struct tidemark_disk *disk);
+
+/* checkpoint.c */
+int tidemark_checkpoint(struct tidemark_keep *keep);
+int tidemark_checkpoint_last(struct tidemark_keep *keep);
+int tidemark_checkpoint_blocks(struct tidemark_keep *keep, bool all);
+void tidemark_checkpoint_later(struct tidemark_keep *keep);
 void tidemark_keep_stale(struct tidemark_disk *disk, u64 first, u64 count);
 void tidemark_keep_forget(struct tidemark_disk *disk);
 int tidemark_keep_checkpoint(struct tidemark_disk *disk);
 int tidemark_keep_sync(struct tidemark_disk *disk);
 void tidemark_keep_leave(struct tidemark_disk *disk);
 void tidemark_keep_left(struct tidemark_disk *disk, unsigned long until);
-bool tidemark_keep_epoch_ready(struct tidemark_disk *disk);
+
+/* task.c */
+void tidemark_keep_work(struct work_struct *work);
+void tidemark_keep_tick(struct work_struct *work);
+void tidemark_keep_break(struct tidemark_keep *keep, const char *why);
 int tidemark_keep_save(struct tidemark_keep *keep);
 int tidemark_keep_disown(struct tidemark_keep *keep);
 
