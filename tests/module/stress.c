@@ -2,8 +2,8 @@
 /*
  * Everything that may be done to disks, in random order, by many threads at
  * once, under I/O: attach, detach, reload, resize, suspend, views, seals,
- * releases, commits, folds, pools, and now and then all disks away and the
- * module out and in again. What goes wrong is told by the kernel's log and the
+ * releases, commits, folds, pools, metadata devices that come, go and fail, and
+ * now and then all disks away and the module out and in again. What goes wrong is told by the kernel's log and the
  * guest rig; here every kind of step must have succeeded, and in the end counts
  * and bitmaps agree and everything goes away.
  *
@@ -27,6 +27,7 @@
 
 #include "disk.h"
 #include "dm.h"
+#include "metadata.h"
 
 #define DISKS 4
 #define BYTES (8 * MIB)
@@ -60,6 +61,7 @@ struct step {
 };
 
 static char data[DISKS][64];
+static struct metadata metas[DISKS];
 static atomic_bool stop, stop_resume;
 static atomic_ulong written;
 static pthread_rwlock_t module_lock = PTHREAD_RWLOCK_INITIALIZER;
@@ -112,12 +114,13 @@ static int disk_any(struct actor *actor, struct tidemark_info *ret_info)
 
 static int table_load(struct actor *actor, unsigned int index, uint64_t sectors)
 {
-	char name[24], params[128];
+	char name[24], params[192];
 	struct dm_line line = { .sectors = sectors, .target = "tidemark", .params = params };
 	int err;
 
 	name_of(index, false, name);
-	snprintf(params, sizeof(params), "%s - %u 2 pool %u", data[index], 8U << pick(actor, 6),
+	snprintf(params, sizeof(params), "%s %s %u 2 pool %u", data[index],
+		 pick(actor, 3) ? metas[index].path : "-", 8U << pick(actor, 6),
 		 pick(actor, 8) << 17);
 	err = dm_load(name, &line);
 	return err ? err : dm_resume(name);
@@ -150,6 +153,23 @@ static int reload(struct actor *actor)
 static int resize(struct actor *actor)
 {
 	return table_load(actor, pick(actor, DISKS), BYTES / 512 - pick(actor, 4096));
+}
+
+/* A metadata device fails for a moment. */
+static int meta_fail(struct actor *actor)
+{
+	const struct metadata *meta = &metas[pick(actor, DISKS)];
+	char params[80];
+	struct dm_line bad = { .sectors = meta->sectors, .target = "error", .params = "" };
+	struct dm_line good = { .sectors = meta->sectors, .target = "linear", .params = params };
+	int err = dm_load(meta->name, &bad);
+
+	snprintf(params, sizeof(params), "%s 0", meta->loop);
+	if (!err)
+		err = dm_resume(meta->name);
+	usleep(pick(actor, 20000));
+	/* whatever others have done to it meanwhile */
+	return dm_load(meta->name, &good) ?: dm_resume(meta->name) ?: err;
 }
 
 static int suspend(struct actor *actor)
@@ -281,11 +301,12 @@ static int status(struct actor *actor)
 
 static int message(struct actor *actor)
 {
-	static const char * const texts[] = { "seal", "mark 1 1", "threshold 3", "pool 65536" };
+	static const char * const texts[] = { "seal", "mark 1 1", "threshold 3", "pool 65536",
+					     "checkpoint" };
 	char name[24];
 
 	name_of(pick(actor, DISKS), false, name);
-	return dm_message(name, texts[pick(actor, 4)], NULL, 0);
+	return dm_message(name, texts[pick(actor, 5)], NULL, 0);
 }
 
 static int write_some(struct actor *actor)
@@ -379,6 +400,7 @@ static struct step steps[] = {
 	{ "detach", detach, 2 },
 	{ "reload", reload, 2 },
 	{ "resize", resize, 2 },
+	{ "metadata fail", meta_fail, 1 },
 	{ "suspend", suspend, 2 },
 	{ "make a view", view_make, 5 },
 	{ "remove a view", view_drop, 1 },
@@ -459,6 +481,9 @@ static int data_make(struct disk *bases)
 		if (disk_create(&bases[i], name, options) || sh("dmsetup remove %s", name))
 			return -EIO;
 		snprintf(data[i], sizeof(data[i]), "%s", bases[i].data);
+		snprintf(name, sizeof(name), "stress-meta%d", i);
+		if (metadata_create(&metas[i], name, MIB) || metadata_format(&metas[i], BYTES, 8))
+			return -EIO;
 	}
 	request_close();
 	return 0;
@@ -555,8 +580,10 @@ int main(int argc, char **argv)
 	result(disks_agree(), "counts and bitmaps agree");
 	result(all_away(), "all disks go away");
 	result(!module_out() && !module_in(), "the module goes out and in");
-	for (int i = 0; i < DISKS; i++)
+	for (int i = 0; i < DISKS; i++) {
 		disk_remove(&bases[i]);
+		metadata_remove(&metas[i]);
+	}
 	printf("1..%u\n", results);
 	return failed ? 1 : 0;
 }
