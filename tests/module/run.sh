@@ -10,7 +10,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 programs=("$@")
-[[ $# -gt 0 ]] || programs=(ioctl mark seal drain reshape scale hammer many live lost-write view view-order view-prefix meta witness)
+[[ $# -gt 0 ]] || programs=(ioctl mark seal drain reshape scale hammer many live lost-write view view-order view-prefix meta flush trust witness)
 folder=build/ksft
 count=0
 failed=0

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.." || exit 1
 IFS=, read -ra kernels <<< "$1"
 shift
 [ $# -gt 0 ] || set -- ioctl mark seal drain reshape scale hammer many live lost-write view \
-    view-order view-prefix meta witness
+    view-order view-prefix meta flush trust witness
 
 run() { # KERNEL PROGRAM
     local output status
