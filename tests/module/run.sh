@@ -1,16 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# run.sh [PROGRAM]...: run the tests of the module (built by `make -C
-# tests/module`), all of them or those named, as one TAP stream. As root, with
-# the module loaded; the usual place is a guest:
+# run.sh [PROGRAM | +PROGRAM]...: run the tests of the module (built by `make -C
+# tests/module`), all of them or those named, and those with a + besides, as one
+# TAP stream. As root, with the module loaded; the usual place is a guest:
 #
 #	tests/guest/run --kernel 6.12 -- tests/module/run.sh
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-programs=("$@")
-[[ $# -gt 0 ]] || programs=(ioctl mark seal drain reshape scale hammer many live lost-write view view-order view-prefix meta flush trust witness)
+programs=() besides=()
+for program; do
+	[[ $program == +* ]] && besides+=("${program#+}") || programs+=("$program")
+done
+[[ ${#programs[@]} -gt 0 ]] ||
+	programs=(ioctl mark seal drain reshape scale hammer many live \
+		lost-write view view-order view-prefix meta flush trust witness)
+programs+=(${besides[@]+"${besides[@]}"})
 folder=build/ksft
 count=0
 failed=0
