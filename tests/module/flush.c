@@ -180,7 +180,8 @@ TEST_F_TIMEOUT(meta, first_metadata_wait_for_a_flush, TIMEOUT)
 	EXPECT_EQ(0, write_granule(&self->disk, 3));
 	ASSERT_EQ(0, seal_drained(&self->disk, 0, &epoch));
 	ASSERT_EQ(0, end(TIDEMARK_IOC_COMMIT, &self->disk, epoch));
-	ASSERT_EQ(0, data_table(&self->disk, "error"));
+	ASSERT_EQ(0, sh("modprobe -q dm-flakey"));
+	ASSERT_EQ(0, data_table(&self->disk, "flakey %s 0 0 3600 1 error_writes"));
 	ASSERT_EQ(0, reload(&self->disk, &self->meta, 128));
 	EXPECT_TRUE(WAIT_FOR(disk_info(&self->disk).reason & TIDEMARK_REASON_META_ERROR));
 	EXPECT_EQ(TIDEMARK_META_ALL, super_state(&self->meta));
