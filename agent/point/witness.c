@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 
 /* Fields of /sys/dev/block/M:N/stat, the kernel's Documentation/block/stat.rst */
 #define STAT_WRITE_SECTORS 7
@@ -61,6 +62,30 @@ static void witness_device(dev_t device, char ret[WITNESS_MAX])
 			 written, discarded);
 }
 
+static bool later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
+}
+
+/*
+ * Times of files are of a clock that goes in steps of some milliseconds. When it has
+ * gone on, whatever is written from here on shows.
+ */
+static bool witness_settled(const struct stat *st)
+{
+	const struct timespec pause = { .tv_nsec = 2000000 };
+	struct timespec now;
+
+	for (int i = 0; i < 100; i++) {
+		if (clock_gettime(CLOCK_REALTIME_COARSE, &now) < 0)
+			return false;
+		if (later(&now, &st->st_mtim) && later(&now, &st->st_ctim))
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return false; /* times of the future: of another host's clock, or this one was set */
+}
+
 void witness_take(const char *path, char ret[WITNESS_MAX])
 {
 	struct stat st;
@@ -70,7 +95,7 @@ void witness_take(const char *path, char ret[WITNESS_MAX])
 		return;
 	if (S_ISBLK(st.st_mode))
 		witness_device(st.st_rdev, ret);
-	if (S_ISREG(st.st_mode))
+	if (S_ISREG(st.st_mode) && witness_settled(&st))
 		snprintf(ret, WITNESS_MAX, "file %ju %ju %jd %jd.%09ld %jd.%09ld",
 			 (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (intmax_t)st.st_size,
 			 (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "point/catalog-point.h"
 
+#include "point/catalog-failover.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -287,6 +289,89 @@ static int remove_folder(void **state)
 	return system(command);
 }
 
+/* Cut off with point 2 and 3, then merged: what the disk is not any more adds up. */
+static void catalog__an_origin_is_of_one_failover(void **state)
+{
+	struct catalog *c = fresh();
+	int64_t disk = seed(c, "web", "vda");
+	struct catalog_origin cut = { .disk = disk, .epoch = 3, .size = MIB(2),
+				      .tracker = "0123456789abcde" };
+	struct catalog_origin more = { .disk = disk, .witness = "untouched" }, found;
+	struct catalog_disk d;
+
+	commit(c, 1, disk, NULL, 1);
+	commit(c, 2, disk, "point-2.qcow2", 2);
+	commit(c, 3, disk, "point-3.qcow2", 3);
+	assert_int_equal(catalog_origin_find(c, "web", "vm", "vda", &found), 0);
+	assert_int_equal(catalog_origin_add(&cut, 65536, 65536), 0);
+	assert_int_equal(catalog_origin_add(&cut, 131072, 65536), 0);
+	assert_int_equal(catalog_origin_add(&cut, 0, 4096), 0);
+	assert_int_equal(cut.count, 2);
+	assert_int_equal(catalog_cut(c, "web", 1, &cut, 1), 0);
+	/* Done again after a crash, when the layers are gone: the first word holds. */
+	cut.epoch = 9;
+	assert_int_equal(catalog_cut(c, "web", 1, &cut, 1), 0);
+	assert_int_equal(catalog_origin_add(&more, MIB(1), 4096), 0);
+	assert_int_equal(catalog_taken(c, &more), 0);
+	c = again(c);
+	assert_int_equal(catalog_origin_find(c, "web", "vm", "vda", &found), 1);
+	assert_int_equal(found.epoch, 3);
+	assert_int_equal(found.size, MIB(2));
+	assert_string_equal((const char *)found.tracker, "0123456789abcde");
+	assert_string_equal(found.witness, "untouched");
+	assert_false(found.covered);
+	assert_int_equal(found.count, 3);
+	assert_int_equal(found.ranges[0].offset, 0);
+	assert_int_equal(found.ranges[1].offset, 65536);
+	assert_int_equal(found.ranges[1].span, 131072);
+	assert_int_equal(found.ranges[2].offset, MIB(1));
+	catalog_origin_clear(&found);
+	assert_int_equal(catalog_origin_cover(c, disk, (const uint8_t *)"fedcba987654321", 5), 0);
+	assert_int_equal(catalog_origin_find(c, "web", "vm", "vda", &found), 1);
+	assert_true(found.covered);
+	assert_int_equal(found.cover_epoch, 5);
+	catalog_origin_clear(&found);
+	/* A disk that is adopted, or begun anew, is another one. */
+	d = row(c, "vda");
+	d.doubted = true;
+	assert_int_equal(catalog_adopt(c, &d), 0);
+	assert_int_equal(catalog_origin_find(c, "web", "vm", "vda", &found), 0);
+	d = row(c, "vda");
+	assert_true(d.adopted && d.doubted);
+	assert_int_equal(d.state, CATALOG_DAMAGED);
+	catalog_origin_clear(&cut);
+	catalog_origin_clear(&more);
+	catalog_close(c);
+}
+
+static void witness__sees_that_a_file_was_written(void **state)
+{
+	char before[WITNESS_MAX], after[WITNESS_MAX], name[80];
+	FILE *f;
+
+	snprintf(name, sizeof(name), "%s/file", folder);
+	f = fopen(name, "w");
+	assert_non_null(f);
+	fputs("one", f);
+	fflush(f);
+	witness_take(name, before);
+	witness_take(name, after);
+	assert_string_not_equal(before, "");
+	assert_string_equal(before, after);
+	/* The clock of files goes in steps: what is written at once is seen all the same. */
+	rewind(f);
+	fputs("two", f);
+	fflush(f);
+	witness_take(name, after);
+	assert_string_not_equal(before, after);
+	fclose(f);
+	unlink(name);
+	witness_take(name, after);
+	assert_string_equal(after, "");
+	witness_take("/dev/null", after);
+	assert_string_equal(after, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +384,8 @@ int main(void)
 		cmocka_unit_test(catalog__layers_of_points),
 		cmocka_unit_test(catalog__lists),
 		cmocka_unit_test(catalog__finds_who_has_a_place),
+		cmocka_unit_test(catalog__an_origin_is_of_one_failover),
+		cmocka_unit_test(witness__sees_that_a_file_was_written),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
