@@ -28,7 +28,7 @@ int export_check(const char *folder, struct reason *reason)
 	if (!folder || folder[0] != '/')
 		return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
 				  "an export needs the absolute path of a folder");
-	count = scandir(folder, &list, is_more, NULL);
+	count = scandir(folder, &list, is_more, alphasort);
 	if (count < 0)
 		return errno == ENOENT ? 0 :
 		       reason_set(reason, -errno, REASON_INVALID_PARAMETER, "%s: %s", folder,
