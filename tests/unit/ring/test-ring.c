@@ -257,6 +257,9 @@ static void ring__threads_are_bounded(void **state)
 			most = threads();
 	}
 	run_all(r);
+	/* They name themselves: on a busy machine after all has been queued. One stays. */
+	if (threads() > most)
+		most = threads();
 	for (int i = 0; i < 200; i++)
 		assert_int_equal(calls[i].result, 4096);
 	assert_in_range(most, 1, 4);
