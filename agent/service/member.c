@@ -205,13 +205,26 @@ static int replica_fill(struct service_disk *d, const struct store_replica *r)
 	return 0;
 }
 
-/* Its disks are sent from here; until that is recorded it is a replica still. */
+static bool collection_prepared(const struct collection *c)
+{
+	for (size_t i = 0; i < c->vm_count; i++)
+		if (c->vms[i].state == VM_PREPARED_REVERSE || c->vms[i].state == VM_REPURPOSE)
+			return true;
+	return false;
+}
+
+/*
+ * The collection is the one of which this host is the primary: its disks are sent from
+ * here since a failover, or its roles are being exchanged.
+ */
 static bool replica_sent(const struct service *s, const struct store_replica *r)
 {
-	for (size_t i = 0; i < s->collection_count && r->reversed; i++)
-		if (s->collections[i]->role == MODEL_PRIMARY &&
-		    strcmp(s->collections[i]->name, r->collection) == 0)
-			return true;
+	for (size_t i = 0; i < s->collection_count; i++) {
+		const struct collection *c = s->collections[i];
+
+		if (c->role == MODEL_PRIMARY && strcmp(c->name, r->collection) == 0)
+			return r->reversed || collection_prepared(c);
+	}
 	return false;
 }
 
