@@ -27,7 +27,7 @@ truncate -s 64M "$work/d0.img"
 truncate -s 16M "$work/d1.img"
 receiver_start || exit 1
 guest_start "$kernel" 64K 2 || exit 1
-guest 'scribble /dev/mapper/d0 1 40; scribble /dev/mapper/d1 1 10' > /dev/null
+guest 'scribble /dev/mapper/d0 1 40 65536; scribble /dev/mapper/d1 1 10 65536' > /dev/null
 ok "a first run" guest 'tidemark resync c --wait'
 
 # -- detached and attached anew: nothing is known of what was written between -----
