@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,11 +41,12 @@ static const char *const message_ids[LOG_EVENT_COUNT] = {
 	[LOG_EVENT_SENDER_REFUSED]	= "1560c1db92c44710a2017c3154dd2071",
 };
 
-static int log_level = LOG_INFO;
+/* A reload sets it while other threads log. */
+static atomic_int log_level = LOG_INFO;
 
 void log_set_level(int priority)
 {
-	log_level = priority;
+	atomic_store(&log_level, priority);
 }
 
 const char *log_message_id(enum log_event event)
@@ -137,7 +139,7 @@ void log_write(int priority, const char *format, ...)
 	static const struct log_fields none;
 	va_list args;
 
-	if (priority > log_level)
+	if (priority > atomic_load(&log_level))
 		return;
 	va_start(args, format);
 	log_line(priority, &none, format, args);
@@ -148,7 +150,7 @@ void log_about(int priority, const struct log_fields *fields, const char *format
 {
 	va_list args;
 
-	if (priority > log_level)
+	if (priority > atomic_load(&log_level))
 		return;
 	va_start(args, format);
 	log_line(priority, fields, format, args);

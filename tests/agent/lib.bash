@@ -65,6 +65,9 @@ receiver_status() {
     cat "$dir/status"
 }
 
+# Does its status say so? For `eventually`: it may be asked too early.
+receiver_says() { receiver_status | grep -Eq "$1"; }
+
 # points VERB COLLECTION [NUMBER]: ask a receiver that was started with --commands
 # "$dir/commands"; what it answers
 points() {

@@ -57,7 +57,7 @@ filled() { # NAME
     like "$name: no room for the next point" "$(run incremental "$dir/a" "$dir/b" 2)" \
         'error 32768 .*No space left on device'
     is "$name: nothing of it is left" "$(find "$dir/store/web" -name '*.qcow2*' | wc -l)" 0
-    like "$name: the older point stands" "$(receiver_status)" 'vda ready point 1 epoch 1 '
+    ok "$name: the older point stands" eventually receiver_says 'vda ready point 1 epoch 1 '
     ok "$name: to the byte" cmp "$dir/a" "$replica"
     rm -f "$dir/store/filler"
     like "$name: with room it completes" "$(run incremental "$dir/a" "$dir/b" 3)" 'durable 2$'
