@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define KIB(n) ((uint64_t)(n) << 10)
@@ -43,6 +44,19 @@ static inline uint64_t u64_div_up(uint64_t a, uint64_t b) { return (a + b - 1) /
 /* Round up to a power of two @to. */
 static inline uint64_t u64_align(uint64_t a, uint64_t to) { return (a + to - 1) & ~(to - 1); }
 static inline bool u64_is_power_of_2(uint64_t a) { return a && !(a & (a - 1)); }
+
+/** bytes_are_zero() - is every byte 0? @size may be anything */
+static inline bool bytes_are_zero(const void *data, size_t size)
+{
+	const unsigned char *p = data;
+	size_t head = size < 16 ? size : 16;
+
+	for (size_t i = 0; i < head; i++)
+		if (p[i])
+			return false;
+	/* Each byte equals the one 16 before it, and the first 16 are zero. */
+	return size <= 16 || memcmp(p, p + 16, size - 16) == 0;
+}
 
 static inline void freep(void *p) { free(*(void **)p); }
 static inline void closep(int *fd)

@@ -14,17 +14,11 @@ struct digest {
 	uint64_t high;
 };
 
-static bool block_is_zero(const uint8_t *p, size_t size)
-{
-	/* The first byte is 0, and each equals the one before it. */
-	return p[0] == 0 && memcmp(p, p + 1, size - 1) == 0;
-}
-
 static void digest_add(struct digest *d, const uint8_t *data, size_t size, uint64_t offset)
 {
 	XXH128_hash_t hash;
 
-	if (block_is_zero(data, size))
+	if (bytes_are_zero(data, size))
 		return;
 	hash = XXH3_128bits_withSeed(data, size, offset);
 	d->low += hash.low64;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "point/file.h"
 #include "point/overlay.h"
 #include "point/stage.h"
 
@@ -32,12 +33,6 @@ struct import {
 
 /* -- one disk --------------------------------------------------------------- */
 
-static bool all_zero(const uint8_t *p, size_t size)
-{
-	/* The first byte is 0, and each equals the one before it. */
-	return p[0] == 0 && memcmp(p, p + 1, size - 1) == 0;
-}
-
 static int import_write(struct import *i, uint64_t offset, uint64_t span)
 {
 	uint64_t done = 0;
@@ -47,15 +42,8 @@ static int import_write(struct import *i, uint64_t offset, uint64_t span)
 		int err = stage_place(i->stage, i->result.disks, offset + done, span - done,
 				      &place);
 
-		for (uint64_t at = 0; at < place.length && !err;) {
-			ssize_t n = pwrite(place.fd, i->buf + done + at, place.length - at,
-					   place.offset + at);
-
-			if (n < 0 && errno != EINTR)
-				err = -errno;
-			else if (n > 0)
-				at += n;
-		}
+		if (!err)
+			err = file_write(place.fd, i->buf + done, place.length, place.offset);
 		if (err)
 			return reason_set(i->reason, err, 0, "writing the replica failed: %s",
 					  strerrordesc_np(-err));
@@ -103,7 +91,7 @@ static int import_copy(struct import *i, int fd, uint64_t size, const char *path
 			return reason_set(i->reason, err, REASON_FAILED, "stopped");
 		memset(i->buf, 0, IMPORT_PIECE);
 		err = import_read(i, fd, at, span, path);
-		if (!err && !all_zero(i->buf, span)) {
+		if (!err && !bytes_are_zero(i->buf, span)) {
 			err = import_write(i, at, span);
 			i->result.bytes += span;
 		}

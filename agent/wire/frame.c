@@ -201,15 +201,3 @@ void granule_hash(const void *data, size_t size, uint8_t *ret)
 	XXH128_canonicalFromHash(&canonical, XXH3_128bits(data, size));
 	memcpy(ret, canonical.digest, FRAME_HASH_SIZE);
 }
-
-bool bytes_are_zero(const void *data, size_t size)
-{
-	const unsigned char *p = data;
-	size_t head = size < 16 ? size : 16;
-
-	for (size_t i = 0; i < head; i++)
-		if (p[i])
-			return false;
-	/* Each byte equals the one 16 before it, and the first 16 are zero. */
-	return size <= 16 || memcmp(p, p + 16, size - 16) == 0;
-}

@@ -430,7 +430,4 @@ uint64_t frame_digest(const struct frame *f);
 /** granule_hash() - XXH3-128 of a granule's bytes, FRAME_HASH_SIZE bytes to @ret */
 void granule_hash(const void *data, size_t size, uint8_t *ret);
 
-/** bytes_are_zero() - is every byte 0? @size may be anything */
-bool bytes_are_zero(const void *data, size_t size);
-
 #endif

@@ -25,8 +25,6 @@ dir=$(mktemp -d)
 
 for name in a b; do
     tests/system/bus "$dir/$name.bus" &
-    [ $name = a ] && other=b || other=a
-    declare "$other=$other"
 done
 for i in 0 1; do
     tidemark attach "${vd[i]}" --name d$i --granule 64K || exit 1
