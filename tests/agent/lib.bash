@@ -54,15 +54,20 @@ receiver_stop() {
     receiver_pid=''
 }
 
+# The answer in $dir/status, once it is whole
+receiver_answer() {
+    for _ in {1..250}; do
+        grep -qx end "$dir/status" && break
+        sleep 0.02
+    done
+    grep -vx end "$dir/status"
+}
+
 # What receiver_status() says, one line for each replica
 receiver_status() {
     : > "$dir/status"
     kill -USR1 "$receiver_pid"
-    for _ in {1..40}; do
-        [ -s "$dir/status" ] && break
-        sleep 0.05
-    done
-    cat "$dir/status"
+    receiver_answer
 }
 
 # Does its status say so? For `eventually`: it may be asked too early.
@@ -73,11 +78,7 @@ receiver_says() { receiver_status | grep -Eq "$1"; }
 points() {
     : > "$dir/status"
     timeout 5 bash -c 'echo "$1" > "$2"' - "$*" "$dir/commands"
-    for _ in {1..200}; do
-        grep -qx end "$dir/status" && break
-        sleep 0.02
-    done
-    grep -vx end "$dir/status"
+    receiver_answer
 }
 
 # Until no point is an overlay any more

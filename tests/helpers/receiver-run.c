@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * A receiver alone, for tests: runs until SIGTERM or SIGINT, prints the state
- * of every replica on SIGUSR1.
+ * of every replica on SIGUSR1, and then "end".
  *
  *   receiver-run [OPTION VALUE]... STORE
  *     --port N               default: any
@@ -84,7 +84,6 @@ static int print_replica(const struct store_replica *p, void *arg)
 	printf("%s/%s/%s %s point %" PRIu64 " epoch %" PRIu64 " size %" PRIu64 " %s\n",
 	       p->collection, p->vm, p->disk, store_state_name(p->state), p->point, p->epoch,
 	       p->size, p->path[0] ? p->path : "-");
-	fflush(stdout);
 	return 0;
 }
 
@@ -171,8 +170,11 @@ static void run_until_told(struct receiver *receiver, const sigset_t *signals)
 {
 	int number;
 
-	while (!sigwait(signals, &number) && number == SIGUSR1)
+	while (!sigwait(signals, &number) && number == SIGUSR1) {
 		receiver_status(receiver, print_replica, NULL);
+		printf("end\n");
+		fflush(stdout);
+	}
 }
 
 int main(int argc, char **argv)
