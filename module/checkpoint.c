@@ -38,24 +38,40 @@ static bool block_leaving(const struct tidemark_keep *keep, u64 block)
 }
 
 /*
- * Put a block into the batch, if the device does not hold it already. No block
- * forgets what a commit has ended before a superblock tells of that commit.
+ * No block forgets what a commit has ended before a superblock tells of that commit.
+ * Others are kept out until this block is read (tidemark_seal_commit()), or a disk
+ * that is committed as fast as a superblock is written would keep the task here, and
+ * with it whoever waits for the task. Returns with the disk locked, or an errno.
  */
+static int block_lock(struct tidemark_keep *keep)
+{
+	struct tidemark_disk *disk = keep->disk;
+	int err = 0;
+
+	mutex_lock(&disk->lock);
+	if (keep->committed == disk->committed_epoch)
+		return 0;
+	WRITE_ONCE(disk->commit_held, true);
+	mutex_unlock(&disk->lock);
+	err = tidemark_super_write(keep);
+	mutex_lock(&disk->lock);
+	WRITE_ONCE(disk->commit_held, false);
+	wake_up_all(&disk->wait);
+	if (err)
+		mutex_unlock(&disk->lock);
+	return err;
+}
+
+/* Put a block into the batch, if the device does not hold it already. */
 static int block_pack(struct tidemark_keep *keep, u64 block)
 {
 	struct tidemark_disk *disk = keep->disk;
+	int err = block_lock(keep);
 	void *memory;
-	int err;
 	u32 sum;
 
-	mutex_lock(&disk->lock);
-	while (keep->committed != disk->committed_epoch) {
-		mutex_unlock(&disk->lock);
-		err = tidemark_super_write(keep);
-		if (err)
-			return err;
-		mutex_lock(&disk->lock);
-	}
+	if (err)
+		return err;
 	memory = tidemark_metaio_next(keep->io,
 				      keep->layout.bitmap_block + block);
 	sum = tidemark_meta_pack(memory, block, TIDEMARK_META_BITMAP_MAGIC,

@@ -87,6 +87,8 @@ struct tidemark_stats {
  * @threshold: of the current bitmap, 0: none; read without @lock
  * @epoch_limit: epochs up to this number, not included, may be given out: a
  *	superblock says so; read without @lock
+ * @commit_held: commits wait while a superblock tells of the one before; written
+ *	with @lock, read without
  * @unreliable_epoch: see TIDEMARK_REASON_UNRELIABLE
  * @attach: see struct tidemark_info
  * @meta_found: the same
@@ -128,6 +130,7 @@ struct tidemark_disk {
 	u64 threshold;
 
 	u64 epoch_limit;
+	bool commit_held;
 	u64 unreliable_epoch;
 	u64 attach;
 	u64 meta_found;

@@ -104,14 +104,30 @@ static int keep_alloc(struct tidemark_keep *keep, struct block_device *bdev)
 	return 0;
 }
 
+/*
+ * Nothing of it is queued or runs after, unless somebody asks anew: held writes
+ * are past, so patience asks for a tick at most, a tick for the task, and the
+ * task, when @keep has ended, for nothing.
+ */
+static void keep_cancel(struct tidemark_keep *keep)
+{
+	cancel_delayed_work_sync(&keep->patience);
+	cancel_work_sync(&keep->work);
+	cancel_delayed_work_sync(&keep->tick);
+	cancel_work_sync(&keep->work);
+}
+
 /**
  * tidemark_keep_free() - it was never begun, or has ended
- * @keep: or NULL
+ * @keep: or NULL; no disk has it, so nobody can kick it any more
+ *
+ * Context: Process context, may sleep.
  */
 void tidemark_keep_free(struct tidemark_keep *keep)
 {
 	if (!keep)
 		return;
+	keep_cancel(keep);
 	tidemark_metaio_free(keep->super_io);
 	tidemark_metaio_free(keep->io);
 	kvfree(keep->sums);
@@ -232,20 +248,15 @@ void tidemark_keep_begin(struct tidemark_disk *disk)
 	keep_begin_on(disk);
 }
 
-/**
- * tidemark_keep_quiesce() - end the task; what it is at is done to the end
- * @keep: no write is in flight or on its way
- *
- * Context: Process context, waits for I/O; no lock is held.
+/*
+ * End the task; the step that it is at is done to the end. A disk that goes on may
+ * still be sealed or committed, which kicks its keeper until another one is there:
+ * the task runs then, and does nothing.
  */
-void tidemark_keep_quiesce(struct tidemark_keep *keep)
+static void keep_quiesce(struct tidemark_keep *keep)
 {
-	cancel_delayed_work_sync(&keep->patience);
-	cancel_delayed_work_sync(&keep->tick);
-	cancel_work_sync(&keep->work);
-	/* The task may have asked for another tick as it ended. */
-	cancel_delayed_work_sync(&keep->tick);
-	cancel_work_sync(&keep->work);
+	WRITE_ONCE(keep->ended, true);
+	keep_cancel(keep);
 }
 
 /**
@@ -260,7 +271,7 @@ void tidemark_keep_end(struct tidemark_disk *disk)
 
 	if (!keep || keep->mode == KEEP_IDLE)
 		return;
-	tidemark_keep_quiesce(keep);
+	keep_quiesce(keep);
 	if (tidemark_keep_save(keep))
 		tidemark_keep_disown(keep);
 	WRITE_ONCE(keep->mode, KEEP_IDLE);
@@ -298,7 +309,7 @@ void tidemark_keep_retire(struct tidemark_disk *disk,
 
 	if (!keep || keep->mode == KEEP_IDLE)
 		return;
-	tidemark_keep_quiesce(keep);
+	keep_quiesce(keep);
 	if (keep->mode != KEEP_BROKEN && tidemark_keep_disown(keep)) {
 		mutex_lock(&disk->lock);
 		uuid_gen(&disk->uuid);

@@ -102,6 +102,7 @@ enum tidemark_keep_mode {
  * @flushed: blocks of units written at the newest flush; the task
  * @interval: between checkpoints, in jiffies; the task
  * @checkpoints: how many have cleared intent
+ * @ended: the task does nothing any more, whoever still asks it to
  * @super_due: a superblock is to be written
  * @leave_all: the next checkpoint shall clear all intent; disk lock
  * @tick_due: a checkpoint is to be made
@@ -151,6 +152,7 @@ struct tidemark_keep {
 	u64 flushed;
 	unsigned long interval;
 	u64 checkpoints;
+	bool ended;
 	bool super_due;
 	bool leave_all;
 	bool tick_due;
@@ -196,7 +198,6 @@ void tidemark_keep_adopt(struct tidemark_disk *disk);
 bool tidemark_keep_foreign(const struct tidemark_disk *disk,
 			   const struct tidemark_keep *keep);
 void tidemark_keep_info(struct tidemark_disk *disk, struct tidemark_info *info);
-void tidemark_keep_quiesce(struct tidemark_keep *keep);
 void tidemark_keep_kick(struct tidemark_keep *keep);
 void tidemark_keep_sooner(struct delayed_work *work, unsigned long jiffies);
 void tidemark_keep_later(struct delayed_work *work, unsigned long jiffies);

@@ -478,17 +478,27 @@ static void commit_reliable(struct tidemark_disk *disk, u64 epoch)
  * @disk: the caller holds a reference
  * @epoch: the sealed epoch, drained
  *
- * Context: Process context. The disk is not locked while it flushes.
- * Return: 0, -ENODEV, -ENODATA, -ESTALE, -EAGAIN, or an errno of the data
- * device: the epoch is still sealed.
+ * Context: Process context. The disk is not locked while it flushes, nor while a
+ * superblock is written that must come first.
+ * Return: 0, -ENODEV, -ENODATA, -ESTALE, -EAGAIN, -EINTR: a fatal signal, or an
+ * errno of the data device: the epoch is still sealed.
  */
 int tidemark_seal_commit(struct tidemark_disk *disk, u64 epoch)
 {
-	int err = seal_lock_durable(disk, epoch);
 	u64 sealed;
+	int err;
 
-	if (err)
-		return err;
+	for (;;) {
+		err = seal_lock_durable(disk, epoch);
+		if (err)
+			return err;
+		if (!disk->commit_held)
+			break;
+		mutex_unlock(&disk->lock);
+		if (wait_event_killable(disk->wait,
+					!READ_ONCE(disk->commit_held)))
+			return -EINTR;
+	}
 	tidemark_witness_check(disk);
 	sealed = disk->sealed;
 	owed_drop(disk);

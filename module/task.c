@@ -181,7 +181,7 @@ static bool keep_step(struct tidemark_keep *keep)
 	const char *why = "cannot be written";
 	int err;
 
-	if (mode == KEEP_IDLE)
+	if (mode == KEEP_IDLE || READ_ONCE(keep->ended))
 		return false;
 	if (mode == KEEP_BROKEN) {
 		if (!READ_ONCE(keep->retry_due))
@@ -217,7 +217,8 @@ void tidemark_keep_work(struct work_struct *work)
 	while (keep_step(keep))
 		cond_resched();
 	/* What was armed just now shall be looked at, some time. */
-	if (READ_ONCE(keep->mode) == KEEP_ON && READ_ONCE(keep->intents))
+	if (READ_ONCE(keep->mode) == KEEP_ON && READ_ONCE(keep->intents) &&
+	    !READ_ONCE(keep->ended))
 		tidemark_checkpoint_later(keep);
 }
 

@@ -5,6 +5,7 @@
  * is there is believed is in trust.c, the flush of the data in flush.c.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -354,6 +355,51 @@ TEST_F_TIMEOUT(meta, reload, TIMEOUT)
 	self->disk.granule = 256;
 	ASSERT_EQ(0, disk_attach(&self->disk));
 	EXPECT_STREQ("1 50 1500 2000", granules_text(&self->disk, TIDEMARK_CURRENT));
+}
+
+struct commits {
+	struct disk *disk;
+	atomic_bool stop;
+	unsigned int good;
+};
+
+static void *commit_run(void *argument)
+{
+	struct commits *commits = argument;
+	uint64_t epoch;
+
+	while (!atomic_load(&commits->stop))
+		if (!seal_drained(commits->disk, 0, &epoch) &&
+		    !end(TIDEMARK_IOC_COMMIT, commits->disk, epoch))
+			commits->good++;
+	return NULL;
+}
+
+/*
+ * A disk goes on without its metadata while it is sealed and committed. Each commit
+ * makes its keeper look at the device 2 s later; one that comes while the old keeper
+ * says good-bye to a slow device must not make it look when it is no more. The kernel
+ * complains then, the more so when freed memory is poisoned (slub_debug=P).
+ */
+TEST_F_TIMEOUT(meta, reload_meets_commits, TIMEOUT)
+{
+	struct commits commits = { .disk = &self->disk };
+	pthread_t thread;
+
+	ASSERT_EQ(0, sh("modprobe -q dm-delay"));
+	ASSERT_EQ(0, metadata_table(&self->meta, "delay %s 0 100"));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, commit_run, &commits));
+	for (int i = 0; i < 6; i++) {
+		EXPECT_EQ(0, reload(&self->disk, i % 2 ? &self->meta : NULL, 128));
+		EXPECT_EQ(0, write_granule(&self->disk, 100 * i));
+	}
+	atomic_store(&commits.stop, true);
+	pthread_join(thread, NULL);
+	EXPECT_LT(0, commits.good);
+	ASSERT_EQ(0, metadata_table(&self->meta, "linear %s 0"));
+	sleep(3);
+	EXPECT_TRUE(WAIT_FOR(super_state(&self->meta) == TIDEMARK_META_ACTIVE));
+	EXPECT_EQ(0, disk_info(&self->disk).reason);
 }
 
 /* Numbers are given out once, in whatever state the host ends. */
