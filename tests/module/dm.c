@@ -52,6 +52,37 @@ static int simple(unsigned long number, const char *name, uint32_t flags)
 	return packet_send(number, &packet);
 }
 
+/*
+ * dm-ima keeps its record of a device without a lock of its own: when two threads
+ * load or resume a table of one device at the same time, the record is freed twice
+ * (dm_ima_measure_on_device_resume, "kernel BUG at mm/slub.c" on Debian's 6.1). That
+ * is not what is tested here, so they take turns. Whoever is late waits no longer than
+ * the kernel would have it wait for the suspend lock of that device.
+ */
+static int in_turn(unsigned long number, const char *name, union packet *packet)
+{
+	static pthread_mutex_t turns[64] = {
+		[0 ... 63] = PTHREAD_MUTEX_INITIALIZER,
+	};
+	unsigned int hash = 0;
+	int err;
+
+	while (*name)
+		hash = hash * 31 + (unsigned char)*name++;
+	pthread_mutex_lock(&turns[hash % 64]);
+	err = packet_send(number, packet);
+	pthread_mutex_unlock(&turns[hash % 64]);
+	return err;
+}
+
+static int simple_in_turn(unsigned long number, const char *name)
+{
+	union packet packet;
+
+	packet_init(&packet, name, 0);
+	return in_turn(number, name, &packet);
+}
+
 /* A device without a table. */
 int dm_create(const char *name)
 {
@@ -84,12 +115,12 @@ int dm_load(const char *name, const struct dm_line *line)
 	spec->length = line->sectors;
 	strncpy(spec->target_type, line->target, sizeof(spec->target_type) - 1);
 	strcpy((char *)(spec + 1), line->params);
-	return packet_send(DM_TABLE_LOAD, &packet);
+	return in_turn(DM_TABLE_LOAD, name, &packet);
 }
 
 int dm_clear(const char *name)
 {
-	return simple(DM_TABLE_CLEAR, name, 0);
+	return simple_in_turn(DM_TABLE_CLEAR, name);
 }
 
 /* @flags: DM_NOFLUSH_FLAG, DM_SKIP_LOCKFS_FLAG */
@@ -100,12 +131,12 @@ int dm_suspend(const char *name, uint32_t flags)
 
 int dm_resume(const char *name)
 {
-	return simple(DM_DEV_SUSPEND, name, 0);
+	return simple_in_turn(DM_DEV_SUSPEND, name);
 }
 
 int dm_remove(const char *name)
 {
-	return simple(DM_DEV_REMOVE, name, 0);
+	return simple_in_turn(DM_DEV_REMOVE, name);
 }
 
 int dm_message(const char *name, const char *text, char *ret_answer, size_t size)

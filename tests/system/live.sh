@@ -4,7 +4,10 @@
 # live.sh KERNEL: a disk that is written all the time while it is replicated.
 # Runs complete; the views keep their epochs whole; and what the replica holds
 # is one moment of the file system: it mounts by its journal alone, e2fsck finds
-# nothing, and two files that are only ever changed together say the same.
+# nothing, and two files that are only ever changed together say the same. So does
+# a point that was made with a preserve pool of 1 MiB while the disk was rewritten:
+# it was torn, that was noticed, and the passes after made it whole. A planned
+# failover is refused as long as the disk is written to.
 set -u
 kernel=$1
 . "$(dirname "$0")/lib.sh"
@@ -39,6 +42,27 @@ for round in 1 2 3; do
         json bytes_sent <<< "$run") bytes sent in $(json elapsed_us <<< "$run") us"
 done
 is "views kept the last epoch whole: one pass" "$(json passes <<< "$run")" 1
+
+# The VM writes all of a file over and over; the pool holds a hundredth of it.
+guest 'dmsetup message d0 0 pool 1048576 && fio --version' > /dev/null
+is "the pool is made small" $? 0
+guest 'setsid fio --name=vm --filename=/mnt/rewritten --size=96m --rw=write --bs=64k --direct=1 \
+        --rate=5m --time_based --runtime=100000 > /tmp/fio.log 2>&1 < /dev/null &
+    for i in $(seq 300); do
+        [ "$(stat -c %b /mnt/rewritten 2> /dev/null || echo 0)" -ge $((96 * 2048)) ] && exit 0; sleep 0.2
+    done; exit 1'
+is "a file is rewritten as fast as it goes" $? 0
+run=$(guest 'tidemark resync c --wait --json --no-progress')
+is "with a pool of 1 MiB the run completes" $? 0
+note "$(json passes <<< "$run") passes, torn $(json torn <<< "$run"), $(json bytes_sent <<< "$run") bytes sent"
+ok "and it says that it was torn" test "$(json torn <<< "$run")" -gt 0
+ok "and took a further pass" test "$(json passes <<< "$run")" -gt 1
+is "no write of the VM has failed" "$(guest 'pgrep -c fio > /dev/null && ! grep -i error /tmp/fio.log && echo none')" none
+output=$(guest 'tidemark planned-failover c --no-progress 2>&1')
+ok "a planned failover is refused while the VM writes" test $? -ne 0
+like "and says why" "$output" 'still written to'
+guest 'tidemark resync c --wait --no-progress' > "$work/out" 2>&1
+is "and it replicates as before" $? 0
 guest_kill
 receiver_kill TERM
 
