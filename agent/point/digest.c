@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "base/xxh3.h"
 
 #define DIGEST_PIECE MIB(1)
 #define DIGEST_BLOCK KIB(64)

@@ -46,7 +46,7 @@ layer tools/tidemark     libtidemark
 owner liburing\.h                   agent/ring/uring\.c
 owner sqlite3\.h                    agent/state/.*
 owner openssl/.*                    agent/tls/.*|tools/tidemark/pki.*
-owner xxhash\.h                     agent/wire/.*|agent/point/digest\.c
+owner xxh.*\.h                      agent/base/xxh3\.h
 owner zstd\.h                       agent/wire/pack\.c
 owner blkid/.*                      agent/point/guard\.c|tools/tidemark/signature\.c
 owner systemd/sd-bus.*              agent/bus/.*|tools/tidemark/bus(-[a-z]+)?\.[ch]
@@ -250,7 +250,7 @@ verdict "a planted include that breaks a rule is found" "$(planted faults '
 ^agent/receive/ring.c:1: only agent/ring/uring
 ^agent/receive/sql.c:1: only agent/state/
 ^agent/point/probe.c:1: only agent/point/guard
-^agent/point/hash.c:1: only agent/wire/
+^agent/point/hash.c:1: only agent/base/xxh3
 ^agent/plan/impure.c:1: is pure
 ^agent/odd/odd.c:1: agent/odd has no layer
 ^tools/tidemark/agent.c:1: tools/tidemark may not know wire/
