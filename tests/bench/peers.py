@@ -8,7 +8,10 @@ zero90, text. Each round changes the source anew, drops the page cache and times
 run of the tool, over TCP on loopback. Printed are medians and, at the end, every round:
 wall time, CPU of both sides, bytes on the loopback interface (both directions, with
 headers), peak memory of each side. Tidemark and the floor end with durable bytes, and
-Tidemark with a point; the others as they do by themselves.
+Tidemark with a point; the others as they do by themselves, unless their name ends with
+"fsync": then the target's bytes are made durable within the measured time. What Tidemark
+does once the sender knows that the point is durable, the merge of the point into the raw
+replica, is told apart.
 
 Tidemark runs without the kernel module (send-bits): the list of granules is given, as
 qemu-storage-daemon is given its bitmap. What a VM and a tracker cost is measured by
@@ -19,6 +22,7 @@ import glob
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import socket
@@ -29,6 +33,7 @@ import time
 
 GRANULE = 65536
 HELPERS = os.path.abspath("build/helpers")
+TIDEMARK = os.path.abspath("build/bin/tidemark")
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -102,14 +107,17 @@ def client(command):
     """Run to the end. Return: seconds, CPU seconds, peak KiB."""
     begun = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    peak = pid = 0
-    while not pid:
-        # The kernel's own peak is that of this program, before the exec.
+    end = os.pidfd_open(process.pid)
+    over = select.poll()
+    over.register(end, select.POLLIN)
+    peak = 0
+    # The kernel's own peak is that of this program, before the exec: look now and then.
+    while not over.poll(5):
         peak = peak_of(process.pid) or peak
-        time.sleep(0.005)
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
     wall = time.monotonic() - begun
+    _, status, usage = os.wait4(process.pid, 0)
     process.returncode = 0
+    os.close(end)
     if status:
         die("%s failed" % command[0])
     return wall, usage.ru_utime + usage.ru_stime, peak
@@ -119,6 +127,7 @@ class Tool:
     """One way to copy. setup(): the target is as the source; run(): one timed round."""
     name = needs = ""
     whole = False  # does it always copy everything?
+    later = 0.0  # CPU seconds that the last round cost after its end
 
     def __init__(self, bench):
         self.bench = bench
@@ -163,12 +172,16 @@ class Floor(Tool):
 
 class Tidemark(Tool):
     name = "tidemark"
+    secure = False
 
     def begin(self):
         port_file = os.path.join(self.bench.work, "port")
         if os.path.exists(port_file):
             os.unlink(port_file)
-        self.server = Server([HELPERS + "/receiver-run", "--port-file", port_file, self.store])
+        tls = ["--tls-dir", self.bench.certificates("server"), "--peer", "bench"] \
+            if self.secure else []
+        self.server = Server([HELPERS + "/receiver-run", "--port-file", port_file, *tls,
+                              self.store])
         wait_for(lambda: os.path.exists(port_file) and os.path.getsize(port_file), "a receiver")
         self.port = open(port_file).read().strip()
 
@@ -177,12 +190,15 @@ class Tidemark(Tool):
 
     def command(self):
         self.epoch += 1
+        tls = [self.bench.certificates("client")] if self.secure else []
         return [HELPERS + "/send-bits", self.port, self.bench.source, self.bench.list,
-                str(self.epoch)]
+                str(self.epoch), *tls]
 
     def setup(self):
         self.store = os.path.join(self.bench.work, "store")
         self.epoch = 0
+        if self.secure:
+            self.bench.certificates("server")
         shutil.rmtree(self.store, ignore_errors=True)
         if self.bench.full:
             return
@@ -198,7 +214,9 @@ class Tidemark(Tool):
         self.begin()
         before = cpu_of(self.server.pid)
         result = timed(self.command(), self.server, stop=False)
+        durable = cpu_of(self.server.pid)
         self.settle()
+        self.later = cpu_of(self.server.pid) - durable
         self.server.stop()
         return result[0], result[1] - before, result[2], result[3]
 
@@ -206,12 +224,16 @@ class Tidemark(Tool):
         shutil.rmtree(self.store, ignore_errors=True)
 
 
+class TidemarkTls(Tidemark):
+    name, secure = "tidemark, TLS 1.3", True
+
+
 class Nbdkit(Tool):
     """What writes to an nbdkit server."""
 
-    def serve(self):
+    def serve(self, *options):
         port = free_port()
-        server = Server(["nbdkit", "-f", "-p", str(port), "-i", "127.0.0.1", "file",
+        server = Server(["nbdkit", "-f", "-p", str(port), "-i", "127.0.0.1", *options, "file",
                          self.target])
         wait_port(port)
         return port, server
@@ -224,6 +246,17 @@ class Nbdcopy(Nbdkit):
         port, server = self.serve()
         return timed(["nbdcopy", "--connections=4", self.bench.source,
                       "nbd://127.0.0.1:%d" % port], server)
+
+
+class NbdcopyTls(Nbdkit):
+    name, needs, whole = "nbdcopy, 4 connections, TLS", "nbdcopy", True
+
+    def run(self):
+        port, server = self.serve("--tls=require", "--tls-verify-peer",
+                                  "--tls-certificates=" + self.bench.certificates("server"))
+        return timed(["nbdcopy", "--connections=4", self.bench.source,
+                      "nbds://127.0.0.1:%d?tls-certificates=%s"
+                      % (port, self.bench.certificates("client"))], server)
 
 
 class Convert(Nbdkit):
@@ -265,6 +298,7 @@ class Qmp:
 
 class StorageDaemon(Nbdkit):
     name, needs = "qemu-storage-daemon, bitmap -> nbdkit", "qemu-storage-daemon"
+    durable = False
 
     def absent(self):
         return super().absent() or not shutil.which("nbdkit")
@@ -297,13 +331,22 @@ class StorageDaemon(Nbdkit):
                                       **({} if self.bench.full else
                                          {"bitmap": "b", "bitmap-mode": "never"})})
         qmp.until("BLOCK_JOB_COMPLETED")
+        flush = self.flush() if self.durable else 0
         wall = time.monotonic() - begun
         self.wire = loopback_bytes() - wire
-        cpu = cpu_of(daemon.pid) + cpu_of(server.pid) - before
+        cpu = cpu_of(daemon.pid) + cpu_of(server.pid) - before + flush
         peaks = peak_of(daemon.pid), peak_of(server.pid)
         daemon.stop()
         server.stop()
         return wall, cpu, peaks[0], peaks[1]
+
+    def flush(self):
+        """Return: CPU seconds of this program's that it took."""
+        before = time.thread_time()
+        fd = os.open(self.target, os.O_WRONLY)
+        os.fdatasync(fd)
+        os.close(fd)
+        return time.thread_time() - before
 
     def mark(self, path, total):
         """The same bytes again, through the daemon: that is how its bitmap is told."""
@@ -313,6 +356,10 @@ class StorageDaemon(Nbdkit):
                          for o, n in self.bench.runs)
         subprocess.run(["qemu-io", "-f", "raw", "nbd+unix:///src?socket=" + path],
                        input=script.encode(), check=True, stdout=subprocess.DEVNULL)
+
+
+class StorageDaemonDurable(StorageDaemon):
+    name, durable = "qemu-storage-daemon, nbdkit, fsync", True
 
 
 class Rsync(Tool):
@@ -345,7 +392,8 @@ class Blocksync(Absent):
     name, needs = "blocksync-fast", "blocksync-fast"
 
 
-TOOLS = [Floor, Tidemark, StorageDaemon, Nbdcopy, Convert, Rsync, Bdsync, Blocksync]
+TOOLS = [Floor, Tidemark, StorageDaemon, StorageDaemonDurable, Nbdcopy, Convert, Rsync,
+         TidemarkTls, NbdcopyTls, Bdsync, Blocksync]
 
 
 def drop_caches():
@@ -408,6 +456,17 @@ class Bench:
                 f.write(self.bytes(length))
             os.fsync(f.fileno())
 
+    def certificates(self, side):
+        """A folder with what this side needs to speak TLS, made once."""
+        top = os.path.join(self.work, "tls")
+        os.makedirs(top, exist_ok=True)
+        for make in (["init", "Bench"], ["server", "127.0.0.1", "-o", top + "/server"],
+                     ["client", "bench", "-o", top + "/client"]):
+            if not os.path.exists(top + "/client/client-cert.pem"):
+                subprocess.run([TIDEMARK, "pki", *make, "-d", top + "/ca"], check=True,
+                               stdout=subprocess.DEVNULL)
+        return os.path.join(top, side)
+
     def source_part(self, offset, length):
         """A file with these bytes of the source."""
         path = "%s.%d" % (self.part, offset)
@@ -427,7 +486,7 @@ def measure(bench, kind, rounds):
         wire = loopback_bytes()
         wall, cpu, here, there = tool.run()
         wire = getattr(tool, "wire", None) or loopback_bytes() - wire
-        rows.append((wall, cpu, wire, here, there))
+        rows.append((wall, cpu, wire, here, there, tool.later))
     tool.end()
     for path in glob.glob(bench.part + ".*"):
         os.unlink(path)
@@ -474,16 +533,19 @@ def main():
                 continue
             rows = measure(bench, kind, args.rounds)
             raw += [(load, kind.name, *r) for r in rows]
-            m = [statistics.median(r[i] for r in rows) for i in range(5)]
+            m = [statistics.median(r[i] for r in rows) for i in range(6)]
             floor = m if kind is Floor else floor
             ratio = "%.2f wall, %.2f CPU" % (m[0] / floor[0], m[1] / max(floor[1], 0.01)) \
                 if floor else ""
+            if m[5]:
+                ratio += "; merge %.2f CPU s" % m[5]
             print("%-38s %8.2f %8.2f %9.1f %8.1f %8.1f  %s" %
                   (kind.name, m[0], m[1], m[2] / 1e6, m[3] / 1024, m[4] / 1024, ratio),
                   flush=True)
-    print("\nall rounds: load, tool, wall s, CPU s, wire bytes, peak KiB here, there")
+    print("\nall rounds: load, tool, wall s, CPU s, wire bytes, peak KiB here, there, "
+          "CPU s after it")
     for row in raw:
-        print("%s; %s; %.3f; %.3f; %d; %d; %d" % row)
+        print("%s; %s; %.3f; %.3f; %d; %d; %d; %.3f" % row)
     shutil.rmtree(work, ignore_errors=True)
 
 

@@ -9,6 +9,8 @@
  *     --target C/V/D=PATH    where the raw replica of a disk is; "force:PATH"
  *     --history N            further points that are kept: 0
  *     --history-max N        24
+ *     --tls-dir DIR          certificates; then nothing comes in the clear
+ *     --peer NAME            that of a certificate which may send everything
  *     --commands FIFO        lines "list C", "show C N", "verify C N", "delete C N", answered
  *                            on stdout; each answer ends with "end" and a code
  *     --connections N, --idle-ms N, --handshake-ms N, --busy-ms N
@@ -30,6 +32,7 @@ struct run {
 	struct store_target targets[TARGETS_MAX];
 	const char *port_file;
 	const char *commands;
+	struct receiver_peer peer;
 	struct receiver *receiver;
 };
 
@@ -66,6 +69,10 @@ static bool parse_option(struct run *r, const char *name, char *value)
 		l->handshake_ms = atoi(value);
 	else if (!strcmp(name, "--busy-ms"))
 		l->busy_ms = atoi(value);
+	else if (!strcmp(name, "--tls-dir"))
+		r->config.tls_dir = value;
+	else if (!strcmp(name, "--peer"))
+		r->peer = (struct receiver_peer){ .name = value, .collections = "*" };
 	else if (!strcmp(name, "--commands"))
 		r->commands = value;
 	else if (!strcmp(name, "--history"))
@@ -195,6 +202,8 @@ int main(int argc, char **argv)
 		return 2;
 	r.config.store_dir = argv[i];
 	r.config.targets = r.targets;
+	r.config.peers = &r.peer;
+	r.config.peer_count = r.peer.name != NULL;
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
