@@ -27,6 +27,7 @@ enum disk_phase {
  * @cover: SEED of a device: what was written, for the rest carries old bytes
  * @overlay, @file: OVERLAY: its tables and its file
  * @reserved: bytes that the file has been grown to
+ * @run, @run_end: SEED: data that came in a row, and where that ended
  * @partial, @final: names before and after the commit; "": a device
  * @made: @partial, and later @final, may be there
  *
@@ -52,6 +53,8 @@ struct stage_disk {
 	struct overlay *overlay;
 	struct raw file;
 	uint64_t reserved;
+	uint64_t run;
+	uint64_t run_end;
 	uint64_t epoch;
 	struct catalog_staging staging;
 	struct cover *staged;
@@ -74,6 +77,13 @@ struct stage {
 	bool committed;
 	bool kept;
 };
+
+/* -- reserve.c: for stage.c -- */
+
+/** reserve_overlay() - the overlay's file has room for what was mapped last. Return: 0 or errno */
+int reserve_overlay(struct stage_disk *d);
+/** reserve_seed() - data comes here: after much of it in a row make room for more */
+void reserve_seed(struct stage_disk *d, uint64_t offset, uint64_t span);
 
 /* -- settle.c: for stage.c and begin.c -- */
 

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "point/stage.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
-#include <linux/falloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -252,33 +250,7 @@ int stage_open(struct stage *s, uint32_t index, const struct stage_disk_spec *sp
 	return 0;
 }
 
-/* An overlay's file grows in steps of this, so that writes seldom extend it. */
-#define STAGE_GROW MIB(32)
-
 /* -- the bytes ------------------------------------------------------------------------- */
-
-/* Grow the file ahead of its data: a write that extends a file waits for every other one. */
-static int stage_reserve(struct stage_disk *d)
-{
-	uint64_t end = overlay_end(d->overlay);
-	uint64_t want;
-
-	if (end <= d->reserved)
-		return 0;
-	want = u64_align(end, STAGE_GROW);
-	if (fallocate(d->file.fd, 0, d->reserved, want - d->reserved)) {
-		if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG) {
-			/* Not so much; is there room for what is needed now? */
-			want = end;
-			if (fallocate(d->file.fd, 0, d->reserved, want - d->reserved))
-				return -errno;
-		} else if (errno != EOPNOTSUPP && errno != ENOSYS) {
-			return -errno;
-		}
-	}
-	d->reserved = want;
-	return 0;
-}
 
 int stage_place(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,
 		struct raw_place *ret)
@@ -288,6 +260,7 @@ int stage_place(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,
 	int err;
 
 	if (d->mode == STAGE_SEED) {
+		reserve_seed(d, offset, span);
 		place = raw_place(&d->raw, offset, span);
 		if (d->cover)
 			cover_mark(d->cover, place.offset, place.length);
@@ -297,7 +270,7 @@ int stage_place(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,
 	place.fd = d->file.fd;
 	err = overlay_map(d->overlay, offset, span, &place.offset, &place.length);
 	if (!err)
-		err = stage_reserve(d);
+		err = reserve_overlay(d);
 	if (!err)
 		err = settle_note(d, offset, u64_min(span, place.length), place.offset);
 	if (!err)
