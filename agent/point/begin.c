@@ -189,14 +189,26 @@ static int stage_create_overlay(struct stage *s, struct stage_disk *d, struct re
 	return err ? reason_set(reason, err, 0, "no memory for the tables of a point") : 0;
 }
 
+/*
+ * A folder in which something committed lies is there and was made durable with that:
+ * to sync it and those above it once more would cost every run a wait or three.
+ */
+static bool stage_folder_stands(const struct stage_disk *d, const char *folder)
+{
+	size_t length = strlen(folder);
+
+	return d->row.point && (d->row.file[0] || (!strncmp(d->row.path, folder, length) &&
+						   d->row.path[length] == '/'));
+}
+
 static int stage_create_file(struct stage *s, struct stage_disk *d, bool resume,
 			     struct reason *reason)
 {
 	char folder[STORE_PATH_MAX], name[CATALOG_FILE_MAX];
-	int err = store_make_folder(s->store, s->collection, d->spec.vm, d->spec.disk, reason);
+	int err = store_folder(s->store, s->collection, d->spec.vm, d->spec.disk, folder);
 
-	if (!err)
-		err = store_folder(s->store, s->collection, d->spec.vm, d->spec.disk, folder);
+	if (!err && !stage_folder_stands(d, folder))
+		err = store_make_folder(s->store, s->collection, d->spec.vm, d->spec.disk, reason);
 	snprintf(name, sizeof(name), "point-%" PRIu64 ".qcow2", s->point);
 	if (!err)
 		err = file_path(d->final, sizeof(d->final), folder, name);
