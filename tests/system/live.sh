@@ -43,15 +43,14 @@ for round in 1 2 3; do
 done
 is "views kept the last epoch whole: one pass" "$(json passes <<< "$run")" 1
 
-# The VM writes all of a file over and over; the pool holds a hundredth of it.
+# The VM writes to all of a file over and over; the pool holds a sixtieth of it.
 guest 'dmsetup message d0 0 pool 1048576 && fio --version' > /dev/null
 is "the pool is made small" $? 0
-guest 'setsid fio --name=vm --filename=/mnt/rewritten --size=96m --rw=write --bs=64k --direct=1 \
-        --rate=5m --time_based --runtime=100000 > /tmp/fio.log 2>&1 < /dev/null &
-    for i in $(seq 300); do
-        [ "$(stat -c %b /mnt/rewritten 2> /dev/null || echo 0)" -ge $((96 * 2048)) ] && exit 0; sleep 0.2
-    done; exit 1'
-is "a file is rewritten as fast as it goes" $? 0
+guest 'dd if=/dev/urandom of=/mnt/rewritten bs=1M count=64 conv=fsync status=none
+    setsid fio --name=vm --filename=/mnt/rewritten --size=64m --rw=randwrite --bs=64k --direct=1 \
+        --rate=4m --time_based --runtime=100000 > /tmp/fio.log 2>&1 < /dev/null &
+    sleep 2; pgrep fio > /dev/null'
+is "a file is rewritten all over" $? 0
 run=$(guest 'tidemark resync c --wait --json --no-progress')
 is "with a pool of 1 MiB the run completes" $? 0
 note "$(json passes <<< "$run") passes, torn $(json torn <<< "$run"), $(json bytes_sent <<< "$run") bytes sent"
@@ -62,7 +61,7 @@ output=$(guest 'tidemark planned-failover c --no-progress 2>&1')
 ok "a planned failover is refused while the VM writes" test $? -ne 0
 like "and says why" "$output" 'still written to'
 guest 'tidemark resync c --wait --no-progress' > "$work/out" 2>&1
-is "and it replicates as before" $? 0
+is "and it replicates as before" $? 0 || note "$(cat "$work/out")"
 guest_kill
 receiver_kill TERM
 
