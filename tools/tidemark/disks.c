@@ -18,8 +18,9 @@
 enum disks_column {
 	DISKS_NAME, DISKS_DEVICE, DISKS_UUID, DISKS_SIZE, DISKS_GRANULE, DISKS_MARKED,
 	DISKS_STATE, DISKS_EPOCH, DISKS_NUMBER, DISKS_DATA, DISKS_GRANULES, DISKS_SEALED,
-	DISKS_OWED, DISKS_SEALED_EPOCH, DISKS_COMMITTED_EPOCH, DISKS_TORN, DISKS_REASON,
-	DISKS_WRITES, DISKS_WRITTEN, DISKS_DISCARDED, DISKS_MESSAGE,
+	DISKS_OWED, DISKS_SEALED_EPOCH, DISKS_COMMITTED_EPOCH, DISKS_TORN, DISKS_POOL,
+	DISKS_POOL_USED, DISKS_POOL_PEAK, DISKS_REASON, DISKS_WRITES, DISKS_WRITTEN,
+	DISKS_DISCARDED, DISKS_MESSAGE,
 };
 
 static const struct output_column disks_columns[] = {
@@ -48,6 +49,11 @@ static const struct output_column disks_columns[] = {
 				    OUTPUT_NUMBER, true },
 	[DISKS_TORN]	= { "TORN", "writes that met an owed granule", NULL,
 			    OUTPUT_NUMBER, true },
+	[DISKS_POOL]	= { "POOL", "size of the preserve pool", NULL, OUTPUT_BYTES, true },
+	[DISKS_POOL_USED] = { "POOL-USED", "bytes of it that are in use", NULL,
+			      OUTPUT_BYTES, true },
+	[DISKS_POOL_PEAK] = { "POOL-PEAK", "the most of it that was in use since attach", NULL,
+			      OUTPUT_BYTES, true },
 	[DISKS_REASON]	= { "REASON", "why everything was marked: resized, replaced", "-",
 			    OUTPUT_WORDS, true },
 	[DISKS_WRITES]	= { "WRITES", "writes since attach", NULL, OUTPUT_NUMBER, true },
@@ -156,6 +162,9 @@ static void disks_row(struct output *o, const struct tidemark_info *info)
 	if (info->committed_epoch)
 		output_number(o, DISKS_COMMITTED_EPOCH, info->committed_epoch);
 	output_number(o, DISKS_TORN, info->torn);
+	output_number(o, DISKS_POOL, info->pool_bytes);
+	output_number(o, DISKS_POOL_USED, info->pool_used);
+	output_number(o, DISKS_POOL_PEAK, info->pool_peak);
 	disks_words(info->reason, reasons, sizeof(reasons) / sizeof(reasons[0]), words,
 		    sizeof(words));
 	output_text(o, DISKS_REASON, words);
