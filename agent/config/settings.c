@@ -14,6 +14,7 @@
 #define INTERVAL_MAX 86400u
 #define HISTORY_MAX 24u
 #define TIMEOUT_MAX 86400u
+#define POOL_LIMIT_MAX (1024ULL << 20) /* TIDEMARK_POOL_MAX of <linux/tidemark.h> */
 
 /* -- one of each ------------------------------------------------------------ */
 
@@ -175,6 +176,22 @@ static void get_rate_limit(const struct settings *s, char *text, size_t size)
 	snprintf(text, size, "%" PRIu64, s->rate_limit);
 }
 
+static int set_pool_limit(struct settings *s, const char *text)
+{
+	uint64_t bytes;
+	int err = value_bytes(text, &bytes);
+
+	if (err || bytes > POOL_LIMIT_MAX)
+		return -EINVAL;
+	s->pool_limit = bytes;
+	return 0;
+}
+
+static void get_pool_limit(const struct settings *s, char *text, size_t size)
+{
+	snprintf(text, size, "%" PRIu64, s->pool_limit);
+}
+
 #define SETTING_BOOL_GET(member)                                                      \
 	static void get_##member(const struct settings *s, char *text, size_t size)   \
 	{                                                                             \
@@ -255,6 +272,8 @@ static const struct setting table[] = {
 	  set_rate_limit, get_rate_limit },
 	{ "max_concurrent", "MaxConcurrent", 'u', "0 (no limit of its own) to 64",
 	  set_max_concurrent, get_max_concurrent },
+	{ "pool_limit", "PoolLimit", 't', "bytes, 0 (the pool stays as it is) to 1G",
+	  set_pool_limit, get_pool_limit },
 	{ "max_passes", "MaxPasses", 'u', "1 to 10000", set_max_passes, get_max_passes },
 	{ "timeout", "Timeout", 'u', SECONDS, set_timeout_s, get_timeout_s },
 	{ "drain_timeout", "DrainTimeout", 'u', SECONDS, set_drain_timeout_s,
@@ -288,6 +307,7 @@ void settings_defaults(struct settings *s)
 		.window_start_s = 18 * 3600 + 30 * 60,
 		.window_end_s = 6 * 3600,
 		.max_passes = 32,
+		.pool_limit = 64 << 20,
 		.timeout_s = 60,
 		.drain_timeout_s = 30,
 		.commit_timeout_s = 600,

@@ -46,6 +46,7 @@ enum settings_authentication {
  * @max_concurrent: runs of this collection at once, if its VMs have several
  *	replica addresses; 0: as many as the agent allows
  * @max_passes: seals before a disk that is written too fast is given up
+ * @pool_limit: bytes that the preserve pool of a disk may grow to meanwhile; 0: none
  * @timeout_s: for answers of the replica host
  * @drain_timeout_s: for writes that were in flight at a seal
  * @commit_timeout_s: for the replica to make a point durable
@@ -70,6 +71,7 @@ struct settings {
 	uint64_t rate_limit;
 	uint32_t max_concurrent;
 	uint32_t max_passes;
+	uint64_t pool_limit;
 	uint32_t timeout_s;
 	uint32_t drain_timeout_s;
 	uint32_t commit_timeout_s;

@@ -39,6 +39,7 @@ struct kernel {
 	uint64_t disk;
 	int data_fd;
 	bool over;
+	uint64_t pool; /* bytes, as it was before it was made larger; 0: it was not */
 };
 
 static struct kernel *kernel_of(struct source *s)
@@ -312,10 +313,27 @@ static int kernel_changed(struct source *s, uint64_t first, uint64_t count, bool
 	return 0;
 }
 
+/* Where nothing is to be preserved, that stays so. */
+static int kernel_grow(struct source *s, uint64_t limit)
+{
+	struct kernel *k = kernel_of(s);
+	struct tidemark_info info;
+	int err = tidemark_info(k->control, k->disk, &info);
+
+	if (err || !info.pool_bytes || info.pool_bytes >= limit)
+		return err;
+	err = tidemark_pool(k->control, k->disk, u64_min(2 * info.pool_bytes, limit));
+	if (!err && !k->pool)
+		k->pool = info.pool_bytes;
+	return err;
+}
+
 static void kernel_close(struct source *s)
 {
 	struct kernel *k = kernel_of(s);
 
+	if (k->pool)
+		(void)tidemark_pool(k->control, k->disk, k->pool);
 	tidemark_view_close(k->view);
 	close(k->data_fd);
 	tidemark_close(k->control);
@@ -336,6 +354,7 @@ static const struct source_ops kernel_ops = {
 	.leave = kernel_leave,
 	.changed = kernel_changed,
 	.current = kernel_current,
+	.grow = kernel_grow,
 	.close = kernel_close,
 };
 

@@ -258,6 +258,18 @@ static int run_seal(struct run *r, uint32_t pass)
 	return err;
 }
 
+/*
+ * Torn disks get more room to preserve in, for the passes to come: where the VM is as fast
+ * as the network their number alone does not help. Without memory for that the pool is as
+ * it was, and the pass may do all the same.
+ */
+static void run_grow(struct run *r)
+{
+	for (struct session_disk *d = members_first(r); d; d = members_next(r, d))
+		if (d->torn && d->source->ops->grow)
+			(void)d->source->ops->grow(d->source, r->config->pool_limit);
+}
+
 /* One seal and all that it made owed. */
 static int run_pass(struct run *r, uint32_t pass)
 {
@@ -353,6 +365,7 @@ static int run_send(struct run *r)
 	for (uint32_t pass = 1; run_torn(r) && !err; pass++) {
 		if (pass == r->config->max_passes)
 			return run_leave_torn(r);
+		run_grow(r);
 		err = session_pass(r->conn);
 		if (!err)
 			err = run_pass(r, pass);

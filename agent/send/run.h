@@ -100,6 +100,8 @@ struct run_vm {
  * @throttles: limits of bytes a second on the wire; NULL: none. They may be
  *	shared with other runs and changed at any time
  * @max_passes: seals before a disk that is written too fast is given up
+ * @pool_limit: bytes that the preserve pool of a disk may grow to when the run would
+ *	else not come to an end; 0: it stays as it is
  * @timeout_ms: for answers of the replica host
  * @drain_ms: for writes that were in flight at a seal
  * @commit_ms: for the replica to make the point durable
@@ -127,6 +129,7 @@ struct run_config {
 	const struct run_origins *origins;
 	struct throttle *throttles[RUN_THROTTLES];
 	uint32_t max_passes;
+	uint64_t pool_limit;
 	uint32_t timeout_ms;
 	uint32_t drain_ms;
 	uint32_t commit_ms;

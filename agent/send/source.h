@@ -95,6 +95,8 @@ struct source_info {
  *	no write is kept waiting for it
  * @changed: is a granule in this range marked in the current or sealed bitmap?
  * @current: granules of the current bitmap, as @runs. NULL: the sort has none
+ * @grow: twice as much room for what is overwritten before it was read, @limit bytes at
+ *	most, until it is closed. NULL: the sort has none
  * @close: free it
  */
 struct source_ops {
@@ -115,6 +117,7 @@ struct source_ops {
 	int (*changed)(struct source *s, uint64_t first, uint64_t count, bool *ret);
 	int (*current)(struct source *s, uint64_t first, struct plan_run *runs, size_t capacity,
 		       size_t *ret_filled, uint64_t *ret_next);
+	int (*grow)(struct source *s, uint64_t limit);
 	void (*close)(struct source *s);
 };
 

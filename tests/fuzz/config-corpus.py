@@ -14,6 +14,7 @@ log=debug
 [collection web]
 replica=127.0.0.1:7450 ; comment
 max_passes=5
+pool_limit=32M
 timeout=7
 [disk web/web01/vda]
 device=/dev/x

@@ -56,11 +56,15 @@ is "with a pool of 1 MiB the run completes" $? 0
 note "$(json passes <<< "$run") passes, torn $(json torn <<< "$run"), $(json bytes_sent <<< "$run") bytes sent"
 ok "and it says that it was torn" test "$(json torn <<< "$run")" -gt 0
 ok "and took a further pass" test "$(json passes <<< "$run")" -gt 1
+is "the pool is again as small as it was made" "$(guest 'tidemark disks d0 -n -b -o POOL,POOL-USED' | xargs)" \
+    "1048576 0"
 is "no write of the VM has failed" "$(guest 'pgrep -c fio > /dev/null && ! grep -i error /tmp/fio.log && echo none')" none
+guest 'sed -i "s/^plain = yes/&\nmax_passes = 2/" /etc/tidemark/tidemark.conf
+    kill -HUP $(cat /tmp/tidemarkd.pid); sleep 1'
 output=$(guest 'tidemark planned-failover c --no-progress 2>&1')
 ok "a planned failover is refused while the VM writes" test $? -ne 0
 like "and says why" "$output" 'still written to'
-guest 'tidemark resync c --wait --no-progress' > "$work/out" 2>&1
+guest 'pkill fio; tidemark resync c --wait --no-progress' > "$work/out" 2>&1
 is "and it replicates as before" $? 0 || note "$(cat "$work/out")"
 guest_kill
 receiver_kill TERM

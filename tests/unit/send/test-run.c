@@ -104,6 +104,29 @@ static void run__torn_epoch_is_closed_by_another_pass(void **state)
 	replicas_are_at_seal(w);
 }
 
+/* The VM is as fast as the run, until there is room for what it overwrites. */
+static void tear_until_there_is_room(struct fake *f, enum moment m)
+{
+	if (m == AT_WAIT && f->grown < 2)
+		fake_write(f, 7, 0xa0 + f->seals);
+}
+
+static void run__more_room_ends_the_passes(void **state)
+{
+	struct world *w = *state;
+
+	fakes[0].hook = tear_until_there_is_room;
+	run_ok(w);
+	assert_int_equal(w->progress.passes, 3);
+	assert_int_equal(w->progress.torn, 2);
+	assert_int_equal(fakes[0].grown, 2);
+	assert_int_equal(fakes[0].pool_limit, 1 << 20);
+	/* The other one was not torn, and needs no more. */
+	assert_int_equal(fakes[1].grown, 0);
+	replicas_are_at_seal(w);
+	fakes[0].hook = NULL;
+}
+
 /* A write during the run, to a granule that is not owed, belongs to the next one. */
 static void write_beside(struct fake *f, enum moment m)
 {
@@ -458,6 +481,7 @@ int main(void)
 		TEST(run__full_then_incremental),
 		TEST(run__packs_where_it_pays),
 		TEST(run__torn_epoch_is_closed_by_another_pass),
+		TEST(run__more_room_ends_the_passes),
 		TEST(run__write_beside_waits_for_the_next_run),
 		TEST(run__too_fast_fails_and_folds),
 		TEST(run__cancelled_run_forgets_nothing),

@@ -25,7 +25,8 @@ struct fake {
 	bool torn, open;
 	uint8_t *disk;	      /* the disk's bytes, now */
 	uint8_t at_seal[SIZE]; /* and at the newest seal */
-	unsigned int seals, folds, commits, released, left;
+	unsigned int seals, folds, commits, released, left, grown;
+	uint64_t pool_limit; /* what the newest growth was allowed */
 	int commit_error;
 	int open_error, info_error; /* what goes wrong, and stays so */
 	unsigned int slow_waits; /* so many end without the drain having ended */
@@ -213,6 +214,15 @@ static int fake_release(struct source *s, const struct plan_run *runs, size_t co
 	return 0;
 }
 
+static int fake_grow(struct source *s, uint64_t limit)
+{
+	struct fake *f = fake_of(s);
+
+	f->grown++;
+	f->pool_limit = limit;
+	return 0;
+}
+
 /* @killed: the agent is dead, and does not come to do it. */
 static bool killed;
 
@@ -263,6 +273,7 @@ static const struct source_ops fake_ops = {
 	.wait = fake_wait,
 	.runs = fake_runs,
 	.sealed = fake_sealed,
+	.grow = fake_grow,
 	.release = fake_release,
 	.commit = fake_commit,
 	.fold = fake_fold,

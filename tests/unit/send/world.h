@@ -121,6 +121,7 @@ static int setup(void **state)
 		.disks = disks,
 		.disk_count = 2,
 		.max_passes = 4,
+		.pool_limit = 1 << 20,
 		.timeout_ms = 20000,
 		.drain_ms = 5000,
 		.commit_ms = 20000,
