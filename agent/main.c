@@ -293,6 +293,11 @@ static int start_receiver(struct agent *a, struct reason *reason)
 		.store_dir = c->store,
 		.history = c->history,
 		.history_max = c->history_max,
+		.limits = {
+			.connections = c->connections,
+			.per_peer = c->connections_per_peer,
+			.strangers = c->connections_unknown,
+		},
 		.targets = c->targets,
 		.target_count = c->target_count,
 		.trackers = &failover_trackers,

@@ -77,6 +77,9 @@ struct config_collection {
  * @store: folder of replicas
  * @history: further points kept of a collection whose sender says nothing of it
  * @history_max: at most, whatever a sender says
+ * @connections: served at a time, and of them, 0: see struct receiver_limits:
+ * @connections_per_peer: of one sender
+ * @connections_unknown: that have not said who they are
  * @targets: replicas elsewhere
  * @target_count: of them
  * @collections: what this host sends
@@ -99,6 +102,9 @@ struct config {
 	char *store;
 	uint32_t history;
 	uint32_t history_max;
+	uint32_t connections;
+	uint32_t connections_per_peer;
+	uint32_t connections_unknown;
 	struct store_target *targets;
 	size_t target_count;
 	struct config_collection *collections;

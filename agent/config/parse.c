@@ -119,6 +119,21 @@ static int receiver_history_max(void *object, const char *value)
 	return value_uint(value, 0, 24, &((struct config *)object)->history_max);
 }
 
+static int receiver_connections(void *object, const char *value)
+{
+	return value_uint(value, 1, 1024, &((struct config *)object)->connections);
+}
+
+static int receiver_connections_per_peer(void *object, const char *value)
+{
+	return value_uint(value, 1, 1024, &((struct config *)object)->connections_per_peer);
+}
+
+static int receiver_connections_unknown(void *object, const char *value)
+{
+	return value_uint(value, 1, 1024, &((struct config *)object)->connections_unknown);
+}
+
 static int vm_replica(void *object, const char *value)
 {
 	struct config_vm *vm = object;
@@ -357,7 +372,7 @@ struct section {
 	const char *name;
 	const char *expected; /* what follows the name; NULL: nothing */
 	int (*object)(struct parse *p, const char *name, void **ret);
-	struct key keys[8];
+	struct key keys[12];
 };
 
 #define A_PATH "an absolute path"
@@ -379,6 +394,9 @@ static const struct section sections[] = {
 		{ "tls", YES_NO, receiver_tls },
 		{ "history", "0 to 24", receiver_history },
 		{ "history_max", "0 to 24", receiver_history_max },
+		{ "connections", "1 to 1024", receiver_connections },
+		{ "connections_per_peer", "1 to 1024", receiver_connections_per_peer },
+		{ "connections_unknown", "1 to 1024", receiver_connections_unknown },
 	} },
 	{ "collection", "NAME", section_collection, { { 0 } } }, /* keys: config/settings.c */
 	{ "vm", "COLLECTION/VM", section_vm, {

@@ -181,6 +181,8 @@ static void connection_end(struct connection *c)
 	/* TLS has its own way to say why, which must be heard as well. */
 	if (told || stream_why(c->stream))
 		refuse_linger(c->fd);
+	if (c->guest[0])
+		peers_leave(c->config->peers, c->guest);
 	session_done(&c->session);
 	free(c->packed);
 	free(c->held);

@@ -6,10 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* struct guest - a name that has connections */
+struct guest {
+	struct guest *next;
+	unsigned int connections;
+	char name[];
+};
+
 struct peers {
 	pthread_mutex_t lock;
 	struct receiver_peer *peers;
 	size_t count;
+	struct guest *guests;
 };
 
 static void peers_free(struct receiver_peer *peers, size_t count)
@@ -93,4 +101,56 @@ bool peers_may(struct peers *p, const char *name, const char *collection)
 		      list_has(p->peers[i].collections, collection);
 	pthread_mutex_unlock(&p->lock);
 	return may;
+}
+
+/* -- who is here ------------------------------------------------------------- */
+
+static struct guest **guest_find(struct peers *p, const char *name)
+{
+	struct guest **at = &p->guests;
+
+	while (*at && strcmp((*at)->name, name))
+		at = &(*at)->next;
+	return at;
+}
+
+static int guest_enter(struct peers *p, const char *name, unsigned int limit)
+{
+	struct guest **at = guest_find(p, name);
+	size_t size = strlen(name) + 1;
+
+	if (!*at) {
+		*at = calloc(1, sizeof(**at) + size);
+		if (!*at)
+			return -ENOMEM;
+		memcpy((*at)->name, name, size);
+	}
+	if ((*at)->connections >= limit)
+		return -EBUSY;
+	(*at)->connections++;
+	return 0;
+}
+
+int peers_enter(struct peers *p, const char *name, unsigned int limit)
+{
+	int err;
+
+	pthread_mutex_lock(&p->lock);
+	err = guest_enter(p, name, limit);
+	pthread_mutex_unlock(&p->lock);
+	return err;
+}
+
+void peers_leave(struct peers *p, const char *name)
+{
+	struct guest **at, *gone = NULL;
+
+	pthread_mutex_lock(&p->lock);
+	at = guest_find(p, name);
+	if (*at && --(*at)->connections == 0) {
+		gone = *at;
+		*at = gone->next;
+	}
+	pthread_mutex_unlock(&p->lock);
+	free(gone);
 }

@@ -33,4 +33,13 @@ int peers_set(struct peers *p, const struct receiver_peer *peers, size_t count);
 /** peers_may() - may the bearer of this name send this collection? */
 bool peers_may(struct peers *p, const char *name, const char *collection);
 
+/**
+ * peers_enter() - count one more connection of this name, if it has less than @limit
+ *
+ * Return: 0, then peers_leave() follows; -EBUSY; or -ENOMEM.
+ */
+int peers_enter(struct peers *p, const char *name, unsigned int limit);
+/** peers_leave() - one connection less of this name */
+void peers_leave(struct peers *p, const char *name);
+
 #endif

@@ -16,14 +16,13 @@
 #include "base/log.h"
 #include "point/retain.h"
 #include "receive/connection.h"
+#include "receive/places.h"
 #include "receive/refuse.h"
 #include "ring/ring.h"
 #include "tls/context.h"
 #include "wire/frame.h"
 
 #define RECEIVER_RING_DEPTH 32
-/* So long a peer may keep a place that others want, without having said who it is. */
-#define STRANGER_MS 2000
 #define PEER_SIZE (NI_MAXHOST + NI_MAXSERV + 4)
 
 /*
@@ -37,20 +36,13 @@
 #define KEEPALIVE_COUNT 3
 #define UNACKNOWLEDGED_MS 30000
 
-/*
- * struct service - a connection's thread; in the list until it was joined
- * @admitted: the peer has shown that it may be here
- * @since_ms: when it came
- */
+/* struct service - a connection's thread; in the list until it was joined */
 struct service {
-	struct service *next;
+	struct place place;
 	struct receiver *receiver;
 	pthread_t thread;
 	int fd;
-	atomic_bool ended;
-	atomic_bool admitted;
 	struct tls_context *tls;
-	uint64_t since_ms;
 	char peer[PEER_SIZE];
 };
 
@@ -76,8 +68,7 @@ struct receiver {
 	pthread_t merge_thread;
 	bool accepting;
 	bool merging;
-	struct service *services;
-	unsigned int service_count;
+	struct place *services;
 };
 
 /* -- listening ----------------------------------------------------------------------- */
@@ -152,11 +143,11 @@ static void *service_main(void *arg)
 		.fd = s->fd,
 		.peer = s->peer,
 		.tls = s->tls,
-		.admitted = &s->admitted,
+		.admitted = &s->place.admitted,
 	};
 
 	connection_run(&s->receiver->connection, &socket);
-	s->ended = true;
+	s->place.ended = true;
 	(void)!write(s->receiver->wake_fd, &one, sizeof(one));
 	return NULL;
 }
@@ -164,20 +155,19 @@ static void *service_main(void *arg)
 /* Join what has ended, or, when stopping, everything. */
 static void receiver_reap(struct receiver *r, bool all)
 {
-	struct service **at = &r->services;
+	struct place **at = &r->services;
 
 	while (*at) {
-		struct service *s = *at;
+		struct service *s = container_of(*at, struct service, place);
 
-		if (!s->ended && !all) {
-			at = &s->next;
+		if (!s->place.ended && !all) {
+			at = &s->place.next;
 			continue;
 		}
 		pthread_join(s->thread, NULL);
 		close(s->fd);
 		tls_context_unref(s->tls);
-		*at = s->next;
-		r->service_count--;
+		*at = s->place.next;
 		free(s);
 	}
 }
@@ -211,7 +201,8 @@ static void peer_name(const struct sockaddr_storage *address, socklen_t size, ch
 		snprintf(ret, PEER_SIZE, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-static int receiver_serve(struct receiver *r, int fd, const char *peer)
+static int receiver_serve(struct receiver *r, int fd, const char *peer,
+			  const uint8_t host[PLACE_HOST_SIZE])
 {
 	struct service *s = calloc(1, sizeof(*s));
 	int err;
@@ -220,7 +211,8 @@ static int receiver_serve(struct receiver *r, int fd, const char *peer)
 		return -ENOMEM;
 	s->receiver = r;
 	s->fd = fd;
-	s->since_ms = now_ms();
+	s->place.since_ms = now_ms();
+	memcpy(s->place.host, host, PLACE_HOST_SIZE);
 	s->tls = tls_context_ref(r->tls);
 	memcpy(s->peer, peer, PEER_SIZE);
 	err = pthread_create(&s->thread, NULL, service_main, s);
@@ -229,9 +221,8 @@ static int receiver_serve(struct receiver *r, int fd, const char *peer)
 		free(s);
 		return -err;
 	}
-	s->next = r->services;
-	r->services = s;
-	r->service_count++;
+	s->place.next = r->services;
+	r->services = &s->place;
 	return 0;
 }
 
@@ -254,23 +245,54 @@ static void receiver_renew(struct receiver *r)
 }
 
 /*
- * All places are taken. Whoever has one and has not shown for a while that it may be
- * here makes room: a flood of half-open connections keeps nobody out for long.
+ * Whoever has a place that is wanted, and has not shown for a while that it may be here,
+ * leaves it: a flood of half-open connections keeps nobody out for long.
  */
-static void receiver_make_room(struct receiver *r)
+static void receiver_make_room(struct receiver *r, struct place *leaves)
 {
-	struct service *oldest = NULL;
+	struct service *s = container_of(leaves, struct service, place);
 
-	for (struct service *s = r->services; s; s = s->next)
-		if (!s->ended && !s->admitted && (!oldest || s->since_ms < oldest->since_ms))
-			oldest = s;
-	if (!oldest || now_ms() - oldest->since_ms < STRANGER_MS)
-		return;
-	log_warning("%s: its place is needed, and it has not said who it is", oldest->peer);
-	shutdown(oldest->fd, SHUT_RDWR);
-	for (int n = 0; n < 100 && !oldest->ended; n++)
+	log_warning("%s: its place is needed, and it has not said who it is", s->peer);
+	shutdown(s->fd, SHUT_RDWR);
+	for (int n = 0; n < 100 && !leaves->ended; n++)
 		poll(NULL, 0, 10);
 	receiver_reap(r, false);
+}
+
+/* Is there a place for one more from @host? Return: 0, or @reason is filled. */
+static int receiver_admit(struct receiver *r, const uint8_t host[PLACE_HOST_SIZE],
+			  struct reason *reason)
+{
+	const struct receiver_limits *l = &r->limits;
+	const struct place_limits limits = {
+		.all = l->connections,
+		.strangers = l->strangers,
+		.host = l->per_peer,
+		.named = r->tls != NULL,
+	};
+	enum place_verdict verdict;
+	struct place *leaves;
+
+	verdict = places_judge(r->services, &limits, host, now_ms(), &leaves);
+	if (leaves) {
+		receiver_make_room(r, leaves);
+		verdict = places_judge(r->services, &limits, host, now_ms(), &leaves);
+	}
+	switch (verdict) {
+	case PLACE_FREE:
+		return 0;
+	case PLACE_NONE:
+		return reason_set(reason, -EBUSY, REASON_IN_USE,
+				  "%u connections are served already", l->connections);
+	case PLACE_STRANGERS:
+		return reason_set(reason, -EBUSY, REASON_IN_USE,
+				  "%u connections that have not said who they are, are served "
+				  "already", l->strangers);
+	case PLACE_HOST:
+		break;
+	}
+	return reason_set(reason, -EBUSY, REASON_IN_USE,
+			  "%u connections of that host are served already", l->per_peer);
 }
 
 static void receiver_accept(struct receiver *r)
@@ -278,6 +300,7 @@ static void receiver_accept(struct receiver *r)
 	struct sockaddr_storage address;
 	socklen_t size = sizeof(address);
 	struct reason reason = { 0 };
+	uint8_t host[PLACE_HOST_SIZE];
 	char peer[PEER_SIZE];
 	int fd = accept4(r->listen_fd, (struct sockaddr *)&address, &size, SOCK_CLOEXEC);
 
@@ -292,12 +315,8 @@ static void receiver_accept(struct receiver *r)
 	peer_name(&address, size, peer);
 	socket_tune(fd);
 	receiver_renew(r);
-	if (r->service_count >= r->limits.connections)
-		receiver_make_room(r);
-	if (r->service_count >= r->limits.connections)
-		reason_set(&reason, -EBUSY, REASON_IN_USE, "%u connections are served already",
-			   r->service_count);
-	else if (receiver_serve(r, fd, peer))
+	place_host(&address, host);
+	if (!receiver_admit(r, host, &reason) && receiver_serve(r, fd, peer, host))
 		reason_set(&reason, -ENOMEM, REASON_NO_MEMORY, "no memory for a connection");
 	if (!reason.code)
 		return;
@@ -389,6 +408,8 @@ static void *merge_main(void *arg)
 static void limits_default(struct receiver_limits *l)
 {
 	l->connections = l->connections ? l->connections : 16;
+	l->strangers = l->strangers ? l->strangers : u64_max(l->connections * 3 / 4, 1);
+	l->per_peer = l->per_peer ? l->per_peer : u64_max(l->connections / 2, 1);
 	l->disks = l->disks ? l->disks : FRAME_DISKS_MAX;
 	l->handshake_ms = l->handshake_ms ? l->handshake_ms : 10000;
 	l->idle_ms = l->idle_ms ? l->idle_ms : 60000;

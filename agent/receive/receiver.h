@@ -18,6 +18,9 @@
 /**
  * struct receiver_limits - 0 stands for the default
  * @connections: served at a time (16); one more is told 32774 and closed
+ * @strangers: of them, that have not shown who they are (three quarters)
+ * @per_peer: of them, of one peer (half): of one certificate's name; before that is
+ *	known, and without TLS, of one address, see receive/places.h
  * @disks: in one job (FRAME_DISKS_MAX)
  * @handshake_ms: from accept to the end of OPEN and BEGIN, for each wait (10 s)
  * @idle_ms: without a byte from the peer, or a byte taken by it (60 s)
@@ -26,6 +29,8 @@
  */
 struct receiver_limits {
 	unsigned int connections;
+	unsigned int strangers;
+	unsigned int per_peer;
 	unsigned int disks;
 	unsigned int handshake_ms;
 	unsigned int idle_ms;

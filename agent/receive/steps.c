@@ -85,6 +85,21 @@ static int steps_judge_failover(struct connection *c)
 			  f.state == FAILOVER_MADE ? "" : ", for good");
 }
 
+/* One name, however many addresses it comes from, has so many connections. */
+static int steps_enter(struct connection *c, const char *name)
+{
+	unsigned int limit = c->config->limits->per_peer;
+	int err = peers_enter(c->config->peers, name, limit);
+
+	if (err == -EBUSY)
+		return reason_set(&c->reason, err, REASON_IN_USE,
+				  "%u connections of %s are served already", limit, name);
+	if (err)
+		return reason_set(&c->reason, err, 0, "no memory for a connection");
+	snprintf(c->guest, sizeof(c->guest), "%s", name);
+	return 0;
+}
+
 /*
  * A certificate of our CA says who the peer is; what that one may do is said here.
  * In the clear there is nobody to be told apart.
@@ -98,7 +113,7 @@ static int steps_authorize(struct connection *c)
 		return 0;
 	for (size_t i = 0; i < count; i++)
 		if (peers_may(c->config->peers, names[i], steps_collection(c)))
-			return 0;
+			return steps_enter(c, names[i]);
 	return reason_set(&c->reason, -EACCES, REASON_ACCESS_DENIED,
 			  "the certificate of %s gives no right to send the collection %s here",
 			  count ? names[0] : "nobody", steps_collection(c));

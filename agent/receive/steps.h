@@ -21,6 +21,7 @@
  * @held: what OPENED said of each disk, in the order of their handles
  * @trackers: of each disk: what its own tracker was when OPENED told of it; zeroes: it
  *	did not
+ * @guest: the name of the certificate that counts as one more connection; "": none
  * @merged: points that were left over from before have been merged
  * @packed: room for what is to be unpacked; NULL: none was needed yet
  * @space: it ends for want of room
@@ -44,6 +45,7 @@ struct connection {
 	struct intake intake;
 	struct hasher hasher;
 	atomic_bool *admitted;
+	char guest[NAME_SIZE];
 	bool claimed;
 	bool merged;
 	bool silent;

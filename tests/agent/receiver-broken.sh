@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.." || exit 1
 size=$((4 << 20))
 make_image "$dir/a" $size 65536 1
 make_image "$dir/z" $size 65536 2
-receiver_start --connections 8 --handshake-ms 1000 --idle-ms 2000 --busy-ms 300
+receiver_start --connections 8 --strangers 9 --per-peer 9 --handshake-ms 1000 --idle-ms 2000 --busy-ms 300
 
 rss() { awk '/^VmRSS/ { print $2 }' "/proc/$receiver_pid/status"; }
 
@@ -234,4 +234,68 @@ exec 5>&-
 wait $good_pid
 like "the other connection completes" "$(cat "$dir/good.out")" 'durable 1$'
 ok "and its replica is identical" cmp "$dir/a" "$dir/store/good/vm1/vda/replica.raw"
+
+# -- strangers ----------------------------------------------------------------
+
+# Whoever sends a byte now and then has the time of a whole frame for them.
+python3 - "$receiver_port" > "$dir/trickle" << 'END'
+import socket, sys, time
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.settimeout(0.2)
+for byte in b"TDMK" * 100:
+    try:
+        s.send(bytes([byte]))
+        if not s.recv(1000):
+            break
+        print("told")
+    except TimeoutError:
+        pass
+    except OSError:
+        break
+else:
+    sys.exit("still there")
+END
+is "a peer that sends a byte now and then is shown the door" $? 0
+like "for its silence" "$(tail -n 3 "$dir/log")" '127\.0\.0\.1:[0-9]+: the peer was silent for too long'
+
+# Who has not said who he is has few places, and one host has few of them. After 2 s the
+# oldest makes room, so all of it is done again if that was not quick enough.
+receiver_stop
+receiver_start --connections 8 --per-peer 3 --strangers 5
+python3 - "$receiver_port" > "$dir/places" << 'END' &
+import socket, sys, time
+port = int(sys.argv[1])
+
+def stranger(host):
+    return socket.create_connection(("127.0.0.1", port), source_address=(host, 0))
+
+def answer(s):
+    s.settimeout(10)
+    try:
+        return s.recv(1000)[52:].decode()
+    except OSError as e:
+        return str(e)
+
+for attempt in range(20):
+    begun = time.monotonic()
+    held = [stranger("127.0.0.1") for _ in range(3)]
+    same = answer(stranger("127.0.0.1"))
+    held += [stranger("127.0.0.2") for _ in range(2)]
+    other = answer(stranger("127.0.0.3"))
+    if time.monotonic() - begun < 1.5:
+        print(same + "\n" + other, flush=True)
+        break
+    for s in held:
+        s.close()
+    time.sleep(1)
+time.sleep(2)
+print("kept", flush=True)
+time.sleep(60)
+END
+holder_pid=$!
+for _ in {1..600}; do grep -q kept "$dir/places" && break; sleep 0.1; done
+like "one host has so many places" "$(sed -n 1p "$dir/places")" '^3 connections of that host are served already$'
+like "strangers have so many" "$(sed -n 2p "$dir/places")" '^5 connections that have not said who they are, are served'
+like "and leave for one who says who he is" "$(echo 'hello next' | peer)" welcome
+kill $holder_pid
 tap_end

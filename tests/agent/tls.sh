@@ -38,7 +38,15 @@ authentication = certificate
 [disk named/vm8/d0]
 device = $dir/d0.img
 tracking = none
+[collection slow]
+replica = 127.0.0.1:$port
+authentication = certificate
+rate_limit = 64K
+[disk slow/vm7/d1]
+device = $dir/d1.img
+tracking = none
 END
+head -c 8M /dev/urandom > "$dir/d1.img"
 python3 - "$dir/sender.conf" << 'END'
 import sys
 s = open(sys.argv[1]).read()
@@ -226,6 +234,26 @@ is "in a flood of half-open connections a sender gets its turn" $? 0
 ok "and the command its answer" there status
 kill "$flood_pid" 2> /dev/null
 wait "$flood_pid" 2> /dev/null
+
+# One name has so many connections, and the next one is told so.
+agent_kill receiver TERM
+receiver_configured << END
+connections_per_peer = 1
+[peer second]
+collections = c slow
+END
+tap_line $? "the receiver starts with a limit"
+said() { # PATTERN: in the receiver's log, soon
+    for _ in {1..300}; do grep -q "$1" "$dir/receiver.log" && return 0; sleep 0.1; done
+    return 1
+}
+here resync slow > "$dir/out" 2>&1
+ok "a run takes its time" said 'sends the collection slow'
+refuses "a second one of the same name" c 8 '1 connections of second are served already'
+here cancel slow > "$dir/out" 2>&1
+is "the first one is cancelled" $? 0
+for _ in {1..20}; do here resync c --wait > "$dir/out" 2>&1 && break; sleep 0.5; done
+is "then there is room for the second" $? 0
 
 # -- secrets ------------------------------------------------------------------
 

@@ -13,7 +13,8 @@
  *     --peer NAME            that of a certificate which may send everything
  *     --commands FIFO        lines "list C", "show C N", "verify C N", "delete C N", answered
  *                            on stdout; each answer ends with "end" and a code
- *     --connections N, --idle-ms N, --handshake-ms N, --busy-ms N
+ *     --connections N, --strangers N, --per-peer N,
+ *     --idle-ms N, --handshake-ms N, --busy-ms N
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -63,6 +64,10 @@ static bool parse_option(struct run *r, const char *name, char *value)
 		r->port_file = value;
 	else if (!strcmp(name, "--connections"))
 		l->connections = atoi(value);
+	else if (!strcmp(name, "--strangers"))
+		l->strangers = atoi(value);
+	else if (!strcmp(name, "--per-peer"))
+		l->per_peer = atoi(value);
 	else if (!strcmp(name, "--idle-ms"))
 		l->idle_ms = atoi(value);
 	else if (!strcmp(name, "--handshake-ms"))
