@@ -8,6 +8,8 @@
  *
  * For a kernel with fault injection (6.1-debug). Copies to and from user space
  * fail in turn as well. Prints TAP.
+ *
+ * failing [PATH]...: all of them, or those named
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -408,9 +410,15 @@ static void disks_tear_down(void)
 	metadata_remove(&spare);
 }
 
+static bool is_one_of(const char *name, char **names)
+{
+	while (*names && strcmp(*names, name))
+		names++;
+	return *names;
+}
+
 int main(int argc, char **argv)
 {
-
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!injection_set_up()) {
 		printf("1..0 # SKIP this kernel has no fault injection\n");
@@ -422,7 +430,7 @@ int main(int argc, char **argv)
 	direct = open(disk.path, O_WRONLY | O_DIRECT | O_CLOEXEC);
 	mlockall(MCL_CURRENT | MCL_FUTURE);
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		if (argc > 1 && strcmp(argv[1], paths[i].name))
+		if (argc > 1 && !is_one_of(paths[i].name, argv + 1))
 			continue;
 		if (paths[i].need == UNLOADED) {
 			close(direct);
