@@ -22,7 +22,7 @@ faults_units() {
     sed -i "s|/usr/local/sbin|$root&|" "$units"/*.service
     (cd "$units" && SYSTEMD_UNIT_PATH=$units:/usr/lib/systemd/system \
         systemd-analyze verify --man=no tidemarkd.service tidemark-attach.service \
-        tidemark-resync@web.service tidemark-resync@web.timer) 2>&1
+        tidemark-hold.service tidemark-resync@web.service tidemark-resync@web.timer) 2>&1
 }
 
 # 30 stands for an exposure of 3.0

@@ -35,6 +35,15 @@ exits "the data device is not the tracked one" 3 "no tracked disk" tidemark disk
 exec 9< /dev/mapper/web01
 exits "detach: in use" 8 "in use" tidemark detach web01
 exec 9<&-
+tidemark hold &
+held=$!
+is_open() { [ "$(dmsetup info -c --noheadings -o open web01)" = 1 ]; }
+until is_open || ! kill -0 $held; do sleep 0.1; done
+exits "hold: nobody detaches what is held" 8 "in use" tidemark detach web01
+kill $held
+wait $held
+is "hold: it goes when it is told to, at once" $? 143
+exits "hold: takes no device" 2 "no device" tidemark hold web01
 exits "detach: by path" 0 "" tidemark detach /dev/mapper/web01
 is "detach: the device is gone" "$(dmsetup info -c --noheadings -o name web01 2>/dev/null) $(ls /dev/mapper)" " control"
 exits "detach: what is not tracked" 3 "no|not" tidemark detach web01
@@ -364,17 +373,20 @@ exits "at boot: both come back" 0 "" tidemark attach --all
 is "at boot: as they were" "$(column web01 GRANULE) $(column vm GRANULE)" "16384 65536"
 tidemark detach web01
 tidemark detach vm
-echo "late /dev/disk/by-id/late -" >> $table
+echo "late /dev/disk/by-id/late meta=/dev/disk/by-id/later" >> $table
 echo "gone /dev/disk/by-id/gone -" >> $table
-{ sleep 2; ln -s "$b" /dev/disk/by-id/late; } &
 dmsetup remove vm
+truncate -s 4M "$tmp/later"
+loop=$(losetup -f --show "$tmp/later")
+{ sleep 1; ln -s "$b" /dev/disk/by-id/late; sleep 2; ln -s "$loop" /dev/disk/by-id/later; } &
 run tidemark attach --all --wait 6
 is "at boot: a device that never comes fails, with its name" \
 	"$status $(grep -c 'by-id/gone' "$tmp/err")" "3 1"
-is "at boot: and keeps nobody else from coming, a late one neither" \
+is "at boot: and keeps nobody else from coming, one neither whose metadata are late" \
 	"$(tidemark disks --noheadings --output NAME | sort | xargs)" "late web01"
 sed -i '/gone/d' $table
 exits "at boot: taken out of the table" 0 "" tidemark detach late --save
+losetup -d "$loop"
 exits "at boot: what is not tracked, too" 0 "" tidemark detach vm --save
 is "at boot: the rest stays" "$(grep -v '^#' $table | cut -f 1)" web01
 exits "at boot: neither tracked nor noted" 3 "not tracked" tidemark detach vm --save

@@ -315,7 +315,8 @@ static bool attach_is_done(int r, const struct tidemark_attach *attach)
 
 /*
  * Once through the table. What is done, or cannot be done, is marked in @done;
- * a device that is not there yet is left unless it is the @last time.
+ * a device that is not there yet (-ENOENT), or whose metadata device is not
+ * (-ENODEV), is left unless it is the @last time.
  *
  * Return: how many are left; *@ret_code is of the first failure
  */
@@ -329,7 +330,7 @@ static size_t attach_round(const struct trackers *t, bool *done, bool last, int 
 		if (done[i])
 			continue;
 		r = attach_do(&t->list[i]);
-		if (r == -ENOENT && !last) {
+		if ((r == -ENOENT || r == -ENODEV) && !last) {
 			left++;
 			continue;
 		}

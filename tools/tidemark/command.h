@@ -80,6 +80,7 @@ int command_open(struct tidemark **ret, int flags);
 /* The subcommands, in the order of the table in main.c. */
 int command_attach(int argc, char **argv);
 int command_detach(int argc, char **argv);
+int command_hold(int argc, char **argv);
 int command_disks(int argc, char **argv);
 int command_meta(int argc, char **argv);
 int command_list(int argc, char **argv);

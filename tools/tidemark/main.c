@@ -21,6 +21,7 @@ static const struct command {
 } commands[] = {
 	{ "attach",	command_attach,	"track the changes of a device" },
 	{ "detach",	command_detach,	"stop tracking a device" },
+	{ "hold",	command_hold,	"keep tracked devices from being removed" },
 	{ "disks",	command_disks,	"list the tracked disks" },
 	{ "meta",	command_meta,	"make, look at and mend metadata devices" },
 	{ "list",	command_list,	"the collections of this host" },
