@@ -7,6 +7,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -63,6 +64,16 @@ static inline void closep(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
+}
+
+/** fd_direct() - past the page cache, where the file system can. Return: 0 or -errno */
+static inline int fd_direct(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0)
+		return -errno;
+	return fcntl(fd, F_SETFL, flags | O_DIRECT) < 0 && errno != EINVAL ? -errno : 0;
 }
 
 #define _cleanup_(f) __attribute__((cleanup(f)))

@@ -19,14 +19,16 @@ static int raw_reason(struct reason *reason, const char *path, int err)
 	return reason_set(reason, err, 0, "cannot open %s: %s", path, strerror(-err));
 }
 
-/* tmpfs and some others know no O_DIRECT and say so at open. */
+/*
+ * Not O_DIRECT at once: a file system that does not know it (tmpfs before Linux 6.6)
+ * says so when the new file is there already.
+ */
 static int raw_open_fd(const char *path, int flags)
 {
-	int fd = open(path, flags | O_DIRECT, 0600);
+	_cleanup_close_ int fd = open(path, flags, 0600);
+	int err = fd < 0 ? -errno : fd_direct(fd);
 
-	if (fd < 0 && errno == EINVAL)
-		fd = open(path, flags, 0600);
-	return fd < 0 ? -errno : fd;
+	return err ? err : TAKE_FD(fd);
 }
 
 static int raw_measure(struct raw *r)

@@ -168,19 +168,6 @@ static int plain_size(int fd, uint64_t *ret)
 	return 0;
 }
 
-/*
- * O_DIRECT keeps the disk out of the page cache, but not every file system has
- * it, and the last sectors of a file of an odd size cannot be read that way.
- */
-static int plain_direct(int fd, uint64_t size)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0 || size % IO_ALIGN)
-		return 0;
-	return fcntl(fd, F_SETFL, flags | O_DIRECT) < 0 && errno != EINVAL ? -errno : 0;
-}
-
 int source_plain_open(struct source **ret, const char *path, uint32_t granule)
 {
 	_cleanup_close_ int fd = -1;
@@ -197,7 +184,8 @@ int source_plain_open(struct source **ret, const char *path, uint32_t granule)
 		return err;
 	if (!size || size % SECTOR_SIZE)
 		return -EINVAL;
-	err = plain_direct(fd, size);
+	/* The last sectors of a file of an odd size cannot be read with O_DIRECT. */
+	err = size % IO_ALIGN ? 0 : fd_direct(fd);
 	if (err)
 		return err;
 	p = calloc(1, sizeof(*p));
