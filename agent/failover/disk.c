@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "failover/tracker.h"
 #include "point/catalog-failover.h"
 #include "point/catalog-point.h"
 #include "point/chain.h"
@@ -267,7 +268,7 @@ int disk_take(struct store *s, const struct catalog_disk *d, const char *name, s
 	if (!err)
 		err = merge_run(path, &want, &raw, ring, tick, reason);
 	if (!err)
-		witness_take(d->path, changed.witness);
+		failover_witness(d->path, changed.witness);
 	if (!err)
 		err = catalog_taken(store_catalog(s), &changed);
 	catalog_origin_clear(&changed);

@@ -153,7 +153,7 @@ static int reverse_cover(struct method *m, const struct catalog_disk *d)
 
 	if (found > 0) {
 		catalog_origin_clear(&origin);
-		witness_take(d->path, now);
+		failover_witness(d->path, now);
 		if (source_look(d->path, true, 0, &info))
 			return 0; /* not tracked: then it must stay as it is until the run */
 		if (origin.covered && !memcmp(origin.cover, info.uuid, sizeof(origin.cover)))
@@ -164,8 +164,11 @@ static int reverse_cover(struct method *m, const struct catalog_disk *d)
 				crash_at("reverse-covered");
 		} else {
 			log_warning("%s: %s/%s has perhaps been written to, untracked, since the "
-				    "failover was committed: it will be compared", d->collection,
-				    d->vm, d->name);
+				    "failover was committed (%s): it will be compared",
+				    d->collection, d->vm, d->name, info.unreliable ?:
+				    now[0] ? "it has counted more since" : "nothing counts");
+			log_info("%s: %s/%s: then \"%s\", now \"%s\"", d->collection, d->vm,
+				 d->name, origin.witness, now);
 		}
 	}
 	return err ? reason_set(m->reason, err, REASON_FAILED, "cannot write the state file: %s",
@@ -206,7 +209,7 @@ static int origin_copy(const struct catalog_origin *from, const char *device,
 		run_origin_free(o);
 		return -ENOMEM;
 	}
-	witness_take(device, now);
+	failover_witness(device, now);
 	memcpy(o->uuid, from->tracker, sizeof(o->uuid));
 	o->epoch = from->epoch;
 	o->size = from->size;

@@ -2,6 +2,8 @@
 #include "failover/tracker.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "send/source.h"
@@ -88,3 +90,16 @@ static int tracker_changed(const char *device, struct receiver_tracker *ret,
 }
 
 const struct receiver_trackers failover_trackers = { tracker_look, tracker_changed };
+
+void failover_witness(const char *path, char ret[WITNESS_MAX])
+{
+	struct source_info info;
+
+	witness_take(path, ret);
+	if (ret[0] || source_look(path, true, 0, &info))
+		return;
+	if (!info.tracked || info.unreliable || info.device[0])
+		return;
+	snprintf(ret, WITNESS_MAX, "tracker %016" PRIx64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
+		 info.attach, info.writes, info.written, info.discarded);
+}
