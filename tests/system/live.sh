@@ -65,7 +65,9 @@ output=$(guest 'tidemark planned-failover c --no-progress 2>&1')
 ok "a planned failover is refused while the VM writes" test $? -ne 0
 like "and says why" "$output" 'still written to'
 guest 'pkill fio; tidemark resync c --wait --no-progress' > "$work/out" 2>&1
-is "and it replicates as before" $? 0 || note "$(cat "$work/out")"
+status=$?
+is "and it replicates as before" $status 0
+[ $status = 0 ] || note "$(cat "$work/out")"
 guest_kill
 receiver_kill TERM
 

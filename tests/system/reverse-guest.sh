@@ -126,8 +126,9 @@ field() { # JSON PATH
 }
 run() { # TITLE AGENT: a run; run.json has what came of it
     at "$2" resync c --wait --json --no-progress > "$dir/run.json" 2> "$dir/out"
-    is "$1: the run completes" $? 0
-    [ -s "$dir/run.json" ] || cat "$dir/out"
+    local status=$?
+    is "$1: the run completes" $status 0
+    [ $status = 0 ] || note "$(cat "$dir/run.json" "$dir/out"; tail -n 5 "$dir/$2.log")"
 }
 # The files or devices of a disk: a's, and b's
 a_disk() { echo "${vd[$1]}"; }
