@@ -70,12 +70,41 @@ void tidemark_epoch_begin(struct tidemark_epoch *epoch, u64 number)
 	atomic_long_set(&epoch->torn, 0);
 	epoch->flags = 0;
 	epoch->number = number;
+	percpu_ref_switch_to_percpu(&epoch->in_flight);
 	percpu_ref_reinit(&epoch->in_flight);
 }
 
 /**
+ * tidemark_epoch_ending() - a seal is about to end an epoch: begin to count
+ * @epoch: the current one of its disk
+ *
+ * Only a counter that all processors share can be seen to become zero, and the
+ * way there takes a grace period. It is gone before the end, while writers come
+ * and go, and not after it: then writes may be held for the drain.
+ *
+ * Context: Process context, does not wait.
+ */
+void tidemark_epoch_ending(struct tidemark_epoch *epoch)
+{
+	percpu_ref_switch_to_atomic(&epoch->in_flight, NULL);
+}
+
+/**
+ * tidemark_epoch_counted() - wait for what tidemark_epoch_ending() has begun
+ * @epoch: the same
+ *
+ * Context: Process context, sleeps for a grace period.
+ */
+void tidemark_epoch_counted(struct tidemark_epoch *epoch)
+{
+	percpu_ref_switch_to_atomic_sync(&epoch->in_flight);
+}
+
+/**
  * tidemark_epoch_end() - no writer will come any more: drain
- * @epoch: no longer the current one of its disk
+ * @epoch: no longer the current one of its disk; counted
+ *
+ * If none of its writes is in flight then it has drained on return.
  *
  * Context: Process context, does not wait.
  */

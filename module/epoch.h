@@ -21,8 +21,9 @@
  * @wait: belongs to the disk
  *
  * A disk has two that take turns: one is marked by writers (in_flight is a
- * per-CPU counter), the other is what the newest seal ended, is owed, and
- * drains (in_flight was killed, so that its zero is seen).
+ * per-CPU counter, until a seal is about to come), the other is what the newest
+ * seal ended, is owed, and drains (in_flight is one counter and was killed, so
+ * that its zero is seen).
  *
  * The in-flight rule: a write takes its reference in the same gate section in
  * which it marks. A seal swaps the epochs while the gate is closed; so each
@@ -59,6 +60,8 @@ enum tidemark_epoch_flag {
 int tidemark_epoch_init(struct tidemark_epoch *epoch, wait_queue_head_t *wait);
 void tidemark_epoch_exit(struct tidemark_epoch *epoch);
 void tidemark_epoch_begin(struct tidemark_epoch *epoch, u64 number);
+void tidemark_epoch_ending(struct tidemark_epoch *epoch);
+void tidemark_epoch_counted(struct tidemark_epoch *epoch);
 void tidemark_epoch_end(struct tidemark_epoch *epoch);
 
 /**

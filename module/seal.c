@@ -102,6 +102,7 @@ static void seal_prepare(struct tidemark_disk *disk, u32 flags)
 		mark_from(disk, disk->owed->bits);
 	owed_drop(disk);
 	tidemark_epoch_begin(disk->owed, disk->marking->number + 1);
+	tidemark_epoch_ending(disk->marking);
 }
 
 /* The end of an epoch: the gate is closed. */
@@ -268,6 +269,9 @@ int tidemark_seal(struct tidemark_seal_item *items, u32 count, u32 flags,
 		return err;
 	for (i = 0; i < count; i++)
 		seal_prepare(items[i].disk, flags);
+	/* One grace period for all of them. */
+	for (i = 0; i < count; i++)
+		tidemark_epoch_counted(items[i].disk->marking);
 	tidemark_gate_close();
 	for (i = 0; i < count; i++)
 		seal_swap(items[i].disk);

@@ -69,6 +69,21 @@ TEST_F_TIMEOUT(seal, one, TIMEOUT)
 	EXPECT_EQ(TIDEMARK_STATE_SEALED, info.state);
 }
 
+/* Nobody has to wait for a drain of no writes, least of all a held write. */
+TEST_F_TIMEOUT(seal, nothing_in_flight_is_drained_at_once, TIMEOUT)
+{
+	for (int i = 0; i < 20; i++) {
+		uint64_t epoch = 0;
+
+		ASSERT_EQ(0, mark(&self->disk, i));
+		ASSERT_EQ(0, seal(&self->disk, 0, &epoch));
+		ASSERT_EQ(TIDEMARK_STATE_SEALED, disk_info(&self->disk).state);
+		ASSERT_EQ(0, seal_wait(&self->disk, epoch, 0));
+		if (i % 2)
+			ASSERT_EQ(0, end(TIDEMARK_IOC_COMMIT, &self->disk, epoch));
+	}
+}
+
 TEST_F_TIMEOUT(seal, of_nothing, TIMEOUT)
 {
 	uint64_t epoch = 0;
