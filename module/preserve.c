@@ -43,8 +43,9 @@ static struct workqueue_struct *preserve_queue;
  */
 int __init tidemark_preserve_setup(void)
 {
-	/* Held writes may be those that free memory. */
-	preserve_queue = alloc_workqueue("tidemark", WQ_MEM_RECLAIM, 0);
+	/* Held writes may be those that free memory, and somebody waits for them. */
+	preserve_queue = alloc_workqueue("tidemark", WQ_MEM_RECLAIM |
+					 WQ_UNBOUND | WQ_HIGHPRI, 0);
 	return preserve_queue ? 0 : -ENOMEM;
 }
 
@@ -259,8 +260,8 @@ static bool write_hold(struct tidemark_disk *disk, struct tidemark_write *write,
 	if (nowait)
 		return wait || steps == HOLD_STEP;
 	if (write->reads)
-		preserve_kick(p);
-	else if (wait)
+		return true;
+	if (wait)
 		list_add_tail(&write->list, &wait->waiters);
 	else if (steps == HOLD_STEP)
 		write_again(p, write);
@@ -269,13 +270,56 @@ static bool write_hold(struct tidemark_disk *disk, struct tidemark_write *write,
 	return true;
 }
 
+/* The next slot that is to be read and may be: its epoch has drained. */
+static struct tidemark_slot *read_due(struct tidemark_preserve *p)
+{
+	if (!p->sealed || preserve_torn(p) || !tidemark_epoch_drained(p->sealed))
+		return NULL;
+	return list_first_entry_or_null(&p->queued, struct tidemark_slot, list);
+}
+
+/* One more read of a slot; unlocks meanwhile. */
+static void slot_read(struct tidemark_preserve *p, struct tidemark_slot *slot)
+	__must_hold(&p->lock)
+{
+	struct block_device *data = slot->starter->data;
+
+	spin_unlock_irq(&p->lock);
+	tidemark_io_read(slot, data);
+	spin_lock_irq(&p->lock);
+}
+
+static void read_start(struct tidemark_preserve *p, struct tidemark_slot *slot)
+	__must_hold(&p->lock)
+{
+	list_del_init(&slot->list);
+	slot->state = SLOT_READING;
+	slot->refs++;
+	slot_read(p, slot);
+}
+
+/*
+ * Who has begun to preserve reads at once what may be read, also that of others;
+ * the rest is the work item's, when the epoch has drained. The write that it was
+ * done for may have gone on meanwhile.
+ */
+static void reads_start(struct tidemark_preserve *p)
+{
+	struct tidemark_slot *slot;
+
+	spin_lock_irq(&p->lock);
+	while ((slot = read_due(p)))
+		read_start(p, slot);
+	spin_unlock_irq(&p->lock);
+}
+
 /**
  * tidemark_preserve_write() - may a write to owed granules be passed on?
  * @disk: the disk
  * @write: as tidemark_write_begin() has left it, with data and go filled in
  * @nowait: it cannot be held
  *
- * Context: Any.
+ * Context: Process context, submits reads; with @nowait any.
  * Return: 0: now; 1: tidemark_write.go will be called for it, from a process
  * that may sleep; -EAGAIN: @nowait is set and it would be held.
  */
@@ -292,7 +336,10 @@ int tidemark_preserve_write(struct tidemark_disk *disk,
 	spin_unlock_irqrestore(&p->lock, irq);
 	if (!hold)
 		return 0;
-	return nowait ? -EAGAIN : 1;
+	if (nowait)
+		return -EAGAIN;
+	reads_start(p);
+	return 1;
 }
 
 /**
@@ -310,17 +357,6 @@ void tidemark_preserve_done(struct tidemark_slot *slot)
 	list_add_tail(&slot->list, &p->done);
 	preserve_kick(p);
 	spin_unlock_irqrestore(&p->lock, irq);
-}
-
-/* One more read of a slot; unlocks meanwhile. */
-static void slot_read(struct tidemark_preserve *p, struct tidemark_slot *slot)
-	__must_hold(&p->lock)
-{
-	struct block_device *data = slot->starter->data;
-
-	spin_unlock_irq(&p->lock);
-	tidemark_io_read(slot, data);
-	spin_lock_irq(&p->lock);
 }
 
 static void slot_done(struct tidemark_disk *disk, struct tidemark_slot *slot)
@@ -377,7 +413,7 @@ static bool preserve_step(struct tidemark_disk *disk)
 	__must_hold(&disk->preserve.lock)
 {
 	struct tidemark_preserve *p = &disk->preserve;
-	struct tidemark_slot *slot;
+	struct tidemark_slot *due = read_due(p);
 
 	if (!list_empty(&p->done)) {
 		slot_done(disk, list_first_entry(&p->done, struct tidemark_slot,
@@ -388,13 +424,8 @@ static bool preserve_step(struct tidemark_disk *disk)
 						   list));
 	} else if (preserve_torn(p) && !RB_EMPTY_ROOT(&p->slots)) {
 		slots_drop(p, 0, U64_MAX);
-	} else if (p->sealed && !list_empty(&p->queued) &&
-		   tidemark_epoch_drained(p->sealed)) {
-		slot = list_first_entry(&p->queued, struct tidemark_slot, list);
-		list_del_init(&slot->list);
-		slot->state = SLOT_READING;
-		slot->refs++;
-		slot_read(p, slot);
+	} else if (due) {
+		read_start(p, due);
 	} else if (!list_empty(&p->pool.surplus)) {
 		surplus_free(p);
 	} else {
