@@ -46,7 +46,7 @@ static bool block_leaving(const struct tidemark_keep *keep, u64 block)
 static int block_lock(struct tidemark_keep *keep)
 {
 	struct tidemark_disk *disk = keep->disk;
-	int err = 0;
+	int err;
 
 	mutex_lock(&disk->lock);
 	if (keep->committed == disk->committed_epoch)

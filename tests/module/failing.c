@@ -367,7 +367,12 @@ static void path_try(const struct path *path)
 		err = path->run();
 		injected = nth_end();
 		errors += err != 0;
-		/* ENXIO is what device mapper says when there is no memory for a device */
+		/*
+		 * ENXIO is what device mapper says when there is no memory for a
+		 * device. Two other answers are the kernel's too and only counted:
+		 * ENODEV when there was none to look up a path, EINVAL when there
+		 * was none for the name of the device that it adds.
+		 */
 		if (err && err != -ENOMEM && err != -EFAULT && err != -ENXIO) {
 			printf("# %s: number %u: %s\n", path->name, number, strerror(-err));
 			odd++;
