@@ -112,6 +112,8 @@ static uint64_t hash_collection(const struct collection *c)
 	HASH(h, c->job);
 	HASH(h, c->last_job);
 	HASH(h, c->next_run);
+	HASH(h, c->rate.limit);
+	h = hash_text(h, c->rate.why);
 	h = hash_text(h, c->file);
 	h = hash_text(h, c->health_text);
 	for (size_t i = 0; i < count; i++) {

@@ -95,6 +95,8 @@ static const sd_bus_vtable collection_vtable[] = {
 	SD_BUS_PROPERTY("Job", "o", bus_get_job, MEMBER(job), CHANGES),
 	SD_BUS_PROPERTY("LastJob", "o", bus_get_job, MEMBER(last_job), CHANGES),
 	SD_BUS_PROPERTY("NextRun", "t", NULL, MEMBER(next_run), CHANGES),
+	SD_BUS_PROPERTY("RateLimit", "t", NULL, MEMBER(rate.limit), CHANGES),
+	SD_BUS_PROPERTY("RateLimitReason", "s", bus_get_array, MEMBER(rate.why), CHANGES),
 	SD_BUS_PROPERTY("Settings", "a{sv}", get_settings, 0, CHANGES),
 	SD_BUS_VTABLE_END,
 };

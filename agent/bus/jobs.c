@@ -66,6 +66,17 @@ static int get_small(sd_bus *bus, const char *path, const char *interface, const
 	return sd_bus_message_append(reply, "u", value);
 }
 
+static int get_rate(sd_bus *bus, const char *path, const char *interface, const char *property,
+		    sd_bus_message *reply, void *arg, sd_bus_error *error)
+{
+	struct service_rate rate;
+
+	service_job_rate(arg, &rate);
+	if (strcmp(property, "RateLimit") == 0)
+		return sd_bus_message_append(reply, "t", rate.limit);
+	return sd_bus_message_append(reply, "s", rate.why);
+}
+
 static int get_elapsed(sd_bus *bus, const char *path, const char *interface,
 		       const char *property, sd_bus_message *reply, void *arg,
 		       sd_bus_error *error)
@@ -340,6 +351,8 @@ static const sd_bus_vtable job_vtable[] = {
 	SD_BUS_PROPERTY("ReadCalls", "t", get_counter, 0, CHANGES),
 	SD_BUS_PROPERTY("Rate", "t", get_counter, 0, CHANGES),
 	SD_BUS_PROPERTY("ETA", "t", get_counter, 0, CHANGES),
+	SD_BUS_PROPERTY("RateLimit", "t", get_rate, 0, CHANGES),
+	SD_BUS_PROPERTY("RateLimitReason", "s", get_rate, 0, CHANGES),
 	SD_BUS_PROPERTY("Passes", "u", get_small, 0, CHANGES),
 	SD_BUS_PROPERTY("Torn", "u", get_small, 0, CHANGES),
 	SD_BUS_PROPERTY("Point", "t", NULL, MEMBER(point), CHANGES),

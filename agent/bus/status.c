@@ -175,6 +175,12 @@ static void put_members(struct json_object *o, const struct collection *c, bool 
 	document_put(o, "disks", disks);
 }
 
+static void put_rate(struct json_object *o, const struct service_rate *rate)
+{
+	document_put_u64(o, "rate_limit", rate->limit);
+	document_put_text(o, "rate_limit_reason", rate->why[0] ? rate->why : NULL);
+}
+
 static struct json_object *collection_json(struct bus *b, const struct collection *c, bool look)
 {
 	struct json_object *o = json_object_new_object();
@@ -192,6 +198,7 @@ static struct json_object *collection_json(struct bus *b, const struct collectio
 	document_put_text(o, "health_name", model_health_name(c->health));
 	document_put_text(o, "health_text", c->health_text[0] ? c->health_text : NULL);
 	document_put_time(o, "next_run", c->next_run / 1000000);
+	put_rate(o, &c->rate);
 	document_put(o, "statistics", statistics_json(&c->statistics));
 	put_members(o, c, look && c->role == MODEL_PRIMARY);
 	return o;
@@ -214,9 +221,11 @@ static const char *kind_of(const struct service_job *job)
 static struct json_object *job_json(const struct service_job *job)
 {
 	struct json_object *o = json_object_new_object();
+	struct service_rate rate;
 	struct progress_view p;
 
 	service_job_progress(job, &p);
+	service_job_rate(job, &rate);
 	document_put_u64(o, "job", job->id);
 	document_put_text(o, "collection", job->collection);
 	document_put_text(o, "name", service_job_name(job));
@@ -232,6 +241,7 @@ static struct json_object *job_json(const struct service_job *job)
 	document_put_u64(o, "remaining", p.remaining);
 	document_put_u64(o, "rate", p.rate);
 	document_put(o, "eta", p.eta == UINT64_MAX ? NULL : json_object_new_uint64(p.eta));
+	put_rate(o, &rate);
 	document_put_u64(o, "passes", p.passes);
 	document_put_u64(o, "error", job->error);
 	document_put_text(o, "text", job->text);

@@ -66,6 +66,8 @@ struct config_collection {
  * @max_jobs: runs at once, of all collections; others wait in a queue
  * @missed_grace_s: a scheduled job whose time passed while the agent was away is run
  *	when it is not later than this, else it is refused
+ * @rate_limit: bytes a second on the wire, of all runs together; 0: none
+ * @rate_rules: what holds instead at some times
  * @receive: there is a [receiver] section
  * @listen_host: address
  * @listen_port: its port
@@ -91,6 +93,8 @@ struct config {
 	int log_level;
 	uint32_t max_jobs;
 	uint32_t missed_grace_s;
+	uint64_t rate_limit;
+	struct rate_rules rate_rules;
 	bool receive;
 	char *listen_host;
 	uint16_t listen_port;

@@ -71,6 +71,16 @@ static int agent_missed_grace(void *object, const char *value)
 	return value_uint(value, 0, 7 * 86400, &((struct config *)object)->missed_grace_s);
 }
 
+static int agent_rate_limit(void *object, const char *value)
+{
+	return value_bytes(value, &((struct config *)object)->rate_limit);
+}
+
+static int agent_rate_rules(void *object, const char *value)
+{
+	return rules_parse(value, &((struct config *)object)->rate_rules);
+}
+
 static int receiver_listen(void *object, const char *value)
 {
 	struct config *c = object;
@@ -386,6 +396,8 @@ static const struct section sections[] = {
 		{ "tls_dir", A_PATH, agent_tls_dir },
 		{ "max_jobs", "1 to 64", agent_max_jobs },
 		{ "missed_grace", "seconds, 0 to 604800", agent_missed_grace },
+		{ "rate_limit", RATE_EXPECTED, agent_rate_limit },
+		{ "rate_rules", RULES_EXPECTED, agent_rate_rules },
 	} },
 	{ "receiver", NULL, section_receiver, {
 		{ "listen", "ADDRESS:PORT", receiver_listen },

@@ -176,6 +176,16 @@ static void get_rate_limit(const struct settings *s, char *text, size_t size)
 	snprintf(text, size, "%" PRIu64, s->rate_limit);
 }
 
+static int set_rate_rules(struct settings *s, const char *text)
+{
+	return rules_parse(text, &s->rate_rules);
+}
+
+static void get_rate_rules(const struct settings *s, char *text, size_t size)
+{
+	rules_print(&s->rate_rules, text, size);
+}
+
 static int set_pool_limit(struct settings *s, const char *text)
 {
 	uint64_t bytes;
@@ -268,8 +278,9 @@ static const struct setting table[] = {
 	{ "write_order", "EnableWriteOrderPreservationAcrossDisks", 'b', YES_NO, set_write_order,
 	  get_write_order },
 	{ "allow_compare", "CompareAllowed", 'b', YES_NO, set_allow_compare, get_allow_compare },
-	{ "rate_limit", "RateLimit", 't', "bytes a second, 64K or more, or 0 (none)",
+	{ "rate_limit", "RateLimit", 't', RATE_EXPECTED,
 	  set_rate_limit, get_rate_limit },
+	{ "rate_rules", "RateRules", 's', RULES_EXPECTED, set_rate_rules, get_rate_rules },
 	{ "max_concurrent", "MaxConcurrent", 'u', "0 (no limit of its own) to 64",
 	  set_max_concurrent, get_max_concurrent },
 	{ "pool_limit", "PoolLimit", 't', "bytes, 0 (the pool stays as it is) to 1G",

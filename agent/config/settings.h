@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/reason.h"
+#include "config/rules.h"
 
 /** enum settings_authentication - of the reference: 1 Kerberos is not to be had */
 enum settings_authentication {
@@ -43,6 +44,7 @@ enum settings_authentication {
  *	sealed at one instant, so "no" is taken and changes nothing
  * @allow_compare: where no bitmap can be trusted, both sides may be read and compared
  * @rate_limit: bytes a second on the wire; 0: none
+ * @rate_rules: what holds instead at some times
  * @max_concurrent: runs of this collection at once, if its VMs have several
  *	replica addresses; 0: as many as the agent allows
  * @max_passes: seals before a disk that is written too fast is given up
@@ -69,6 +71,7 @@ struct settings {
 	bool write_order;
 	bool allow_compare;
 	uint64_t rate_limit;
+	struct rate_rules rate_rules;
 	uint32_t max_concurrent;
 	uint32_t max_passes;
 	uint64_t pool_limit;

@@ -19,6 +19,7 @@ int value_uint(const char *text, uint32_t min, uint32_t max, uint32_t *ret);
 int value_log_level(const char *text, int *ret);
 /** value_size() - bytes: a number with K, M or nothing after it; a power of two in bounds */
 int value_size(const char *text, uint32_t min, uint32_t max, uint32_t *ret);
+#define RATE_EXPECTED "bytes a second, 64K or more, or 0 (none)"
 /** value_bytes() - bytes a second: 0, or 65536 and more; K, M or G may follow the number */
 int value_bytes(const char *text, uint64_t *ret);
 /** value_time_of_day() - HH:MM as seconds after midnight */

@@ -319,7 +319,7 @@ static int job_ready(struct service *s, struct collection *c, struct service_job
 		return reason_set(reason, -ENOENT, REASON_FAILED,
 				  "the agent ended while this job was running, and nothing is "
 				  "left that it is about");
-	throttle_set(&job->private->throttle, c->settings.rate_limit);
+	rate_follow(s, c);
 	if (job->initial == INITIAL_EXPORT) {
 		err = export_open(&job->private->export, job->private->path, reason);
 		if (err)

@@ -27,6 +27,16 @@ enum service_initial {
 #define SERVICE_REMOVAL_S 300
 
 /**
+ * struct service_rate - what holds runs back
+ * @limit: bytes a second on the wire; 0: nothing does
+ * @why: the setting that says so, and the rule; "": nothing is set
+ */
+struct service_rate {
+	uint64_t limit;
+	char why[128];
+};
+
+/**
  * struct service_job_disk - a disk of a member, as its run left it
  * @name: its own
  * @mode: "full", "incremental", "compare", "verify"; "": not decided
@@ -154,6 +164,9 @@ void service_job_member_progress(const struct service_job *job, size_t member,
 /** service_job_disk_progress() - of one of its disks */
 void service_job_disk_progress(const struct service_job *job, size_t member, size_t disk,
 			       struct progress_view *ret);
+
+/** service_job_rate() - what holds it back now; of one that has ended: nothing */
+void service_job_rate(const struct service_job *job, struct service_rate *ret);
 
 /** struct service_job_difference - bytes that a verification found to differ */
 struct service_job_difference {

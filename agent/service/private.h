@@ -9,6 +9,7 @@
  *   relation.c    the methods that make and change relationships
  *   job.c         jobs from their creation to their end
  *   run.c         the runs of a job
+ *   rate.c        what holds runs back now
  *   record.c      all of it in the database
  *   export.c      the receiver of an initial replication to a folder
  *   schedule.c, health.c   pure
@@ -85,7 +86,7 @@ struct job_run {
 /**
  * struct service_job_private - what others need not see
  * @service: its service
- * @throttle: RateLimit, shared by its runs
+ * @throttle: what holds of RateLimit and RateRules, shared by its runs
  * @runs: @run_count of them
  * @slots: of all disks of all members, in their order
  * @wish: enum job_wish
@@ -131,6 +132,7 @@ struct service {
 	const struct service_failover_ops *failover;
 	const struct run_origins *origins;
 	struct service_listener listener;
+	struct throttle throttle; /* the agent's, shared by all runs */
 	struct collection **collections; /* sorted by role, then name */
 	size_t collection_count;
 	struct service_job *jobs;
@@ -318,6 +320,15 @@ extern const struct job_runner runner_default;
 /** runner_failover - threads that execute a struct service_failover */
 int runner_failover_start(struct service *s, struct service_job *job, void **ret);
 extern const struct job_runner runner_failover;
+
+/* -- rate.c ----------------------------------------------------------------- */
+
+/** rate_follow() - what holds of a collection now holds for its runs */
+void rate_follow(struct service *s, struct collection *c);
+/** rate_follow_all() - the same of all */
+void rate_follow_all(struct service *s);
+/** rate_next() - when a job's limits may be others, wall; INT64_MAX: never */
+int64_t rate_next(const struct service *s, const struct service_job *job);
 
 /* -- record.c --------------------------------------------------------------- */
 

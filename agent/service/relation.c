@@ -171,11 +171,8 @@ static struct collection *collection_copy(const struct collection *from)
 /* The copy becomes what the collection is; what it was goes with the copy. */
 static void collection_take(struct service *s, struct collection *c, struct collection *copy)
 {
-	struct service_job *job = job_of(s, c);
-
 	swap_members(s, c, copy);
-	if (job)
-		throttle_set(&job->private->throttle, c->settings.rate_limit);
+	rate_follow(s, c);
 	collection_schedule(s, c);
 	collection_refresh(s, c);
 }

@@ -68,7 +68,6 @@ static void keep_members(struct collection *fresh, const struct collection *old)
 static void take(struct service *s, struct collection *fresh)
 {
 	struct collection *c = service_get(s, fresh->name);
-	struct service_job *job;
 
 	if (!c || c->origin != ORIGIN_FILE) {
 		/* There is room: reload_build() made it. */
@@ -86,9 +85,6 @@ static void take(struct service *s, struct collection *fresh)
 	c->file = TAKE_PTR(fresh->file);
 	collection_free(fresh);
 	c->private->seen = true;
-	job = job_of(s, c);
-	if (job)
-		throttle_set(&job->private->throttle, c->settings.rate_limit);
 	collection_schedule(s, c);
 	collection_refresh(s, c);
 }

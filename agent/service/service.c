@@ -338,6 +338,7 @@ void service_tick(struct service *s)
 	if (s->stopping)
 		return;
 	tick_reap(s);
+	rate_follow_all(s);
 	tick_until(s);
 	tick_cycles(s);
 	tick_queue(s);
@@ -366,6 +367,8 @@ void service_next(struct service *s, int64_t *ret_wall_us, int64_t *ret_steady_u
 			sooner(ret_wall_us, job->scheduled);
 		if (job->until && job->private->wish == WISH_NONE)
 			sooner(ret_wall_us, job->until);
+		if (run_active(job))
+			sooner(ret_wall_us, rate_next(s, job));
 	}
 	for (size_t i = 0; i < s->collection_count; i++) {
 		const struct collection *c = s->collections[i];

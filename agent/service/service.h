@@ -159,6 +159,7 @@ struct service_statistics {
  * @last_job: number of the last one that ended, 0: none
  * @next_run: when the next recurring run, automatic resynchronization or retry is
  *	due, µs since 1970; 0: none is
+ * @rate: the tighter of its rate limit and the agent's, by the time of day
  */
 struct collection {
 	char name[NAME_SIZE];
@@ -175,6 +176,7 @@ struct collection {
 	uint64_t job;
 	uint64_t last_job;
 	int64_t next_run;
+	struct service_rate rate;
 	struct collection_private *private;
 };
 

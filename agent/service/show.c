@@ -111,6 +111,13 @@ void service_job_progress(const struct service_job *job, struct progress_view *r
 	}
 }
 
+void service_job_rate(const struct service_job *job, struct service_rate *ret)
+{
+	const struct collection *c = service_find(job->private->service, job->collection);
+
+	*ret = c && !service_job_ended(job) ? c->rate : (struct service_rate){ 0 };
+}
+
 /* -- lists ------------------------------------------------------------------ */
 
 /* The member and disk that a run's disk is of. */

@@ -136,14 +136,27 @@ reload() {
     return 1
 }
 
+# waiting LINE: of a job that is to start in an hour
+waiting() {
+    local path
+    path=$(here resync c --start-time +1h)
+    here job show "$path" | grep "$1" | xargs
+    here job cancel "$path"
+}
+
 configure 'rate_limit = fast'
 ok "a wrong configuration" reload
 like "is refused with file, line and what was expected" "$(tail -n 1 "$dir/sender.log")" \
     'sender\.conf:7: rate_limit=fast, expected bytes a second'
 is "and what was goes on" "$(vm_state web01)" 3
+configure 'rate_rules = Mon-Fri 08:00-18:00 20M, Sat 08:00 0'
+ok "wrong rules" reload
+like "are refused as a whole" "$(tail -n 1 "$dir/sender.log")" \
+    'sender\.conf:7: rate_rules=Mon-Fri .*, Sat 08:00 0, expected \[DAYS\]'
 configure 'rate_limit = 100M'
 ok "a right one" reload
 like "is taken" "$(tail -n 1 "$dir/sender.log")" 'was read again'
+is "as a job shows that waits" "$(waiting 'rate limit')" 'rate limit 100 MiB/s (rate_limit)'
 configure
 sed -i '/web03/,+2d' "$dir/sender.conf"
 reload
@@ -153,12 +166,16 @@ is "completes" "$(job "$last" JobState)" 'u 7'
 
 # -- one VM is suspended while it is sent with another --------------------------
 
-configure 'rate_limit = 300K'
+configure $'rate_limit = 1G\nrate_rules = Mon-Sun 00:00-24:00 300K, 10:00-12:00 0'
 sed -i '/web03/,+2d' "$dir/sender.conf"
 reload
+is "status shows which rate holds" "$(here status c --json | field collections.0.rate_limit)" 307200
+is "and why" "$(here status c --json | field collections.0.rate_limit_reason)" \
+    'rate_rules: 00:00-24:00 300K'
 cp "$dir/b0.img" "$dir/b0.old"
 for disk in a0 b0; do change "$dir/$disk.img" 60 "$RANDOM" > /dev/null; done
 both=$(method Resynchronize 'ssba{sv}' c '' false 0 | path_of)
+is "the rule holds for the job" "$(job "$both" RateLimit)" 't 307200'
 is "web02 is suspended meanwhile" "$(method SuspendReplication 'sa{sv}' c 1 VM s web02)" 'uo 0 "/"'
 is "at once" "$(vm_state web02)" 11
 ok "the job goes on without it, to its end" ended "$both"

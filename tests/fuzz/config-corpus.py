@@ -11,10 +11,13 @@ SENDER = """[agent]
 state_dir=/s
 bus=none
 log=debug
+rate_limit=500M
+rate_rules=Fri 22:00-06:00 1G
 [collection web]
 replica=127.0.0.1:7450 ; comment
 max_passes=5
 pool_limit=32M
+rate_rules=Mon-Fri Sun 08:00-24:00 20M, 22:00-06:00 0
 timeout=7
 [disk web/web01/vda]
 device=/dev/x

@@ -67,6 +67,8 @@ struct bus_range {
  * @read_calls: reads of the disks
  * @rate: bytes a second
  * @eta: seconds, UINT64_MAX: not known
+ * @rate_limit: bytes a second that it may send now, 0: no limit
+ * @rate_limit_reason: the setting that says so; "": none is set
  * @elapsed: microseconds
  * @submitted: microseconds since 1970, as the next three; 0: not yet, or never
  * @scheduled: when it is to start
@@ -102,6 +104,8 @@ struct bus_job {
 	uint64_t read_calls;
 	uint64_t rate;
 	uint64_t eta;
+	uint64_t rate_limit;
+	char rate_limit_reason[128];
 	uint64_t elapsed;
 	uint64_t submitted;
 	uint64_t scheduled;

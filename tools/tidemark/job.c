@@ -202,6 +202,9 @@ static int job_print_json(struct bus *b, const struct bus_job *job)
 	put(o, "rate", job->rate);
 	json_object_object_add(o, "eta", job->eta == UINT64_MAX ? NULL :
 					 json_object_new_uint64(job->eta));
+	put(o, "rate_limit", job->rate_limit);
+	json_object_object_add(o, "rate_limit_reason", *job->rate_limit_reason ?
+			       json_object_new_string(job->rate_limit_reason) : NULL);
 	put(o, "elapsed_us", job->elapsed);
 	put_time(o, "submitted", job->submitted);
 	put_time(o, "scheduled", job->scheduled);
@@ -264,6 +267,22 @@ static void print_bytes_of(const struct bus_job *job, const struct job_options *
 		printf("  %-16s %" PRIu64 "\n", "point", job->point);
 }
 
+static void print_limit(const struct bus_job *job, const struct job_options *options)
+{
+	char text[SIZE_TEXT + 8];
+
+	if (!*job->rate_limit_reason)
+		return;
+	if (!job->rate_limit)
+		snprintf(text, sizeof(text), "none");
+	else if (options->bytes)
+		snprintf(text, sizeof(text), "%" PRIu64, job->rate_limit);
+	else
+		size_format(job->rate_limit, text);
+	printf("  %-16s %s%s (%s)\n", "rate limit", text, job->rate_limit ? "/s" : "",
+	       job->rate_limit_reason);
+}
+
 /* One line for each member or disk that failed; the job's own is said last, on stderr. */
 static void print_errors(struct bus *b, const struct bus_job *job)
 {
@@ -304,6 +323,7 @@ int job_print(struct bus *b, const struct bus_job *job, const struct job_options
 			printf("  %-16s %s\n", "status", job->note);
 		print_time("scheduled", job->scheduled);
 		printf("  %-16s %u%%\n", "done", job->permille / 10);
+		print_limit(job, options);
 	}
 	print_bytes_of(job, options);
 	print_ranges(job);

@@ -22,7 +22,7 @@
 
 enum sent_column {
 	SENT_COLLECTION, SENT_VM, SENT_DISK, SENT_STATE, SENT_OWED, SENT_SIZE, SENT_POINT,
-	SENT_RATE, SENT_DONE, SENT_ETA, SENT_HEALTH, SENT_DEVICE, SENT_NOTE,
+	SENT_RATE, SENT_DONE, SENT_ETA, SENT_LIMIT, SENT_HEALTH, SENT_DEVICE, SENT_NOTE,
 };
 
 static const struct output_column sent_columns[] = {
@@ -37,6 +37,8 @@ static const struct output_column sent_columns[] = {
 	[SENT_RATE]	= { "RATE", "of the job under way, a second", .type = OUTPUT_TEXT },
 	[SENT_DONE]	= { "DONE", "of the job under way", .type = OUTPUT_PERCENT },
 	[SENT_ETA]	= { "ETA", "its end, as far as one knows", .type = OUTPUT_TEXT },
+	[SENT_LIMIT]	= { "LIMIT", "bytes a second that it may send now, 0: any number", NULL,
+			    OUTPUT_BYTES, true },
 	[SENT_HEALTH]	= { "HEALTH", "of the disk", NULL, OUTPUT_TEXT, true },
 	[SENT_DEVICE]	= { "DEVICE", "path of the disk", NULL, OUTPUT_TEXT, true },
 	[SENT_NOTE]	= { "NOTE", "what is the matter with it", .type = OUTPUT_TEXT },
@@ -160,11 +162,24 @@ static const char *row_note(struct json_object *collection, struct json_object *
 	return NULL;
 }
 
+/* What holds a job back that is under way. */
+static const char *row_limit(struct json_object *job, char *text, size_t size)
+{
+	char rate[SIZE_TEXT];
+
+	if (!job || !json_number(job, "rate_limit"))
+		return NULL;
+	snprintf(text, size, "at most %s/s by %s", size_format(json_number(job, "rate_limit"), rate),
+		 json_text(job, "rate_limit_reason") ?: "");
+	return text;
+}
+
 static void row_disk(struct output *o, struct json_object *collection, struct json_object *disk,
 		     struct json_object *job)
 {
 	struct json_object *vm = find_vm(collection, json_text(disk, "vm"));
 	const char *state = json_text(vm, "state_name") ?: json_text(collection, "state_name");
+	char text[256];
 
 	output_row(o);
 	output_text(o, SENT_COLLECTION, json_text(collection, "collection"));
@@ -180,11 +195,13 @@ static void row_disk(struct output *o, struct json_object *collection, struct js
 	if (json_has(disk, "size"))
 		output_number(o, SENT_SIZE, json_number(disk, "size"));
 	output_text(o, SENT_POINT, json_text(disk, "point_time"));
+	output_number(o, SENT_LIMIT, json_number(collection, "rate_limit"));
 	output_text(o, SENT_HEALTH, json_text(disk, "health_name"));
 	output_text(o, SENT_DEVICE, json_text(disk, "device"));
 	if (job)
 		row_job(o, job);
-	output_text(o, SENT_NOTE, row_note(collection, vm, disk));
+	output_text(o, SENT_NOTE, row_note(collection, vm, disk) ?:
+				  row_limit(job, text, sizeof(text)));
 }
 
 static void rows_sent(struct output *o, struct json_object *document)

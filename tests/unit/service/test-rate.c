@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Rate limits of runs under way: by the time of day, of a collection and the agent.
+ */
+#include "tests/unit/service/world.h"
+
+/* It is Monday, 14:13:20 UTC. */
+#define HOUR (60 * MINUTE_US)
+
+static const char disk[] = "replica=127.0.0.1:1\n[disk c/a/d0]\ndevice=/a0\n";
+
+static void world_rates(const char *agent, const char *collection)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s[collection c]\n%s%s", agent, collection, disk);
+	world_open(text);
+}
+
+static void reload(const char *agent, const char *collection)
+{
+	struct reason reason = { 0 };
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s[collection c]\n%s%s", agent, collection, disk);
+	if (service_reload(world.service, world_config(text), &reason))
+		fail_msg("%s", reason.text);
+}
+
+/* What the run that began last obeys: its collection's and the agent's, 0: no limit. */
+static void obeys(uint64_t collection, uint64_t agent)
+{
+	const struct run_config *config = world.runs[world.run_count - 1]->config;
+
+	assert_int_equal(config->throttles[0]->rate, collection);
+	assert_int_equal(config->throttles[1]->rate, agent);
+}
+
+static void shows(uint64_t limit, const char *why)
+{
+	const struct collection *c = service_find(world.service, "c");
+	struct service_rate rate;
+
+	assert_int_equal(c->rate.limit, limit);
+	assert_string_equal(c->rate.why, why);
+	if (!c->job)
+		return;
+	service_job_rate(service_job(world.service, c->job), &rate);
+	assert_int_equal(rate.limit, limit);
+	assert_string_equal(rate.why, why);
+}
+
+static void rate__follows_the_time_of_day(void **state)
+{
+	int64_t when, unused;
+
+	world_rates("", "rate_limit=1M\nrate_rules=Mon 14:00-15:00 2M, 16:00-17:00 0\n");
+	ask(EVENT_RESYNC, "c", NULL);
+	obeys(MIB(2), 0);
+	shows(MIB(2), "rate_rules: Mon 14:00-15:00 2M");
+	/* It is looked at once a minute, at its beginning. */
+	service_next(world.service, &when, &unused);
+	assert_int_equal(when, world.wall + 40 * SECOND_US);
+	advance(46 * MINUTE_US + 39 * SECOND_US);
+	obeys(MIB(2), 0);
+	advance(SECOND_US);
+	obeys(MIB(1), 0);
+	shows(MIB(1), "rate_limit");
+	advance(HOUR);
+	obeys(0, 0);
+	shows(0, "rate_rules: 16:00-17:00 0");
+	advance(HOUR);
+	obeys(MIB(1), 0);
+	run_done(0, 5);
+	/* Nobody waits for a border when nothing runs. */
+	service_next(world.service, &when, &unused);
+	assert_int_equal(when, INT64_MAX);
+	shows(MIB(1), "rate_limit");
+}
+
+static void rate__what_was_sent_is_not_forgiven_each_time(void **state)
+{
+	struct throttle *throttle;
+
+	world_rates("", "rate_rules=00:00-24:00 64K\n");
+	ask(EVENT_RESYNC, "c", NULL);
+	throttle = world.runs[0]->config->throttles[0];
+	throttles_take(&throttle, 1, SECOND_US * 1000, MIB(1));
+	assert_true(throttles_wait(&throttle, 1, SECOND_US * 1000) > 0);
+	advance(MINUTE_US);
+	assert_true(throttles_wait(&throttle, 1, SECOND_US * 1000) > 0);
+}
+
+static void rate__of_the_agent(void **state)
+{
+	world_rates("rate_limit=3M\nrate_rules=15:00-16:00 1M\n", "rate_limit=2M\n");
+	ask(EVENT_RESYNC, "c", NULL);
+	obeys(MIB(2), MIB(3));
+	shows(MIB(2), "rate_limit");
+	advance(HOUR);
+	obeys(MIB(2), MIB(1));
+	shows(MIB(1), "the agent's rate_rules: 15:00-16:00 1M");
+	/* Changed while it runs, by the file. */
+	reload("rate_limit=1M\n", "rate_limit=0\n");
+	obeys(0, MIB(1));
+	shows(MIB(1), "the agent's rate_limit");
+	reload("", "rate_rules=Mon 15:00-16:00 4M\n");
+	obeys(MIB(4), 0);
+	shows(MIB(4), "rate_rules: Mon 15:00-16:00 4M");
+	reload("", "");
+	obeys(0, 0);
+	shows(0, "");
+}
+
+static void rate__one_limit_of_the_agent_for_all(void **state)
+{
+	world_open("rate_limit=1M\n"
+		   "[collection c]\nreplica=127.0.0.1:1\n[disk c/a/d0]\ndevice=/a0\n"
+		   "[collection e]\nreplica=127.0.0.1:1\n[disk e/e/d0]\ndevice=/e0\n");
+	ask(EVENT_RESYNC, "c", NULL);
+	ask(EVENT_RESYNC, "e", NULL);
+	assert_int_equal(world.run_count, 2);
+	assert_ptr_equal(world.runs[0]->config->throttles[1], world.runs[1]->config->throttles[1]);
+	assert_ptr_not_equal(world.runs[0]->config->throttles[0],
+			     world.runs[1]->config->throttles[0]);
+}
+
+static void rate__is_recorded_and_changed_by_the_api(void **state)
+{
+	const struct service_value settings[] = {
+		{ "RecoveryConnectionPoint", "127.0.0.1:9" }, { "RateRules", "Mon 14:00-15:00 2M" },
+	};
+	const struct service_value other[] = { { "RateRules", "" }, { "RateLimit", "5M" } };
+	const struct service_new_disk one = { "n", "d0", "/n0", true, 0 };
+
+	world_open("");
+	memset(&last_reason, 0, sizeof(last_reason));
+	assert_int_equal(service_create(world.service, "c", settings, 2, &one, 1, &last_reason), 0);
+	world_kill();
+	world_open("");
+	shows(MIB(2), "rate_rules: Mon 14:00-15:00 2M");
+	ask(EVENT_RESYNC, "c", NULL);
+	obeys(MIB(2), 0);
+	assert_int_equal(service_modify(world.service, "c", NULL, other, 2, &last_reason), 0);
+	obeys(MIB(5), 0);
+	shows(MIB(5), "rate_limit");
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+	const struct CMUnitTest tests[] = {
+		T(rate__follows_the_time_of_day),
+		T(rate__what_was_sent_is_not_forgiven_each_time),
+		T(rate__of_the_agent),
+		T(rate__one_limit_of_the_agent_for_all),
+		T(rate__is_recorded_and_changed_by_the_api),
+	};
+
+	return cmocka_run_group_tests_name("service/rate", tests, NULL, NULL);
+}
