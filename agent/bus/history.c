@@ -53,6 +53,7 @@ static int put_job(const struct history_entry *e, void *arg)
 	document_put_u64(o, "wire", e->wire);
 	document_put_u64(o, "different", e->different);
 	document_put_u64(o, "passes", e->passes);
+	document_put_text(o, "hash", e->hash[0] ? e->hash : NULL);
 	history_members(page->history, e->id, put_member, members);
 	document_put(o, "members", members);
 	json_object_array_add(page->jobs, o);

@@ -357,6 +357,7 @@ static const sd_bus_vtable job_vtable[] = {
 	SD_BUS_PROPERTY("Torn", "u", get_small, 0, CHANGES),
 	SD_BUS_PROPERTY("Point", "t", NULL, MEMBER(point), CHANGES),
 	SD_BUS_PROPERTY("Consistency", "u", NULL, MEMBER(consistency), CHANGES),
+	SD_BUS_PROPERTY("Hash", "s", bus_get_text, MEMBER(hash), CHANGES),
 	/* long: told to who asks */
 	SD_BUS_PROPERTY("Members", "a(suusttttttu)", get_members, 0, 0),
 	SD_BUS_PROPERTY("Disks", "a(ssssustttttttu)", get_disks, 0, 0),

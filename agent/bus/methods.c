@@ -20,6 +20,7 @@ enum {
 	TAKE_SUSPENDED = 1 << 6,
 	TAKE_INITIAL = 1 << 7,
 	TAKE_POINT = 1 << 8,
+	ALLOW_PARANOID = 1 << 9,
 };
 
 #define FAILOVER (ALLOW_VM | ALLOW_FORCE | ALLOW_PATH)
@@ -31,11 +32,12 @@ static const struct {
 } requests[] = {
 	{ "StartReplication", EVENT_START, TAKE_INITIAL | TAKE_START_TIME },
 	{ "CancelInitialReplication", EVENT_CANCEL_INITIAL, 0 },
-	{ "Resynchronize", EVENT_RESYNC, TAKE_START_TIME | TAKE_SUSPENDED | ALLOW_COMPARE },
+	{ "Resynchronize", EVENT_RESYNC, TAKE_START_TIME | TAKE_SUSPENDED | ALLOW_COMPARE |
+	  ALLOW_PARANOID },
 	{ "CancelResynchronize", EVENT_CANCEL_RESYNC, 0 },
 	{ "SuspendReplication", EVENT_SUSPEND, ALLOW_VM },
 	{ "ResumeReplication", EVENT_RESUME, ALLOW_VM },
-	{ "Verify", EVENT_VERIFY, ALLOW_START_TIME },
+	{ "Verify", EVENT_VERIFY, ALLOW_START_TIME | ALLOW_PARANOID },
 	{ "InitiatePlannedFailover", EVENT_PLANNED_FAILOVER, FAILOVER },
 	{ "RevertPlannedFailover", EVENT_REVERT_PLANNED, FAILOVER },
 	{ "InitiateFailover", EVENT_FAILOVER, FAILOVER | TAKE_POINT },
@@ -99,6 +101,8 @@ static int read_job_options(sd_bus_message *m, struct call *c, unsigned int flag
 		KNOW("Force", 'b', &c->rq.force);
 	if (flags & ALLOW_COMPARE)
 		KNOW("Compare", 'b', &c->rq.compare);
+	if (flags & ALLOW_PARANOID)
+		KNOW("Paranoid", 'b', &c->rq.paranoid);
 	if (flags & ALLOW_START_TIME)
 		KNOW("StartTime", 's', &c->start_time);
 	if (flags & ALLOW_PATH)

@@ -243,6 +243,7 @@ static struct json_object *job_json(const struct service_job *job)
 	document_put(o, "eta", p.eta == UINT64_MAX ? NULL : json_object_new_uint64(p.eta));
 	put_rate(o, &rate);
 	document_put_u64(o, "passes", p.passes);
+	document_put_text(o, "hash", job->hash[0] ? job->hash : NULL);
 	document_put_u64(o, "error", job->error);
 	document_put_text(o, "text", job->text);
 	document_put_time(o, "submitted", job->submitted / 1000000);

@@ -238,6 +238,7 @@ SETTING_BOOL(plain)
 SETTING_BOOL(auto_resync)
 SETTING_BOOL(write_order)
 SETTING_BOOL(allow_compare)
+SETTING_BOOL(paranoid)
 SETTING_UINT(interval_s, 0, INTERVAL_MAX)
 SETTING_UINT(consistent_s, 0, INTERVAL_MAX)
 SETTING_UINT(max_concurrent, 0, 64)
@@ -278,6 +279,7 @@ static const struct setting table[] = {
 	{ "write_order", "EnableWriteOrderPreservationAcrossDisks", 'b', YES_NO, set_write_order,
 	  get_write_order },
 	{ "allow_compare", "CompareAllowed", 'b', YES_NO, set_allow_compare, get_allow_compare },
+	{ "paranoid", "ParanoidComparison", 'b', YES_NO, set_paranoid, get_paranoid },
 	{ "rate_limit", "RateLimit", 't', RATE_EXPECTED,
 	  set_rate_limit, get_rate_limit },
 	{ "rate_rules", "RateRules", 's', RULES_EXPECTED, set_rate_rules, get_rate_rules },

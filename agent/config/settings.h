@@ -43,6 +43,7 @@ enum settings_authentication {
  * @write_order: EnableWriteOrderPreservationAcrossDisks; disks of a run are always
  *	sealed at one instant, so "no" is taken and changes nothing
  * @allow_compare: where no bitmap can be trusted, both sides may be read and compared
+ * @paranoid: what is compared is by SHA-256
  * @rate_limit: bytes a second on the wire; 0: none
  * @rate_rules: what holds instead at some times
  * @max_concurrent: runs of this collection at once, if its VMs have several
@@ -70,6 +71,7 @@ struct settings {
 	uint32_t window_end_s;
 	bool write_order;
 	bool allow_compare;
+	bool paranoid;
 	uint64_t rate_limit;
 	struct rate_rules rate_rules;
 	uint32_t max_concurrent;

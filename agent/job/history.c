@@ -112,6 +112,10 @@ static const char *const migrations[] = {
 	"ALTER TABLE member ADD COLUMN retry_at INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE member ADD COLUMN stuck INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE job ADD COLUMN initial INTEGER NOT NULL DEFAULT 0;",
+
+	/* 5: comparisons by SHA-256; hash: by which one a job has compared */
+	"ALTER TABLE job ADD COLUMN paranoid INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN hash TEXT NOT NULL DEFAULT '';",
 };
 
 struct history {
@@ -177,7 +181,8 @@ int history_disk(struct history *h, const char *collection, const char *vm, cons
 }
 
 #define ENTRY "SELECT id, state, error, text, point, started, ended, owed, sent, wire, " \
-	      "different, passes, collection, method, owner, submitted, consistency FROM job "
+	      "different, passes, collection, method, owner, submitted, consistency, " \
+	      "hash FROM job "
 
 static void history_entry(struct state_query *q, struct history_entry *ret)
 {
@@ -200,6 +205,7 @@ static void history_entry(struct state_query *q, struct history_entry *ret)
 	snprintf(ret->collection, sizeof(ret->collection), "%s", state_text(q, 12));
 	snprintf(ret->method, sizeof(ret->method), "%s", state_text(q, 13));
 	snprintf(ret->owner, sizeof(ret->owner), "%s", state_text(q, 14));
+	snprintf(ret->hash, sizeof(ret->hash), "%s", state_text(q, 17));
 }
 
 int history_last(struct history *h, const char *collection, struct history_entry *ret)

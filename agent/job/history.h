@@ -24,6 +24,7 @@ struct history;
  * @text: the sentence for it, or a warning
  * @point: number of its point, 0: none
  * @consistency: of that
+ * @hash: by which it compared, "": it did not
  * @submitted: µs since 1970
  * @started: seconds since 1970
  * @ended: the same
@@ -35,6 +36,7 @@ struct history_entry {
 	char method[48];
 	char owner[64];
 	uint32_t consistency;
+	char hash[16];
 	int64_t submitted;
 	uint32_t state;
 	uint32_t error;

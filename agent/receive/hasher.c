@@ -3,23 +3,26 @@
 
 #include <string.h>
 
-int hasher_open(struct hasher *h, struct ring *ring, struct stage *stage)
+int hasher_open(struct hasher *h, struct ring *ring, struct stage *stage, enum hash_kind kind)
 {
+	int err;
+
 	if (h->area)
 		return 0;
-	*h = (struct hasher){ .ring = ring, .stage = stage };
+	*h = (struct hasher){ .ring = ring, .stage = stage, .size = hash_size(kind) };
 	h->area = aligned_alloc(IO_ALIGN, HASHER_SIZE);
 	h->hashes = malloc(FRAME_PAYLOAD_MAX);
-	if (h->area && h->hashes)
-		return 0;
-	hasher_close(h);
-	return -ENOMEM;
+	err = h->area && h->hashes ? hash_create(&h->hash, kind) : -ENOMEM;
+	if (err)
+		hasher_close(h);
+	return err;
 }
 
 void hasher_close(struct hasher *h)
 {
 	free(h->area);
 	free(h->hashes);
+	hash_destroy(h->hash);
 	*h = (struct hasher){ 0 };
 }
 
@@ -28,9 +31,13 @@ static void piece_hash(struct hasher_piece *p)
 	struct hasher *h = p->hasher;
 	uint64_t first = (p->begin - h->offset) / h->granule;
 
-	for (uint32_t at = 0; at < p->span; at += h->granule, first++)
-		granule_hash(p->buf + at, u64_min(h->granule, p->span - at),
-			     h->hashes + first * FRAME_HASH_SIZE);
+	for (uint32_t at = 0; at < p->span; at += h->granule, first++) {
+		int err = hash_run(h->hash, p->buf + at, u64_min(h->granule, p->span - at),
+				   h->hashes + first * h->size);
+
+		if (err)
+			h->error = err;
+	}
 	p->busy = false;
 }
 

@@ -324,12 +324,13 @@ static int steps_deaf(struct connection *c)
 
 static int step_hash(struct connection *c, const struct frame *f)
 {
+	enum hash_kind kind = hash_kind(c->session.features);
 	struct frame answer = {
 		.type = FRAME_HASHES,
 		.disk = f->disk,
 		.offset = f->offset,
 		.span = f->span,
-		.length = session_hashes(&c->session, f) * FRAME_HASH_SIZE,
+		.length = session_hashes(&c->session, f) * hash_size(kind),
 	};
 	const uint8_t *hashes;
 	int err;
@@ -337,7 +338,10 @@ static int step_hash(struct connection *c, const struct frame *f)
 	/* The answer before this one may still be on its way, out of the same buffer. */
 	if (c->deaf || channel_flush(&c->channel))
 		return steps_deaf(c);
-	err = hasher_open(&c->hasher, c->ring, c->stage);
+	err = hasher_open(&c->hasher, c->ring, c->stage, kind);
+	if (err == -EOPNOTSUPP)
+		return reason_set(&c->reason, err, REASON_NOT_SUPPORTED,
+				  "OpenSSL has no %s here", hash_name(kind));
 	if (!err)
 		err = hasher_run(&c->hasher, f->disk, c->session.disks[f->disk].open.granule,
 				 f->offset, f->span, &hashes);

@@ -48,7 +48,7 @@ struct slot {
 	bool hashing;
 	unsigned int queued;
 	unsigned int used;
-	uint8_t hashes[GRANULES_MAX][FRAME_HASH_SIZE];
+	uint8_t hashes[GRANULES_MAX * FRAME_HASH_MAX];
 	struct slot_item hash_item;
 	struct slot_item items[SLOT_ITEMS];
 };
@@ -72,6 +72,8 @@ struct pump {
 	uint8_t *memory;
 	struct packer *packer; /* NULL: nothing is packed */
 	uint8_t *packed;       /* as much as @memory, in the same places */
+	struct hash *hash;
+	uint32_t hash_size;
 
 	/* of the disk under way */
 	struct conn *conn;
@@ -236,12 +238,16 @@ static int slot_judge(struct slot *s, uint64_t index, const uint8_t *data, uint6
 		      enum kind *ret)
 {
 	struct pump *p = s->pump;
-	uint8_t hash[FRAME_HASH_SIZE];
+	uint8_t hash[FRAME_HASH_MAX];
+	int err;
 
 	if (p->disk->task != PUMP_SEND) {
-		granule_hash(data, length, hash);
+		err = hash_run(p->hash, data, length, hash);
+		if (err)
+			return reason_set(p->disk->reason, err, REASON_FAILED,
+					  "OpenSSL cannot hash a granule");
 		*ret = KIND_SKIP;
-		if (memcmp(hash, s->hashes[index], sizeof(hash)) == 0)
+		if (memcmp(hash, s->hashes + index * p->hash_size, p->hash_size) == 0)
 			return 0;
 		if (p->disk->task == PUMP_VERIFY)
 			return p->differ(p->differ_owner, p->disk, s->region.first + index, length);
@@ -299,7 +305,7 @@ static int pump_hashes(void *owner, const struct frame *f, const void *hashes)
 		if (!s->hashing || s->region.offset != f->offset)
 			continue;
 		if (f->disk != p->disk->handle || f->span != s->region.length ||
-		    f->length != s->region.count * FRAME_HASH_SIZE)
+		    f->length != s->region.count * p->hash_size)
 			return -EPROTO;
 		memcpy(s->hashes, hashes, f->length);
 		s->hashing = false;
@@ -589,12 +595,19 @@ int pump_pack(struct pump *p)
 	return p->packed ? packer_create(&p->packer) : -ENOMEM;
 }
 
+int pump_hash(struct pump *p, enum hash_kind kind)
+{
+	p->hash_size = hash_size(kind);
+	return hash_create(&p->hash, kind);
+}
+
 struct pump *pump_destroy(struct pump *p)
 {
 	if (p) {
 		free(p->slots);
 		free(p->memory);
 		packer_destroy(p->packer);
+		hash_destroy(p->hash);
 		free(p->packed);
 		free(p);
 	}

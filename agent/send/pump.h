@@ -17,6 +17,7 @@
 
 #include "send/conn.h"
 #include "send/source.h"
+#include "wire/hash.h"
 
 struct pump;
 
@@ -83,6 +84,12 @@ int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,
  * While the network is fast nothing is packed: it would only cost time. Return: 0 or -ENOMEM. Takes PUMP_MEMORY more.
  */
 int pump_pack(struct pump *p);
+/**
+ * pump_hash() - how granules are compared, before the first one is; once
+ *
+ * Return: 0, or as hash_create().
+ */
+int pump_hash(struct pump *p, enum hash_kind kind);
 /** pump_destroy() - after conn_close(); NULL is ignored. Return: NULL */
 struct pump *pump_destroy(struct pump *p);
 

@@ -87,6 +87,13 @@ static int run_load_origin(struct run *r, struct session_disk *d)
 			    "from: %s", DISK_NAMES(d), strerrordesc_np(-err));
 }
 
+/* Is it compared with its replica, granule by granule? */
+static bool run_hashes(const struct session_disk *d)
+{
+	return d->mode == FRAME_MODE_COMPARE || d->mode == FRAME_MODE_VERIFY ||
+	       d->mode == FRAME_MODE_REVERSE;
+}
+
 /* How is it brought up to date? 0, or it is dropped, or the errno that ends the run. */
 static int run_choose(struct run *r, struct session_disk *d)
 {
@@ -116,6 +123,8 @@ static int run_choose(struct run *r, struct session_disk *d)
 		return members_drop(r, d, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
 				    DISK_FORMAT " would have to be compared with its replica (%s), "
 				    "and comparing is disabled", DISK_NAMES(d), why);
+	if (run_hashes(d))
+		atomic_store(&r->report->hash, hash_name(hash_kind(r->features)));
 	atomic_store(&d->report->why, why);
 	atomic_store(&d->report->mode, d->mode);
 	return 0;
@@ -142,9 +151,25 @@ static int run_open_all(struct run *r)
 	return err;
 }
 
-static int run_handshake(struct run *r)
+/* What was agreed on for all disks. */
+static int run_agree(struct run *r)
 {
 	int err = session_hello(r->conn, r->config, &r->features, r->reason);
+
+	if (err)
+		return err;
+	err = pump_hash(r->pump, hash_kind(r->features));
+	if (err == -EOPNOTSUPP)
+		return reason_set(r->reason, err, REASON_NOT_SUPPORTED,
+				  "OpenSSL has no SHA-256 here (paranoid)");
+	if (!err && r->config->compress && r->features & FRAME_FEATURE_PACK)
+		err = pump_pack(r->pump);
+	return err ? reason_set(r->reason, err, 0, "out of memory") : 0;
+}
+
+static int run_handshake(struct run *r)
+{
+	int err = run_agree(r);
 
 	if (!err)
 		err = run_open_all(r);
@@ -156,8 +181,6 @@ static int run_handshake(struct run *r)
 					   session_begin(r->conn, r->config, d, r->reason));
 	}
 	r->report->point = r->point;
-	if (!err && r->config->compress && r->features & FRAME_FEATURE_PACK && pump_pack(r->pump))
-		err = reason_set(r->reason, -ENOMEM, 0, "out of memory");
 	return err;
 }
 
@@ -228,7 +251,7 @@ static int run_move(struct run *r, struct session_disk *d, bool first)
 	 * bytes since would seem equal, and the sent bytes would stay.
 	 */
 	d->pump.task = PUMP_SEND;
-	if (first && (d->mode == FRAME_MODE_COMPARE || d->mode == FRAME_MODE_REVERSE))
+	if (first && run_hashes(d))
 		d->pump.task = PUMP_COMPARE;
 	answer = pump_disk_run(r->pump, r->conn, &d->pump);
 	if (answer != PUMP_DISK_FAILED)

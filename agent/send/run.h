@@ -85,6 +85,7 @@ struct run_vm {
  *	A disk that is written to all the same fails the run; so does any disk that
  *	cannot be sent: none is dropped. On success nothing is owed or marked
  * @compress: pack what is sent where that pays, if the receiver knows it
+ * @paranoid: compare by SHA-256; a receiver that does not know it fails the run
  * @history_given: @history means something; else the receiver decides
  * @history: further points that the replica is to keep, 0 to FRAME_HISTORY_MAX
  * @collection: its name
@@ -115,6 +116,7 @@ struct run_config {
 	bool aside;
 	bool final;
 	bool compress;
+	bool paranoid;
 	bool history_given;
 	uint32_t history;
 	const char *collection;
@@ -260,6 +262,7 @@ struct run_range {
  * @trouble: why the run failed, or with which sort of trouble its first disk was
  *	dropped; RUN_TROUBLE_NONE: neither
  * @consistency: of the new point, enum run_consistency, 0: there is none
+ * @hash: the hash by which disks are compared, its name, NULL: none is (yet)
  * @excluded_ns: for how long the longest of its seals kept writes waiting
  * @point: the replica's newest point now, 0: none, or not known
  * @warning: a sentence; "": none
@@ -273,6 +276,7 @@ struct run_report {
 	size_t failed;
 	enum run_trouble trouble;
 	enum run_consistency consistency;
+	_Atomic(const char *) hash;
 	uint64_t excluded_ns;
 	uint64_t point;
 	char warning[REASON_TEXT_MAX];

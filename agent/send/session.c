@@ -27,7 +27,8 @@ int session_hello(struct conn *c, const struct run_config *config, uint32_t *ret
 	struct frame_hello hello = {
 		.min_version = FRAME_VERSION,
 		.max_version = FRAME_VERSION,
-		.features = FRAME_FEATURES,
+		.features = config->paranoid ? FRAME_FEATURES :
+					       FRAME_FEATURES & ~FRAME_FEATURE_SHA256,
 	};
 	struct frame f = { .type = FRAME_HELLO };
 	struct frame_welcome welcome;
@@ -42,10 +43,14 @@ int session_hello(struct conn *c, const struct run_config *config, uint32_t *ret
 		return err;
 	if (frame_welcome_decode(conn_payload(c), f.length, &welcome) != FRAME_OK)
 		return session_malformed(c, reason, "WELCOME");
-	if (welcome.version != FRAME_VERSION || welcome.features & ~FRAME_FEATURES)
+	if (welcome.version != FRAME_VERSION || welcome.features & ~hello.features)
 		return conn_fail(c, reason_set(reason, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
 					       "the replica host %s wants version %u of the wire",
 					       conn_peer(c), welcome.version));
+	if (config->paranoid && !(welcome.features & FRAME_FEATURE_SHA256))
+		return conn_fail(c, reason_set(reason, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
+					       "the replica host %s cannot compare by SHA-256 "
+					       "(paranoid): its Tidemark is too old", conn_peer(c)));
 	*ret_features = welcome.features;
 	return 0;
 }

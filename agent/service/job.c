@@ -31,6 +31,7 @@ struct service_job *job_new(struct service *s, const struct collection *c, enum 
 	snprintf(job->collection, sizeof(job->collection), "%s", c->name);
 	job->role = c->role;
 	job->state = JOB_NEW;
+	job->hash = "";
 	job->submitted = job->changed = wall(s);
 	job->removal_us = SERVICE_REMOVAL_S * SECOND_US;
 	return job;
@@ -551,6 +552,7 @@ static void run_end(struct service *s, struct collection *c, struct service_job 
 	const struct run_report *report = run->ops->report(run->handle);
 
 	run->ended = true;
+	job->hash = atomic_load(&((struct run_report *)report)->hash) ?: job->hash;
 	for (size_t i = 0; i < job->member_count; i++) {
 		if (job_is_failover(job) ||
 		    (job->members[i].disk_count && run_slot(job, i, 0)->run == index))

@@ -91,6 +91,8 @@ struct service_job_member {
  * @owner: who asked; "": the agent itself
  * @notify: as asked
  * @compare: by comparing, whatever bits say
+ * @paranoid: what is compared is by SHA-256, whatever the settings say
+ * @hash: the hash by which a disk was compared, "": none was, or not yet
  * @initial: StartReplication: enum service_initial, else 0
  * @submitted: TimeSubmitted
  * @scheduled: ScheduledStartTime, 0: at once
@@ -119,6 +121,8 @@ struct service_job {
 	char owner[64];
 	char notify[256];
 	bool compare;
+	bool paranoid;
+	const char *hash;
 	uint32_t initial;
 	int64_t submitted;
 	int64_t scheduled;

@@ -185,6 +185,7 @@ static int job_ask(struct service_job *job, const struct service_request *rq)
 	struct service_job_private *p = job->private;
 
 	job->compare = rq->compare;
+	job->paranoid = rq->paranoid;
 	if (rq->event == EVENT_START)
 		job->initial = rq->initial ? rq->initial : INITIAL_NETWORK;
 	/* Whatever the copy says of itself: it has been out of our hands. */

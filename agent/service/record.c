@@ -538,15 +538,16 @@ int record_job_new(struct service *s, struct service_job *job)
 	const char *path = p->path ? p->path : "";
 	int err = put(s, "INSERT INTO job (collection, kind, state, started, method, role, owner,"
 		      " notify, submitted, scheduled, until, removal, fleeting, automatic, compare,"
-		      " forced, asked_point, asked_vm, asked_path, initial)"
-		      " VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		      "tiititt" "iiiiiiiii" "tti", job->collection,
+		      " forced, asked_point, asked_vm, asked_path, initial, paranoid)"
+		      " VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		      "tiititt" "iiiiiiiii" "ttii", job->collection,
 		      (int64_t)(job->event == EVENT_VERIFY ? RUN_VERIFY : RUN_RESYNC),
 		      (int64_t)job->state, model_event_name(job->event), (int64_t)job->role,
 		      job->owner, job->notify, job->submitted, job->scheduled, job->until,
 		      job->removal_us, (int64_t)job->delete_on_completion, (int64_t)p->automatic,
 		      (int64_t)job->compare, (int64_t)p->failover.force,
-		      (int64_t)p->failover.point, vm, path, (int64_t)job->initial);
+		      (int64_t)p->failover.point, vm, path, (int64_t)job->initial,
+		      (int64_t)job->paranoid);
 
 	if (err)
 		return err;
@@ -562,11 +563,11 @@ int record_job(struct service *s, const struct service_job *job)
 	service_job_progress(job, &p);
 	err = put(s, "UPDATE job SET state = ?, error = ?, text = ?, point = ?, consistency = ?,"
 		  " started = ?, ended = ?, scheduled = ?, status = ?, owed = ?, sent = ?, wire = ?,"
-		  " different = ?, passes = ? WHERE id = ?", "iitiiiiit" "iiiiii",
+		  " different = ?, passes = ?, hash = ? WHERE id = ?", "iitiiiiit" "iiiiiti",
 		  (int64_t)job->state, (int64_t)job->error, job->text, (int64_t)job->point,
 		  (int64_t)job->consistency, job->started / SECOND_US, job->ended / SECOND_US,
 		  job->scheduled, job->status, (int64_t)p.owed, (int64_t)p.sent, (int64_t)p.wire,
-		  (int64_t)p.different, (int64_t)p.passes, (int64_t)job->id);
+		  (int64_t)p.different, (int64_t)p.passes, job->hash, (int64_t)job->id);
 	return err ? err : record_job_members(s, job);
 }
 
@@ -623,6 +624,7 @@ static void load_job_row(struct state_query *q, struct service_job *job)
 	p->vm = *state_text(q, 17) ? strdup(state_text(q, 17)) : NULL;
 	p->path = *state_text(q, 18) ? strdup(state_text(q, 18)) : NULL;
 	job->initial = state_int(q, 19);
+	job->paranoid = state_int(q, 20);
 }
 
 static int load_job(struct service *s, struct state_query *q)
@@ -657,7 +659,7 @@ int record_load_jobs(struct service *s, struct reason *reason)
 	int err = state_prepare(s->state, "SELECT id, collection, method, state, started, role,"
 				" owner, notify, submitted, scheduled, until, removal, fleeting,"
 				" automatic, compare, forced, asked_point, asked_vm, asked_path,"
-				" initial"
+				" initial, paranoid"
 				" FROM job WHERE ended = 0", &q);
 
 	while (!err && (err = state_step(q)) > 0)

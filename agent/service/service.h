@@ -229,6 +229,7 @@ enum service_answer {
  *	NULL: all
  * @start_time: CIM datetime, NULL or "": now. RESYNC, START, VERIFY
  * @compare: RESYNC: compare even where bits can be trusted
+ * @paranoid: RESYNC, VERIFY: what is compared is by SHA-256
  * @force: failovers: as that method's page says
  * @point: failovers: number of the point, 0: the newest
  * @initial: START: 1 network (also 0), 2 export, 3 seeded
@@ -247,6 +248,7 @@ struct service_request {
 	const char *vm;
 	const char *start_time;
 	bool compare;
+	bool paranoid;
 	bool force;
 	uint64_t point;
 	uint32_t initial;

@@ -192,11 +192,3 @@ uint64_t frame_digest(const struct frame *f)
 
 	return XXH3_64bits(&v, sizeof(v));
 }
-
-void granule_hash(const void *data, size_t size, uint8_t *ret)
-{
-	XXH128_canonical_t canonical;
-
-	XXH128_canonicalFromHash(&canonical, XXH3_128bits(data, size));
-	memcpy(ret, canonical.digest, FRAME_HASH_SIZE);
-}

@@ -50,7 +50,8 @@
 #define FRAME_TEXT_MAX 512
 #define FRAME_DISKS_MAX 1024 /* disks in one job; handles are 0 ... N-1 */
 #define FRAME_UUID_SIZE 16
-#define FRAME_HASH_SIZE 16 /* XXH3-128, canonical (big-endian) form */
+#define FRAME_HASH_SIZE 16 /* of a granule: XXH3-128, see wire/hash.h */
+#define FRAME_HASH_MAX 32  /* SHA-256 */
 
 /** enum frame_type - what a frame is; 0 is never sent */
 enum frame_type {
@@ -84,7 +85,8 @@ enum frame_type {
  * enum frame_feature - what version 1 has grown
  *
  * HELLO says what the sender knows, WELCOME which of these both know. What was
- * not agreed is not sent.
+ * not agreed is not sent. SHA256 is said by a sender only if it is to be: agreed on
+ * it holds.
  */
 enum frame_feature {
 	FRAME_FEATURE_DROP = 1 << 0,  /* DROP */
@@ -93,8 +95,10 @@ enum frame_feature {
 	FRAME_FEATURE_RESUME = 1 << 3, /* STAGED, SEALED, the flag of BEGIN */
 	FRAME_FEATURE_SPACE = 1 << 4,  /* the flag of ERROR */
 	FRAME_FEATURE_PACK = 1 << 5,   /* PACKED */
+	FRAME_FEATURE_SHA256 = 1 << 6, /* HASHES has SHA-256, FRAME_HASH_MAX bytes each */
 	FRAME_FEATURES = FRAME_FEATURE_DROP | FRAME_FEATURE_POINT | FRAME_FEATURE_NEED |
-			 FRAME_FEATURE_RESUME | FRAME_FEATURE_SPACE | FRAME_FEATURE_PACK,
+			 FRAME_FEATURE_RESUME | FRAME_FEATURE_SPACE | FRAME_FEATURE_PACK |
+			 FRAME_FEATURE_SHA256,
 };
 
 enum frame_flag {
@@ -416,7 +420,7 @@ uint32_t frame_sealed_encode(const struct frame_sealed *v, const struct frame_ra
 int frame_sealed_decode(const void *buf, uint32_t length, struct frame_sealed *ret,
 			struct frame_range *ranges, uint32_t *ret_count);
 
-/* -- hashes ----------------------------------------------------------------- */
+/* -- the end of a disk ------------------------------------------------------ */
 
 /**
  * frame_digest() - what one DATA or ZERO frame adds to its disk's digest
@@ -426,8 +430,5 @@ int frame_sealed_decode(const void *buf, uint32_t length, struct frame_sealed *r
  * frames come.
  */
 uint64_t frame_digest(const struct frame *f);
-
-/** granule_hash() - XXH3-128 of a granule's bytes, FRAME_HASH_SIZE bytes to @ret */
-void granule_hash(const void *data, size_t size, uint8_t *ret);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "wire/hash.h"
+
 void session_init(struct session *s, uint32_t disk_max)
 {
 	*s = (struct session){ .disk_max = u64_min(disk_max, FRAME_DISKS_MAX) };
@@ -74,7 +76,8 @@ static int check_hash(struct session *s, const struct session_disk *d, const str
 	if (d->mode != FRAME_MODE_COMPARE && d->mode != FRAME_MODE_VERIFY &&
 	    d->mode != FRAME_MODE_REVERSE)
 		return session_fault(s, FRAME_FAULT_ORDER, "hashes are for comparing only");
-	if (f->span > FRAME_PAYLOAD_MAX / FRAME_HASH_SIZE * (uint64_t)d->open.granule)
+	if (f->span > FRAME_PAYLOAD_MAX / hash_size(hash_kind(s->features)) *
+			      (uint64_t)d->open.granule)
 		return session_fault(s, FRAME_FAULT_RANGE,
 				     "the hashes of so many granules fill no frame");
 	return check_region(s, d, f, d->open.granule);

@@ -12,6 +12,11 @@ image "$dir/d0.img" $((64 << 20)) 1
 image "$dir/d1.img" $(((3 << 20) + 512)) 2 # no multiple of the granule
 image "$dir/d2.img" 512 3
 image "$dir/d3.img" $(((9 << 20) + 4096)) 4
+rm -f "$dir/old.port"
+python3 tests/agent/old-peer.py "$port" 63 "$dir/old.port" &
+bus_pids+=($!) # ended with these
+eventually test -e "$dir/old.port"
+tap_line $? "an older receiver, before this one"
 sender_configure d0 d1 d2 << END
 [disk c/vm/d3]
 device = $dir/d3.img
@@ -25,6 +30,17 @@ granule = 4K
 replica = 127.0.0.1:1
 [disk deaf/deaf/d0]
 device = $dir/d0.img
+tracking = none
+[collection old]
+replica = 127.0.0.1:$(cat "$dir/old.port")
+[disk old/old/o2]
+device = $dir/d2.img
+tracking = none
+[collection strict]
+replica = 127.0.0.1:$(cat "$dir/old.port")
+paranoid = yes
+[disk strict/strict/s2]
+device = $dir/d2.img
 tracking = none
 [collection untracked]
 replica = 127.0.0.1:$port
@@ -88,6 +104,32 @@ is "in JSON, too" "$(here verify c --json | field differences.0.offset)" 131072
 ok "a run mends it" here resync c --wait
 ok "verify finds no difference" here verify c
 
+# -- by SHA-256 -----------------------------------------------------------------
+
+like "verify says how it compares" "$(here verify c)" 'compared by +XXH3-128'
+path=$(replica_path d1)
+printf y | dd of="$path" bs=1 seek=$((65536 + 6)) conv=notrunc 2> /dev/null
+output=$(here verify c --paranoid)
+is "--paranoid, and a byte changed behind our back: exit code 1" $? 1
+like "its range is named" "$output" 'vm/d1: 65536 bytes at 65536 differ'
+like "it was found by SHA-256" "$output" 'compared by +SHA-256'
+is "in JSON, too" "$(here verify c --paranoid --json | field hash)" SHA-256
+run=$(here resync c --compare --paranoid --wait --json)
+is "a run by SHA-256 mends it" $? 0
+is "it says so" "$(field hash <<< "$run")" SHA-256
+is "and sends only that granule" \
+    $(($(field bytes_sent <<< "$run") + $(field bytes_zero <<< "$run"))) 65536
+is "the history knows" "$(here history c --json | field jobs.0.hash)" SHA-256
+ok "all replicas are their disks" all_are_identical
+ok "an older receiver is sent to" here resync old --wait
+is "and compared with as ever" "$(here verify old --json | field hash)" XXH3-128
+here verify old --paranoid > /dev/null 2> "$dir/error"
+is "by SHA-256: not supported, 5" $? 5
+like "and it is said why" "$(cat "$dir/error")" 'cannot compare by SHA-256 .*too old'
+here resync strict --wait > /dev/null 2> "$dir/error"
+is "paranoid = yes in the configuration: as well" $? 5
+like "for the same reason" "$(cat "$dir/error")" 'cannot compare by SHA-256'
+
 # -- jobs ---------------------------------------------------------------------
 
 image "$dir/d0.img" $((512 << 20)) 6
@@ -145,6 +187,7 @@ like "an unknown option is refused with its number" \
     "$("${call[@]}" Resynchronize 'ssba{sv}' c '' false 1 Speed u 3 2>&1)" '32773: '
 like "an option of the wrong type is refused with its number" \
     "$("${call[@]}" Resynchronize 'ssba{sv}' c '' false 1 Compare s yes 2>&1)" '32776: '
+like "also of Verify" "$("${call[@]}" Verify 'sa{sv}' c 1 Paranoid s yes 2>&1)" '32776: '
 if id -u nobody > /dev/null 2>&1 && [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
     # nobody must reach the bus's socket; the folders above are searchable
     chmod 711 "$dir"
@@ -183,7 +226,8 @@ path=$(here resync c)
 kill -TERM "$sender_pid"
 wait "$sender_pid"
 is "SIGTERM during a run: the sender ends cleanly" $? 0
-like "after stopping the job" "$(tail -n 3 "$dir/sender.log")" 'goes on at the next start'
+like "after stopping the job" "$(cat "$dir/sender.log")" \
+    "job ${path##*/} of collection c is stopped: it goes on at the next start"
 sender_pid=''
 sender_start
 tap_line $? "it starts again"

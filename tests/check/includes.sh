@@ -45,6 +45,7 @@ layer tools/tidemark     libtidemark
 # One owner for each library.
 owner liburing\.h                   agent/ring/uring\.c
 owner sqlite3\.h                    agent/state/.*
+owner openssl/evp\.h               agent/wire/hash\.c|agent/tls/.*|tools/tidemark/pki.*
 owner openssl/.*                    agent/tls/.*|tools/tidemark/pki.*
 owner xxh.*\.h                      agent/base/xxh3\.h
 owner zstd\.h                       agent/wire/pack\.c
@@ -184,6 +185,8 @@ plant agent/receive/sql.c <<< '#include <sqlite3.h>'
 plant agent/point/probe.c <<< '#include <blkid/blkid.h>'
 plant agent/point/guard.c <<< '#include <blkid/blkid.h>'
 plant agent/point/hash.c <<< '#include <xxhash.h>'
+plant agent/receive/sha.c <<< '#include <openssl/evp.h>'
+plant agent/wire/hash.c <<< '#include <openssl/evp.h>'
 plant agent/plan/impure.c <<< '#include <sys/socket.h>'
 plant agent/odd/odd.c <<< '#include <errno.h>'
 plant tools/tidemark/agent.c <<< '#include "wire/good.h"'
@@ -251,6 +254,7 @@ verdict "a planted include that breaks a rule is found" "$(planted faults '
 ^agent/receive/sql.c:1: only agent/state/
 ^agent/point/probe.c:1: only agent/point/guard
 ^agent/point/hash.c:1: only agent/base/xxh3
+^agent/receive/sha.c:1: only agent/wire/hash
 ^agent/plan/impure.c:1: is pure
 ^agent/odd/odd.c:1: agent/odd has no layer
 ^tools/tidemark/agent.c:1: tools/tidemark may not know wire/

@@ -59,6 +59,9 @@ RUNS = {
     frame(PASS) + frame(SEALED, struct.pack("<IIQQ", 1, 0, 65536, 65536), epoch=3) + end(0),
     "packed": hello(63) + open_disk(0, 1 << 20, 65536) + begin(0, 2) +
     frame(PACKED, bytes.fromhex("28b52ffd6000ff65000020616263640100f9ff754704"), span=65536, epoch=2),
+    "paranoid": hello(127) + open_disk(0, 1 << 30, 4096) + begin(0, 3) +
+    frame(HASH, span=1 << 27) + frame(HASH, offset=1 << 27, span=65536) +
+    frame(ZERO, span=65536, epoch=1) + frame(HASH, span=(1 << 27) + 4096),
     "skipped": hello() + frame(200, bytes(700), flags=1) +
     frame(ERROR, struct.pack("<I", 32768) + b"enough"),
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/hash.h"
 #include "wire/pack.h"
 #include "wire/session.h"
 
@@ -28,7 +29,8 @@ static void check_promises(const struct session *s, const struct frame *f)
 		abort();
 	if (f->type == FRAME_DATA && (f->span > FRAME_PAYLOAD_MAX || f->span != f->length))
 		abort();
-	if (f->type == FRAME_HASH && session_hashes(s, f) * FRAME_HASH_SIZE > FRAME_PAYLOAD_MAX)
+	if (f->type == FRAME_HASH &&
+	    session_hashes(s, f) * hash_size(hash_kind(s->features)) > FRAME_PAYLOAD_MAX)
 		abort();
 }
 

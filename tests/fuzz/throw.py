@@ -45,7 +45,7 @@ WORDS = ["", "c", "vm", "d0", "c/vm", "c/vm/d0", "none", "/", ".", "..", "../../
          "20261126221500.000000+060", "20261126221500.000000-000", "00000001000000.000000:000",
          "**************.******+***", "20269926995900.000000+000", "********0000**.******+000",
          "20261126221500.000000+060x", "99999999235959.999999:000", "now"]
-OPTIONS = ["Compare", "Force", "DryRun", "StartTime", "Reason", "Timeout", "Keep", "Point",
+OPTIONS = ["Compare", "Paranoid", "Force", "DryRun", "StartTime", "Reason", "Timeout", "Keep", "Point",
            "IncludeSuspended", "", "x"]
 
 

@@ -46,7 +46,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "wire/frame.h"
+#include "wire/hash.h"
 
 #define DISKS 16
 #define WORDS 10
@@ -60,6 +60,7 @@ struct disk {
 static int sock;
 static struct disk disks[DISKS];
 static char spoil[16];
+static uint32_t features; /* agreed on */
 static uint8_t payload_in[FRAME_PAYLOAD_MAX];
 
 static void fail(const char *what)
@@ -244,6 +245,7 @@ static void do_hello(char **w)
 	f = expect(FRAME_WELCOME);
 	if (frame_welcome_decode(payload_in, f.length, &welcome))
 		fail("malformed WELCOME");
+	features = welcome.features;
 	printf("welcome %u %u\n", welcome.version, welcome.features);
 }
 
@@ -425,10 +427,14 @@ static void do_hashes(char **w, bool send)
 {
 	struct disk *d = disk_of(w[1]);
 	int fd = open_file(w[2]);
-	uint8_t *buf = malloc(d->granule), hash[FRAME_HASH_SIZE];
+	uint8_t *buf = malloc(d->granule), hash[FRAME_HASH_MAX];
+	uint32_t size = hash_size(hash_kind(features));
+	struct hash *h = NULL;
 	uint64_t step = 100 * (uint64_t)d->granule, differ = 0;
 	uint64_t asked = 0, answered = 0;
 
+	if (hash_create(&h, hash_kind(features)))
+		fail("no hash");
 	while (answered < d->size) {
 		struct frame f = { .type = FRAME_HASH, .disk = number(w[1]), .offset = asked };
 		uint64_t span = u64_min(step, d->size - answered);
@@ -442,12 +448,15 @@ static void do_hashes(char **w, bool send)
 		f = expect(FRAME_HASHES);
 		if (f.offset != answered || f.span != span)
 			fail("hashes of another region came");
+		if (f.length != u64_div_up(span, d->granule) * size)
+			fail("hashes of another size came");
 		for (uint64_t at = 0, i = 0; at < span; at += d->granule, i++) {
 			uint32_t n = u64_min(d->granule, span - at);
 
 			read_at(fd, buf, n, answered + at);
-			granule_hash(buf, n, hash);
-			if (!memcmp(hash, payload_in + i * FRAME_HASH_SIZE, FRAME_HASH_SIZE))
+			if (hash_run(h, buf, n, hash))
+				fail("no hash");
+			if (!memcmp(hash, payload_in + i * size, size))
 				continue;
 			differ++;
 			for (uint32_t p = 0; send && p < n; p += piece_of(d))
@@ -457,6 +466,7 @@ static void do_hashes(char **w, bool send)
 		answered += span;
 	}
 	printf("differ %" PRIu64 "\n", differ);
+	hash_destroy(h);
 	free(buf);
 	close(fd);
 }

@@ -72,6 +72,8 @@ static int append_options(sd_bus_message *m, const struct bus_request *rq, const
 		err = sd_bus_message_append(m, "{sv}", "VM", "s", rq->vm);
 	if (err >= 0 && rq->compare)
 		err = sd_bus_message_append(m, "{sv}", "Compare", "b", 1);
+	if (err >= 0 && rq->paranoid)
+		err = sd_bus_message_append(m, "{sv}", "Paranoid", "b", 1);
 	if (err >= 0 && rq->force)
 		err = sd_bus_message_append(m, "{sv}", "Force", "b", 1);
 	if (err >= 0 && rq->start_time && !strchr(shape, 't'))

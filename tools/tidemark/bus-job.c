@@ -33,6 +33,7 @@ static const struct property {
 	TEXT("Owner", owner),
 	TEXT("ErrorDescription", text),
 	TEXT("RateLimitReason", rate_limit_reason),
+	TEXT("Hash", hash),
 	U32("JobState", state),
 	U32("ErrorCode", error),
 	U32("Permille", permille),

@@ -75,6 +75,7 @@ struct bus_range {
  * @started: when it started
  * @ended: when it ended
  * @point: number of the newest point
+ * @hash: by which it compared; "": it did not, or not yet
  * @members: JSON array: its VMs, and how far each is
  * @disks: JSON array: their disks
  * @ranges: what differs, the first of them
@@ -88,6 +89,7 @@ struct bus_job {
 	char note[128];
 	char owner[64];
 	char text[512];
+	char hash[16];
 	uint32_t state;
 	uint32_t error;
 	uint32_t permille;
@@ -139,6 +141,7 @@ struct bus *bus_close(struct bus *b);
  * @path: StartReplication: where an export goes; failovers: as their option Path
  * @vm: option VM: one member only
  * @compare: option Compare
+ * @paranoid: option Paranoid
  * @force: option Force
  */
 struct bus_request {
@@ -151,6 +154,7 @@ struct bus_request {
 	const char *path;
 	const char *vm;
 	bool compare;
+	bool paranoid;
 	bool force;
 };
 

@@ -196,6 +196,7 @@ static int job_print_json(struct bus *b, const struct bus_job *job)
 	put(o, "bytes_remaining", job->bytes_remaining);
 	put(o, "bytes_different", job->bytes_different);
 	put(o, "read_calls", job->read_calls);
+	json_object_object_add(o, "hash", job->hash[0] ? json_object_new_string(job->hash) : NULL);
 	put(o, "passes", job->passes);
 	put(o, "torn", job->torn);
 	put(o, "point", job->point);
@@ -260,6 +261,8 @@ static void print_bytes_of(const struct bus_job *job, const struct job_options *
 	print_bytes("on the wire", job->bytes_on_wire, options);
 	if (!verify)
 		printf("  %-16s %u\n", "passes", job->passes);
+	if (job->hash[0])
+		printf("  %-16s %s\n", "compared by", job->hash);
 	printf("  %-16s %" PRIu64 "\n", "reads", job->read_calls);
 	printf("  %-16s %" PRIu64 ".%03" PRIu64 "\n", "seconds", job->elapsed / 1000000,
 	       job->elapsed / 1000 % 1000);

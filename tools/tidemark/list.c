@@ -153,7 +153,7 @@ static const struct listing list_listing = {
 enum job_column {
 	JOB_ID, JOB_COLLECTION, JOB_NAME, JOB_STATE, JOB_DONE, JOB_SENT, JOB_RATE, JOB_ETA,
 	JOB_OWNER, JOB_SUBMITTED, JOB_SCHEDULED, JOB_STARTED, JOB_ENDED, JOB_WIRE, JOB_POINT,
-	JOB_STATE_NUMBER, JOB_ERROR, JOB_NOTE,
+	JOB_HASH, JOB_STATE_NUMBER, JOB_ERROR, JOB_NOTE,
 };
 
 static const struct output_column job_columns[] = {
@@ -175,6 +175,7 @@ static const struct output_column job_columns[] = {
 			     true },
 	[JOB_POINT]	 = { "POINT", "number of the point that it made", NULL, OUTPUT_NUMBER,
 			     true },
+	[JOB_HASH]	 = { "HASH", "by which it compared", NULL, OUTPUT_TEXT, true },
 	[JOB_STATE_NUMBER] = { "STATE-NUMBER", "the reference's", NULL, OUTPUT_NUMBER, true },
 	[JOB_ERROR]	 = { "ERROR", "its ErrorCode", NULL, OUTPUT_NUMBER, true },
 	[JOB_NOTE]	 = { "NOTE", "what it waits for, or what went wrong",
@@ -207,6 +208,7 @@ static bool job_row(struct output *o, struct json_object *job)
 	number(o, JOB_WIRE, job, "wire");
 	if (json_number(job, "point"))
 		number(o, JOB_POINT, job, "point");
+	text(o, JOB_HASH, job, "hash");
 	number(o, JOB_STATE_NUMBER, job, "state");
 	number(o, JOB_ERROR, job, "error");
 	output_text(o, JOB_NOTE, said && *said ? said : json_text(job, "status"));

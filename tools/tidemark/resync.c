@@ -25,6 +25,7 @@ static const char resync_help[] =
 	"  -i, --include-suspended\n"
 	"                       also the VMs whose replication is suspended\n"
 	"      --compare        compare all granules, do not trust the tracker's bits\n"
+	"      --paranoid       where granules are compared: by SHA-256\n"
 	"  -n, --dry-run        only say what would be done: bytes, and how long it takes\n"
 	JOB_OPTIONS_HELP;
 
@@ -95,6 +96,7 @@ int command_resync(int argc, char **argv)
 		{ "start-time", required_argument, NULL, 't' },
 		{ "include-suspended", no_argument, NULL, 'i' },
 		{ "compare", no_argument, NULL, 'c' },
+		{ "paranoid", no_argument, NULL, 'p' },
 		{ "dry-run", no_argument, NULL, 'n' },
 		JOB_LONG_OPTIONS,
 		{ }
@@ -117,6 +119,7 @@ int command_resync(int argc, char **argv)
 			break;
 		case 'i': rq.include_suspended = true; break;
 		case 'c': rq.compare = true; break;
+		case 'p': rq.paranoid = true; break;
 		case 'n': dry_run = true; break;
 		case 'h':
 			fputs(resync_help, stdout);

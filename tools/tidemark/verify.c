@@ -18,6 +18,7 @@ static const char verify_help[] =
 	"nothing. The exit code is 1 when something differs.\n\n"
 	"  -t, --start-time TIME\n"
 	"                       start then, see 'tidemark resync --help'\n"
+	"      --paranoid       compare by SHA-256, not by XXH3-128\n"
 	"      --no-wait        start it and print its path\n"
 	JOB_OPTIONS_HELP;
 
@@ -25,6 +26,7 @@ int command_verify(int argc, char **argv)
 {
 	static const struct option names[] = {
 		{ "start-time", required_argument, NULL, 't' },
+		{ "paranoid", no_argument, NULL, 'p' },
 		JOB_LONG_OPTIONS,
 		{ }
 	};
@@ -42,6 +44,9 @@ int command_verify(int argc, char **argv)
 			if (code)
 				return code;
 			rq.start_time = start_time;
+			break;
+		case 'p':
+			rq.paranoid = true;
 			break;
 		case 'h':
 			fputs(verify_help, stdout);

@@ -197,6 +197,38 @@ static void methods__verify_changes_no_state(void **state)
 	assert_int_equal(service_find(world.service, "c")->health, HEALTH_OK);
 }
 
+/* As asked, or as configured; a job that waits remembers it over a restart. */
+static void methods__paranoid_is_the_jobs_or_the_collections(void **state)
+{
+	struct service_request rq = { .event = EVENT_VERIFY, .collection = "c", .paranoid = true };
+
+	world_open(one);
+	ask(EVENT_RESYNC, "c", NULL);
+	assert_false(world.runs[0]->config->paranoid);
+	run_done(0, 1);
+	assert_int_equal(call(&rq), SERVICE_STARTED);
+	assert_true(world.runs[1]->config->paranoid);
+	world.runs[1]->report.hash = "SHA-256";
+	run_done(1, 1);
+	assert_string_equal(service_job(world.service, last_job)->hash, "SHA-256");
+
+	rq.start_time = "00000000010000.000000:000";
+	assert_int_equal(call(&rq), SERVICE_STARTED);
+	world_kill();
+	world_open(one);
+	assert_true(service_job(world.service, last_job)->paranoid);
+}
+
+static void methods__paranoid_may_be_a_setting(void **state)
+{
+	world_open("[collection c]\nreplica=127.0.0.1:1\nparanoid=yes\n"
+		   "[disk c/a/d0]\ndevice=/a0\n");
+	ask(EVENT_RESYNC, "c", NULL);
+	assert_true(world.runs[0]->config->paranoid);
+	assert_false(service_job(world.service, last_job)->paranoid);
+	run_done(0, 1);
+}
+
 static void methods__dry_run_changes_nothing(void **state)
 {
 	const struct service_request rq = {
@@ -225,6 +257,8 @@ int main(void)
 		TEST(methods__suspend_and_resume_a_resync),
 		TEST(methods__cancel_resync),
 		TEST(methods__verify_changes_no_state),
+		TEST(methods__paranoid_is_the_jobs_or_the_collections),
+		TEST(methods__paranoid_may_be_a_setting),
 		TEST(methods__dry_run_changes_nothing),
 	};
 

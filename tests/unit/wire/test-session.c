@@ -211,6 +211,27 @@ static void session__hashes_are_for_comparing(void **state)
 	session_done(&verify);
 }
 
+/* As many as their hashes have room for in one frame. */
+static void session__hashes_fill_a_frame_at_most(void **state)
+{
+	static const struct {
+		uint32_t features;
+		uint64_t granules;
+	} limits[] = { { 0, 65536 }, { FRAME_FEATURE_SHA256, 32768 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		struct session s = begun(FRAME_MODE_VERIFY);
+
+		s.features = limits[i].features;
+		s.disks[0].open.granule = 4096;
+		s.disks[0].open.size = GIB(1);
+		assert_int_equal(chunk(&s, FRAME_HASH, 0, 0, limits[i].granules * 4096), FRAME_OK);
+		refused(&s, chunk(&s, FRAME_HASH, 0, 0, (limits[i].granules + 1) * 4096),
+			FRAME_FAULT_RANGE);
+		session_done(&s);
+	}
+}
+
 static void session__a_verification_changes_nothing(void **state)
 {
 	struct session s = begun(FRAME_MODE_VERIFY);
@@ -433,6 +454,7 @@ int main(void)
 		cmocka_unit_test(session__regions),
 		cmocka_unit_test(session__large_granules),
 		cmocka_unit_test(session__hashes_are_for_comparing),
+		cmocka_unit_test(session__hashes_fill_a_frame_at_most),
 		cmocka_unit_test(session__a_verification_changes_nothing),
 		cmocka_unit_test(session__totals),
 		cmocka_unit_test(session__epochs_do_not_go_back),
