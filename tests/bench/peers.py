@@ -34,6 +34,7 @@ import time
 GRANULE = 65536
 HELPERS = os.path.abspath("build/helpers")
 TIDEMARK = os.path.abspath("build/bin/tidemark")
+PYTHON = "/usr/bin/python3"  # that Debian's modules are for
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -303,23 +304,25 @@ class StorageDaemon(Nbdkit):
     def absent(self):
         return super().absent() or not shutil.which("nbdkit")
 
-    def run(self):
-        work, total = self.bench.work, os.path.getsize(self.bench.source)
-        port, server = self.serve()
-        for name in "qmp", "nbd":
-            if os.path.exists(work + "/" + name):
-                os.unlink(work + "/" + name)
+    def start(self):
+        """The daemon, with the source and its bitmap. Return: its process, QMP."""
+        work = self.bench.work
+        if os.path.exists(work + "/qmp"):
+            os.unlink(work + "/qmp")
         daemon = Server(["qemu-storage-daemon",
                          "--chardev", "socket,path=%s/qmp,server=on,wait=off,id=q" % work,
                          "--monitor", "chardev=q",
                          "--blockdev", "driver=file,filename=%s,node-name=f,cache.direct=on,"
                          "aio=io_uring" % self.bench.source,
-                         "--blockdev", "driver=raw,file=f,node-name=src",
-                         "--nbd-server", "addr.type=unix,addr.path=%s/nbd" % work,
-                         "--export", "type=nbd,id=e,node-name=src,name=src,writable=on"])
+                         "--blockdev", "driver=raw,file=f,node-name=src"])
         qmp = Qmp(work + "/qmp")
         qmp.ask("block-dirty-bitmap-add", node="src", name="b", granularity=GRANULE)
-        self.mark(work + "/nbd", total)
+        self.mark(qmp)
+        return daemon, qmp
+
+    def run(self):
+        port, server = self.serve()
+        daemon, qmp = self.start()
         qmp.ask("blockdev-add", **{"driver": "nbd", "node-name": "tgt", "server": {
             "type": "inet", "host": "127.0.0.1", "port": str(port)}})
         drop_caches()
@@ -348,18 +351,55 @@ class StorageDaemon(Nbdkit):
         os.close(fd)
         return time.thread_time() - before
 
-    def mark(self, path, total):
+    def mark(self, qmp):
         """The same bytes again, through the daemon: that is how its bitmap is told."""
         if self.bench.full:
             return
+        path = self.bench.work + "/mark"
+        if os.path.exists(path):
+            os.unlink(path)
+        qmp.ask("nbd-server-start", addr={"type": "unix", "data": {"path": path}})
+        qmp.ask("block-export-add", **{"type": "nbd", "id": "m", "node-name": "src",
+                                       "name": "src", "writable": True})
         script = "".join("write -q -s %s %d %d\n" % (self.bench.source_part(o, n), o, n)
                          for o, n in self.bench.runs)
         subprocess.run(["qemu-io", "-f", "raw", "nbd+unix:///src?socket=" + path],
                        input=script.encode(), check=True, stdout=subprocess.DEVNULL)
+        qmp.ask("nbd-server-stop")
 
 
 class StorageDaemonDurable(StorageDaemon):
     name, durable = "qemu-storage-daemon, nbdkit, fsync", True
+
+
+class Pull(StorageDaemon):
+    """QEMU's server of `qemu-nbd -B`, and a client that reads what its bitmap has set."""
+    name = "QEMU's NBD bitmap, libnbd pull, fsync"
+
+    def absent(self):
+        self.needs = "python3-libnbd"
+        return subprocess.run([PYTHON, "-c", "import nbd"], stderr=subprocess.DEVNULL,
+                              check=False).returncode
+
+    def run(self):
+        port = free_port()
+        daemon, qmp = self.start()
+        qmp.ask("block-dirty-bitmap-disable", node="src", name="b")
+        qmp.ask("nbd-server-start", addr={"type": "inet", "data": {
+            "host": "127.0.0.1", "port": str(port)}})
+        qmp.ask("block-export-add", **{"type": "nbd", "id": "e", "node-name": "src",
+                                       "name": "src",
+                                       **({} if self.bench.full else {"bitmaps": ["b"]})})
+        drop_caches()
+        before, wire = cpu_of(daemon.pid), loopback_bytes()
+        wall, cpu, there = client([PYTHON, "tests/bench/pull.py",
+                                   "nbd://127.0.0.1:%d/src" % port,
+                                   "-" if self.bench.full else "b", self.target])
+        self.wire = loopback_bytes() - wire
+        cpu += cpu_of(daemon.pid) - before
+        peak = peak_of(daemon.pid)
+        daemon.stop()
+        return wall, cpu, peak, there
 
 
 class Rsync(Tool):
@@ -392,7 +432,7 @@ class Blocksync(Absent):
     name, needs = "blocksync-fast", "blocksync-fast"
 
 
-TOOLS = [Floor, Tidemark, StorageDaemon, StorageDaemonDurable, Nbdcopy, Convert, Rsync,
+TOOLS = [Floor, Tidemark, StorageDaemon, StorageDaemonDurable, Pull, Nbdcopy, Convert, Rsync,
          TidemarkTls, NbdcopyTls, Bdsync, Blocksync]
 
 
