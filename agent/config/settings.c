@@ -186,6 +186,16 @@ static void get_rate_rules(const struct settings *s, char *text, size_t size)
 	rules_print(&s->rate_rules, text, size);
 }
 
+static int set_compare_rate(struct settings *s, const char *text)
+{
+	return value_bytes(text, &s->compare_rate);
+}
+
+static void get_compare_rate(const struct settings *s, char *text, size_t size)
+{
+	snprintf(text, size, "%" PRIu64, s->compare_rate);
+}
+
 static int set_pool_limit(struct settings *s, const char *text)
 {
 	uint64_t bytes;
@@ -283,6 +293,7 @@ static const struct setting table[] = {
 	{ "rate_limit", "RateLimit", 't', RATE_EXPECTED,
 	  set_rate_limit, get_rate_limit },
 	{ "rate_rules", "RateRules", 's', RULES_EXPECTED, set_rate_rules, get_rate_rules },
+	{ "compare_rate", "CompareRate", 't', RATE_EXPECTED, set_compare_rate, get_compare_rate },
 	{ "max_concurrent", "MaxConcurrent", 'u', "0 (no limit of its own) to 64",
 	  set_max_concurrent, get_max_concurrent },
 	{ "pool_limit", "PoolLimit", 't', "bytes, 0 (the pool stays as it is) to 1G",

@@ -46,6 +46,7 @@ enum settings_authentication {
  * @paranoid: what is compared is by SHA-256
  * @rate_limit: bytes a second on the wire; 0: none
  * @rate_rules: what holds instead at some times
+ * @compare_rate: bytes a second that are read to be compared; 0: as fast as it goes
  * @max_concurrent: runs of this collection at once, if its VMs have several
  *	replica addresses; 0: as many as the agent allows
  * @max_passes: seals before a disk that is written too fast is given up
@@ -73,6 +74,7 @@ struct settings {
 	bool allow_compare;
 	bool paranoid;
 	uint64_t rate_limit;
+	uint64_t compare_rate;
 	struct rate_rules rate_rules;
 	uint32_t max_concurrent;
 	uint32_t max_passes;

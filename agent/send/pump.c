@@ -74,6 +74,9 @@ struct pump {
 	uint8_t *packed;       /* as much as @memory, in the same places */
 	struct hash *hash;
 	uint32_t hash_size;
+	struct throttle *compare_rate;
+	struct ring_op wait;
+	bool waiting; /* for that limit */
 
 	/* of the disk under way */
 	struct conn *conn;
@@ -405,6 +408,40 @@ static int pump_feed(struct pump *p)
 	return plan_feed(&p->plan, p->page, filled);
 }
 
+static void pump_wait_over(struct ring_op *op, int64_t result)
+{
+	container_of(op, struct pump, wait)->waiting = false;
+}
+
+static uint64_t pump_now_ns(void)
+{
+	return conn_now() * 1000000;
+}
+
+/* Must what is read to be compared wait? Then it is tried again when that is over. */
+static bool pump_held(struct pump *p)
+{
+	uint64_t wait;
+
+	if (p->disk->task == PUMP_SEND)
+		return false;
+	if (p->waiting)
+		return true;
+	wait = throttles_wait(&p->compare_rate, 1, pump_now_ns());
+	if (!wait)
+		return false;
+	p->waiting = true;
+	ring_timeout(p->ring, &p->wait, u64_div_up(wait, 1000000));
+	return true;
+}
+
+static void pump_start(struct pump *p, const struct plan_region *region)
+{
+	if (p->disk->task != PUMP_SEND)
+		throttles_take(&p->compare_rate, 1, pump_now_ns(), region->length);
+	slot_start(pump_slot(p, p->filled++), region);
+}
+
 /* Start reads while there are regions and slots. Return: is there more to come? */
 static bool pump_fill(struct pump *p)
 {
@@ -414,7 +451,7 @@ static bool pump_fill(struct pump *p)
 		pump_fail_disk(p, -ECANCELED);
 	if (atomic_load_explicit(p->paused, memory_order_relaxed) && !p->failed)
 		return true;
-	while (!p->torn && !p->failed && p->filled < p->freed + p->depth) {
+	while (!p->torn && !p->failed && p->filled < p->freed + p->depth && !pump_held(p)) {
 		int answer = plan_next(&p->plan, &region);
 		int err;
 
@@ -427,7 +464,7 @@ static bool pump_fill(struct pump *p)
 				pump_fail_disk(p, err);
 			break;
 		case PLAN_REGION:
-			slot_start(pump_slot(p, p->filled++), &region);
+			pump_start(p, &region);
 			break;
 		}
 	}
@@ -552,6 +589,8 @@ int pump_disk_run(struct pump *p, struct conn *conn, struct pump_disk *disk)
 	if (p->torn)
 		pump_disown(p);
 	conn_on(conn, 0, NULL, NULL);
+	if (p->waiting)
+		ring_cancel(p->ring, &p->wait);
 	return err;
 }
 
@@ -572,6 +611,7 @@ int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,
 	p->ring = ring;
 	p->progress = progress;
 	p->paused = paused;
+	p->wait.done = pump_wait_over;
 	p->depth = pump_depth(granule);
 	p->slot_size = size;
 	p->slots = calloc(p->depth, sizeof(*p->slots));
@@ -593,6 +633,11 @@ int pump_pack(struct pump *p)
 {
 	p->packed = malloc(p->depth * p->slot_size);
 	return p->packed ? packer_create(&p->packer) : -ENOMEM;
+}
+
+void pump_compare_rate(struct pump *p, struct throttle *limit)
+{
+	p->compare_rate = limit;
 }
 
 int pump_hash(struct pump *p, enum hash_kind kind)

@@ -72,7 +72,7 @@ typedef int (*pump_differ)(void *owner, struct pump_disk *disk, uint64_t granule
 
 /**
  * pump_create() - buffers for disks of granules up to @granule bytes
- * @ring: of this thread, with room for PUMP_DEPTH_MAX operations
+ * @ring: of this thread, with room for one operation more than PUMP_DEPTH_MAX
  * @progress: of the run
  * @paused: while it is set no read is started
  */
@@ -90,6 +90,14 @@ int pump_pack(struct pump *p);
  * Return: 0, or as hash_create().
  */
 int pump_hash(struct pump *p, enum hash_kind kind);
+/**
+ * pump_compare_rate() - how fast disks are read to be compared
+ * @limit: bytes a second, may be shared and changed at any time; NULL: none
+ *
+ * The receiver reads what it is asked for: no faster either. What is read to be sent is
+ * limited by how fast it is sent.
+ */
+void pump_compare_rate(struct pump *p, struct throttle *limit);
 /** pump_destroy() - after conn_close(); NULL is ignored. Return: NULL */
 struct pump *pump_destroy(struct pump *p);
 

@@ -525,6 +525,7 @@ static int run_connect(struct run *r)
 	err = pump_create(&r->pump, r->ring, granule, r->progress, &r->control->paused);
 	if (err)
 		return reason_set(r->reason, err, 0, "out of memory");
+	pump_compare_rate(r->pump, r->config->compare_rate);
 	return conn_open(&r->conn, &peer, r->ring, r->progress, r->reason);
 }
 

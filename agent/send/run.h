@@ -100,6 +100,8 @@ struct run_vm {
  * @origins: who knows where disks come from that were failed over to; NULL: nobody
  * @throttles: limits of bytes a second on the wire; NULL: none. They may be
  *	shared with other runs and changed at any time
+ * @compare_rate: limit of bytes a second that are read to be compared, NULL: none; as
+ *	@throttles
  * @max_passes: seals before a disk that is written too fast is given up
  * @pool_limit: bytes that the preserve pool of a disk may grow to when the run would
  *	else not come to an end; 0: it stays as it is
@@ -130,6 +132,7 @@ struct run_config {
 	const char *state_dir;
 	const struct run_origins *origins;
 	struct throttle *throttles[RUN_THROTTLES];
+	struct throttle *compare_rate;
 	uint32_t max_passes;
 	uint64_t pool_limit;
 	uint32_t timeout_ms;

@@ -87,6 +87,7 @@ struct job_run {
  * struct service_job_private - what others need not see
  * @service: its service
  * @throttle: what holds of RateLimit and RateRules, shared by its runs
+ * @compare: CompareRate, as well
  * @runs: @run_count of them
  * @slots: of all disks of all members, in their order
  * @wish: enum job_wish
@@ -105,6 +106,7 @@ struct job_run {
 struct service_job_private {
 	struct service *service;
 	struct throttle throttle;
+	struct throttle compare;
 	struct job_run *runs;
 	size_t run_count;
 	struct job_slot *slots;

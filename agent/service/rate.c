@@ -74,8 +74,10 @@ static void rate_take(struct service *s, struct collection *c, const struct serv
 	struct service_job *job = job_of(s, c);
 	bool changed = c->rate.limit != both.limit;
 
-	if (job)
+	if (job) {
 		rate_set(&job->private->throttle, own.limit);
+		rate_set(&job->private->compare, c->settings.compare_rate);
+	}
 	if (!changed && strcmp(c->rate.why, both.why) == 0)
 		return;
 	c->rate = both;

@@ -164,6 +164,21 @@ last=$(method Resynchronize 'ssba{sv}' c '' false 0 | path_of)
 ok "without the unreachable VM the job" ended "$last"
 is "completes" "$(job "$last" JobState)" 'u 7'
 
+# -- comparing slowly, and as fast as it goes ------------------------------------
+
+configure 'compare_rate = 64K'
+sed -i '/web03/,+2d' "$dir/sender.conf"
+reload
+slow=$(method Verify 'sa{sv}' c 0 | path_of)
+has_read() { [ "$(job "$slow" ReadCalls | cut -d' ' -f2)" -ge 2 ]; }
+ok "compare_rate: some is read" eventually has_read
+is "and not all of it by then" "$(job "$slow" JobState)" 'u 4'
+configure
+sed -i '/web03/,+2d' "$dir/sender.conf"
+reload
+ok "without it the same job ends" ended "$slow"
+is "and has found nothing" "$(job "$slow" JobState) $(job "$slow" BytesDifferent)" 'u 7 t 0'
+
 # -- one VM is suspended while it is sent with another --------------------------
 
 configure $'rate_limit = 1G\nrate_rules = Mon-Sun 00:00-24:00 300K, 10:00-12:00 0'

@@ -146,6 +146,20 @@ static void rate__is_recorded_and_changed_by_the_api(void **state)
 	shows(MIB(5), "rate_limit");
 }
 
+static void rate__of_what_is_compared(void **state)
+{
+	world_rates("", "compare_rate=4M\n");
+	ask(EVENT_RESYNC, "c", NULL);
+	obeys(0, 0);
+	assert_int_equal(world.runs[0]->config->compare_rate->rate, MIB(4));
+	reload("", "compare_rate=64K\nrate_limit=1M\n");
+	obeys(MIB(1), 0);
+	assert_int_equal(world.runs[0]->config->compare_rate->rate, KIB(64));
+	reload("", "");
+	assert_int_equal(world.runs[0]->config->compare_rate->rate, 0);
+	run_done(0, 5);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -155,6 +169,7 @@ int main(void)
 		T(rate__of_the_agent),
 		T(rate__one_limit_of_the_agent_for_all),
 		T(rate__is_recorded_and_changed_by_the_api),
+		T(rate__of_what_is_compared),
 	};
 
 	return cmocka_run_group_tests_name("service/rate", tests, NULL, NULL);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Comparing by SHA-256: with a real receiver, and with a scripted one that is older
- * than that, or wrong.
+ * Comparing: by SHA-256, with a real receiver, and with a scripted one that is older
+ * than that, or wrong; and how fast disks are read for it.
  */
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
+#include "send/conn.h"
 #include "tests/unit/send/world.h"
 
 /* -- a receiver that does what it is told -------------------------------------------- */
@@ -221,6 +222,72 @@ static void paranoid__hashes_of_another_length_are_refused(void **state)
 	}
 }
 
+/* The first region is read at once, and each other one when those before are paid for. */
+static void compare_rate__holds_reading_back(void **state)
+{
+	struct throttle limit = { 0 };
+	struct world *w = *state;
+	uint64_t since;
+
+	w->config.disk_count = 1;
+	w->config.compare_rate = &limit;
+	throttle_set(&limit, MIB(2));
+	/* Only what is compared counts: the rest has a limit of its own. */
+	run_ok(w);
+	fake_write(&fakes[0], 3, 0x77);
+	run_ok(w);
+	assert_int_equal(limit.paid_ns, 0);
+	w->config.compare = true;
+	since = conn_now();
+	run_ok(w);
+	assert_true(conn_now() - since >= 1000);
+	replicas_are_at_seal(w);
+	w->config.kind = RUN_VERIFY;
+	since = conn_now();
+	run_ok(w);
+	assert_true(conn_now() - since >= 1000);
+	assert_int_equal(w->report.range_count, 0);
+}
+
+/* Waits until the run has begun to read at its 64 KiB/s, and gives it leave. */
+static void *hasten(void *arg)
+{
+	struct world *w = arg;
+
+	while (!atomic_load(&w->progress.reads))
+		usleep(1000);
+	throttle_set(w->config.compare_rate, 0);
+	return NULL;
+}
+
+static struct world *hurried;
+static pthread_t hurry;
+
+static void hurry_up(struct fake *f, enum moment m)
+{
+	if (m == AT_WAIT)
+		assert_int_equal(pthread_create(&hurry, NULL, hasten, hurried), 0);
+}
+
+static void compare_rate__may_change_meanwhile(void **state)
+{
+	struct throttle limit = { 0 };
+	struct world *w = *state;
+
+	w->config.disk_count = 1;
+	run_ok(w);
+	w->config.compare = true;
+	w->config.compare_rate = &limit;
+	throttle_set(&limit, THROTTLE_RATE_MIN);
+	hurried = w;
+	fakes[0].hook = hurry_up;
+	run_ok(w);
+	pthread_join(hurry, NULL);
+	assert_int_equal(w->progress.handled, SIZE);
+	/* From then on nothing was counted. */
+	assert_int_equal(limit.paid_ns, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,7 +296,9 @@ int main(void)
 		TEST(paranoid__an_old_receiver_is_refused),
 		TEST(paranoid__is_not_said_unless_asked),
 		TEST(paranoid__hashes_of_another_length_are_refused),
+		TEST(compare_rate__holds_reading_back),
+		TEST(compare_rate__may_change_meanwhile),
 	};
 
-	return cmocka_run_group_tests_name("send/paranoid", tests, group_setup, group_teardown);
+	return cmocka_run_group_tests_name("send/compare", tests, group_setup, group_teardown);
 }
