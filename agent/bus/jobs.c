@@ -28,6 +28,8 @@ static const struct {
 	{ "ReadCalls", offsetof(struct progress_view, reads) },
 	{ "Rate", offsetof(struct progress_view, rate) },
 	{ "ETA", offsetof(struct progress_view, eta) },
+	{ "ReadLimit", offsetof(struct progress_view, read_limit) },
+	{ "DiskLatency", offsetof(struct progress_view, latency) },
 };
 
 static int get_counter(sd_bus *bus, const char *path, const char *interface,
@@ -353,6 +355,8 @@ static const sd_bus_vtable job_vtable[] = {
 	SD_BUS_PROPERTY("ETA", "t", get_counter, 0, CHANGES),
 	SD_BUS_PROPERTY("RateLimit", "t", get_rate, 0, CHANGES),
 	SD_BUS_PROPERTY("RateLimitReason", "s", get_rate, 0, CHANGES),
+	SD_BUS_PROPERTY("ReadLimit", "t", get_counter, 0, CHANGES),
+	SD_BUS_PROPERTY("DiskLatency", "t", get_counter, 0, CHANGES),
 	SD_BUS_PROPERTY("Passes", "u", get_small, 0, CHANGES),
 	SD_BUS_PROPERTY("Torn", "u", get_small, 0, CHANGES),
 	SD_BUS_PROPERTY("Point", "t", NULL, MEMBER(point), CHANGES),

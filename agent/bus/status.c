@@ -242,6 +242,8 @@ static struct json_object *job_json(const struct service_job *job)
 	document_put_u64(o, "rate", p.rate);
 	document_put(o, "eta", p.eta == UINT64_MAX ? NULL : json_object_new_uint64(p.eta));
 	put_rate(o, &rate);
+	document_put_u64(o, "read_limit", p.read_limit);
+	document_put_u64(o, "latency_us", p.latency);
 	document_put_u64(o, "passes", p.passes);
 	document_put_text(o, "hash", job->hash[0] ? job->hash : NULL);
 	document_put_u64(o, "error", job->error);

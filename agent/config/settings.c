@@ -14,6 +14,7 @@
 #define INTERVAL_MAX 86400u
 #define HISTORY_MAX 24u
 #define TIMEOUT_MAX 86400u
+#define LATENCY_MAX 10000u
 #define POOL_LIMIT_MAX (1024ULL << 20) /* TIDEMARK_POOL_MAX of <linux/tidemark.h> */
 
 /* -- one of each ------------------------------------------------------------ */
@@ -251,6 +252,7 @@ SETTING_BOOL(allow_compare)
 SETTING_BOOL(paranoid)
 SETTING_UINT(interval_s, 0, INTERVAL_MAX)
 SETTING_UINT(consistent_s, 0, INTERVAL_MAX)
+SETTING_UINT(latency_ms, 0, LATENCY_MAX)
 SETTING_UINT(max_concurrent, 0, 64)
 SETTING_UINT(max_passes, 1, 10000)
 SETTING_UINT(timeout_s, 1, TIMEOUT_MAX)
@@ -294,6 +296,8 @@ static const struct setting table[] = {
 	  set_rate_limit, get_rate_limit },
 	{ "rate_rules", "RateRules", 's', RULES_EXPECTED, set_rate_rules, get_rate_rules },
 	{ "compare_rate", "CompareRate", 't', RATE_EXPECTED, set_compare_rate, get_compare_rate },
+	{ "latency_limit", "LatencyLimit", 'u', "milliseconds, 0 (none) to 10000", set_latency_ms,
+	  get_latency_ms },
 	{ "max_concurrent", "MaxConcurrent", 'u', "0 (no limit of its own) to 64",
 	  set_max_concurrent, get_max_concurrent },
 	{ "pool_limit", "PoolLimit", 't', "bytes, 0 (the pool stays as it is) to 1G",

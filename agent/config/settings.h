@@ -47,6 +47,7 @@ enum settings_authentication {
  * @rate_limit: bytes a second on the wire; 0: none
  * @rate_rules: what holds instead at some times
  * @compare_rate: bytes a second that are read to be compared; 0: as fast as it goes
+ * @latency_ms: reads are held back when a VM's own requests take longer; 0: never
  * @max_concurrent: runs of this collection at once, if its VMs have several
  *	replica addresses; 0: as many as the agent allows
  * @max_passes: seals before a disk that is written too fast is given up
@@ -76,6 +77,7 @@ struct settings {
 	uint64_t rate_limit;
 	uint64_t compare_rate;
 	struct rate_rules rate_rules;
+	uint32_t latency_ms;
 	uint32_t max_concurrent;
 	uint32_t max_passes;
 	uint64_t pool_limit;

@@ -439,6 +439,8 @@ int source_kernel_open(struct source **ret, const char *device)
 		.size = info.sectors * SECTOR_SIZE,
 		.granule = info.granule_sectors * SECTOR_SIZE,
 	};
+	snprintf(k->source.stat, sizeof(k->source.stat), "/sys/dev/block/%u:%u/stat", info.major,
+		 info.minor);
 	k->data_fd = fd;
 	k->control = control;
 	k->disk = info.disk;

@@ -34,6 +34,7 @@ struct run {
 	struct tls_context *tls;
 	struct conn *conn;
 	struct pump *pump;
+	struct brake brake;
 	struct session_disk *disks;
 	size_t count;
 	uint64_t point;

@@ -49,6 +49,8 @@ void progress_read(struct progress *p, struct progress_view *ret)
 		.remaining = owed - handled,
 		.rate = done ? 0 : load(&p->rate),
 		.eta = UINT64_MAX,
+		.read_limit = done ? 0 : load(&p->read_limit),
+		.latency = done ? 0 : load(&p->latency),
 	};
 	if (done)
 		permille = 1000;
@@ -91,6 +93,9 @@ void progress_sum(struct progress_view *sum, const struct progress_view *part)
 	sum->torn += part->torn;
 	sum->remaining += part->remaining;
 	sum->rate += part->rate;
+	if (part->read_limit && (!sum->read_limit || part->read_limit < sum->read_limit))
+		sum->read_limit = part->read_limit;
+	sum->latency = u64_max(sum->latency, part->latency);
 	sum->eta = UINT64_MAX;
 	if (done)
 		sum->eta = 0;

@@ -27,6 +27,8 @@
  * @passes: seals so far
  * @torn: how often an epoch was torn
  * @rate: bytes handled in a second, over the last few
+ * @read_limit: bytes a second that the brake lets be read, 0: any number
+ * @latency: of the VMs' own requests, µs, as the brake saw it last, 0: there were none
  * @best: the highest permille that was ever shown
  * @done: the point is durable, or everything was verified
  */
@@ -44,6 +46,8 @@ struct progress {
 	_Atomic uint32_t passes;
 	_Atomic uint32_t torn;
 	_Atomic uint64_t rate;
+	_Atomic uint64_t read_limit;
+	_Atomic uint64_t latency;
 	_Atomic uint32_t best;
 	_Atomic bool done;
 };
@@ -54,6 +58,8 @@ struct progress {
  * @permille: 0 to 1000; never falls, and is 1000 only when all is durable
  * @rate: bytes a second
  * @eta: seconds, UINT64_MAX: not known
+ * @read_limit: the lowest, of several parts; 0: none
+ * @latency: the highest, of several parts
  *
  * The rest as in struct progress.
  */
@@ -64,6 +70,8 @@ struct progress_view {
 	uint32_t permille;
 	uint64_t rate;
 	uint64_t eta;
+	uint64_t read_limit;
+	uint64_t latency;
 };
 
 /** progress_read() - counters and what follows from them */

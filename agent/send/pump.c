@@ -15,6 +15,8 @@
 #define SLOT_ITEMS (GRANULES_MAX + 1)
 #define PUMP_RUNS 256
 #define PUMP_TICK_MS 500
+/* A read that is held back waits so long at a time: who hangs up waits for that. */
+#define PUMP_WAIT_MS 100
 
 struct slot;
 
@@ -63,6 +65,7 @@ struct pump {
 	const _Atomic bool *paused;
 	pump_differ differ;
 	void *differ_owner;
+	struct brake *brake;	  /* NULL: none */
 	unsigned int depth;
 	uint64_t slot_size;
 	uint64_t filled;
@@ -76,7 +79,7 @@ struct pump {
 	uint32_t hash_size;
 	struct throttle *compare_rate;
 	struct ring_op wait;
-	bool waiting; /* for that limit */
+	bool waiting; /* for that limit, or the brake */
 
 	/* of the disk under way */
 	struct conn *conn;
@@ -85,6 +88,8 @@ struct pump {
 	bool failed;	  /* no more of this disk at all */
 	uint64_t handled_bytes; /* of this disk in this pass */
 	struct plan plan;
+	struct plan_region region; /* the newest one of it */
+	bool pending;	  /* it has not been read */
 	struct plan_run page[PUMP_RUNS];
 	uint64_t next;
 	struct progress_meter meter;
@@ -418,41 +423,42 @@ static uint64_t pump_now_ns(void)
 	return conn_now() * 1000000;
 }
 
-/* Must what is read to be compared wait? Then it is tried again when that is over. */
+/* Must a read wait: for the brake, or for what is read to be compared? It is tried again then. */
 static bool pump_held(struct pump *p)
 {
-	uint64_t wait;
+	uint64_t wait = 0;
 
-	if (p->disk->task == PUMP_SEND)
-		return false;
 	if (p->waiting)
 		return true;
-	wait = throttles_wait(&p->compare_rate, 1, pump_now_ns());
+	if (p->disk->task != PUMP_SEND)
+		wait = throttles_wait(&p->compare_rate, 1, pump_now_ns());
+	if (p->brake)
+		wait = u64_max(wait, brake_wait(p->brake, pump_now_ns()));
 	if (!wait)
 		return false;
 	p->waiting = true;
-	ring_timeout(p->ring, &p->wait, u64_div_up(wait, 1000000));
+	ring_timeout(p->ring, &p->wait, u64_min(u64_div_up(wait, 1000000), PUMP_WAIT_MS));
 	return true;
 }
 
-static void pump_start(struct pump *p, const struct plan_region *region)
+static void pump_start(struct pump *p)
 {
 	if (p->disk->task != PUMP_SEND)
-		throttles_take(&p->compare_rate, 1, pump_now_ns(), region->length);
-	slot_start(pump_slot(p, p->filled++), region);
+		throttles_take(&p->compare_rate, 1, pump_now_ns(), p->region.length);
+	if (p->brake)
+		brake_take(p->brake, pump_now_ns(), p->region.length);
+	slot_start(pump_slot(p, p->filled++), &p->region);
 }
 
 /* Start reads while there are regions and slots. Return: is there more to come? */
 static bool pump_fill(struct pump *p)
 {
-	struct plan_region region;
-
 	if (p->disk->leave && atomic_load(p->disk->leave) && !p->failed)
 		pump_fail_disk(p, -ECANCELED);
 	if (atomic_load_explicit(p->paused, memory_order_relaxed) && !p->failed)
 		return true;
-	while (!p->torn && !p->failed && p->filled < p->freed + p->depth && !pump_held(p)) {
-		int answer = plan_next(&p->plan, &region);
+	while (!p->torn && !p->failed && p->filled < p->freed + p->depth) {
+		int answer = p->pending ? PLAN_REGION : plan_next(&p->plan, &p->region);
 		int err;
 
 		switch (answer) {
@@ -464,7 +470,10 @@ static bool pump_fill(struct pump *p)
 				pump_fail_disk(p, err);
 			break;
 		case PLAN_REGION:
-			pump_start(p, &region);
+			p->pending = pump_held(p);
+			if (p->pending)
+				return true;
+			pump_start(p);
 			break;
 		}
 	}
@@ -553,6 +562,8 @@ static int pump_loop(struct pump *p)
 		pump_release(p);
 		pump_handle(p);
 		pump_measure(p);
+		if (p->brake)
+			brake_tick(p->brake, conn_now());
 	}
 	return p->failed ? PUMP_DISK_FAILED : pump_last_zero(p);
 }
@@ -580,6 +591,7 @@ int pump_disk_run(struct pump *p, struct conn *conn, struct pump_disk *disk)
 	p->done_count = 0;
 	p->torn = false;
 	p->failed = false;
+	p->pending = false;
 	p->handled_bytes = 0;
 	plan_init(&p->plan, disk->source->size, disk->source->granule, PUMP_REGION);
 	conn_on(conn, disk->task == PUMP_SEND ? 0 : CONN_TYPE(FRAME_HASHES), pump_hashes, p);
@@ -598,6 +610,11 @@ void pump_on_differ(struct pump *p, pump_differ differ, void *owner)
 {
 	p->differ = differ;
 	p->differ_owner = owner;
+}
+
+void pump_brake(struct pump *p, struct brake *brake)
+{
+	p->brake = brake;
 }
 
 int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,

@@ -15,6 +15,7 @@
 #ifndef TIDEMARK_SEND_PUMP_H
 #define TIDEMARK_SEND_PUMP_H
 
+#include "send/brake.h"
 #include "send/conn.h"
 #include "send/source.h"
 #include "wire/hash.h"
@@ -103,6 +104,9 @@ struct pump *pump_destroy(struct pump *p);
 
 /** pump_on_differ() - who is told of differences */
 void pump_on_differ(struct pump *p, pump_differ differ, void *owner);
+
+/** pump_brake() - what holds its reads back; borrowed */
+void pump_brake(struct pump *p, struct brake *brake);
 
 /** enum pump_answer - how pump_disk_run() ended */
 enum pump_answer {

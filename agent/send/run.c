@@ -503,6 +503,19 @@ static int run_certificates(struct run *r)
 	return tls_context_create(&r->tls, r->config->tls_dir, TLS_CLIENT, r->reason);
 }
 
+static int run_brake(struct run *r)
+{
+	int err = 0;
+
+	r->brake.bound_ms = r->config->latency_ms;
+	r->brake.progress = r->progress;
+	for (struct session_disk *d = members_first(r); d && !err; d = members_next(r, d))
+		if (*d->source->stat)
+			err = brake_add(&r->brake, d->source->stat);
+	pump_brake(r->pump, &r->brake);
+	return err;
+}
+
 static int run_connect(struct run *r)
 {
 	struct conn_config peer = {
@@ -523,6 +536,8 @@ static int run_connect(struct run *r)
 		return reason_set(r->reason, err, 0, "cannot set up io_uring: %s",
 				  strerrordesc_np(-err));
 	err = pump_create(&r->pump, r->ring, granule, r->progress, &r->control->paused);
+	if (!err)
+		err = run_brake(r);
 	if (err)
 		return reason_set(r->reason, err, 0, "out of memory");
 	pump_compare_rate(r->pump, r->config->compare_rate);
@@ -553,6 +568,7 @@ int run_execute(const struct run_config *config, struct run_control *control,
 	conn_close(r.conn);
 	tls_context_unref(r.tls);
 	pump_destroy(r.pump);
+	brake_clear(&r.brake);
 	ring_destroy(r.ring);
 	if (err)
 		report->trouble = trouble_of(err, reason->code);

@@ -102,6 +102,8 @@ struct run_vm {
  *	shared with other runs and changed at any time
  * @compare_rate: limit of bytes a second that are read to be compared, NULL: none; as
  *	@throttles
+ * @latency_ms: what holds the reads back when the VMs' own requests take longer: see
+ *	send/brake.h; 0 in it, or NULL: nothing does. May be changed at any time
  * @max_passes: seals before a disk that is written too fast is given up
  * @pool_limit: bytes that the preserve pool of a disk may grow to when the run would
  *	else not come to an end; 0: it stays as it is
@@ -133,6 +135,7 @@ struct run_config {
 	const struct run_origins *origins;
 	struct throttle *throttles[RUN_THROTTLES];
 	struct throttle *compare_rate;
+	const _Atomic uint32_t *latency_ms;
 	uint32_t max_passes;
 	uint64_t pool_limit;
 	uint32_t timeout_ms;

@@ -129,6 +129,7 @@ struct source_ops {
  * @granule: bytes
  * @epoch: the sealed epoch that this run works on, 0: none
  * @owed: granules that the newest seal made owed
+ * @stat: path of the counters of the device that the VM uses, "": nobody uses it
  */
 struct source {
 	const struct source_ops *ops;
@@ -137,6 +138,7 @@ struct source {
 	uint32_t granule;
 	uint64_t epoch;
 	uint64_t owed;
+	char stat[48];
 };
 
 /** source_granules() - size of the disk in granules */

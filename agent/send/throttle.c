@@ -5,9 +5,14 @@
 
 #define SECOND_NS 1000000000ull
 
-void throttle_set(struct throttle *t, uint64_t rate)
+void throttle_adjust(struct throttle *t, uint64_t rate)
 {
 	atomic_store(&t->rate, rate ? u64_max(rate, THROTTLE_RATE_MIN) : 0);
+}
+
+void throttle_set(struct throttle *t, uint64_t rate)
+{
+	throttle_adjust(t, rate);
 	atomic_store(&t->paid_ns, 0);
 }
 

@@ -37,6 +37,13 @@ struct throttle {
  */
 void throttle_set(struct throttle *t, uint64_t rate);
 
+/**
+ * throttle_adjust() - the same, but what was taken stays to be paid for
+ *
+ * For a limit that changes all the time: to forgive each time would be no limit.
+ */
+void throttle_adjust(struct throttle *t, uint64_t rate);
+
 /*
  * What obeys several limits at once goes through these: @limits has @count of them,
  * each may be NULL.

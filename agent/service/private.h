@@ -88,6 +88,7 @@ struct job_run {
  * @service: its service
  * @throttle: what holds of RateLimit and RateRules, shared by its runs
  * @compare: CompareRate, as well
+ * @latency_ms: LatencyLimit, shared by its runs
  * @runs: @run_count of them
  * @slots: of all disks of all members, in their order
  * @wish: enum job_wish
@@ -107,6 +108,7 @@ struct service_job_private {
 	struct service *service;
 	struct throttle throttle;
 	struct throttle compare;
+	_Atomic uint32_t latency_ms;
 	struct job_run *runs;
 	size_t run_count;
 	struct job_slot *slots;

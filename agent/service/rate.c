@@ -77,6 +77,7 @@ static void rate_take(struct service *s, struct collection *c, const struct serv
 	if (job) {
 		rate_set(&job->private->throttle, own.limit);
 		rate_set(&job->private->compare, c->settings.compare_rate);
+		atomic_store(&job->private->latency_ms, c->settings.latency_ms);
 	}
 	if (!changed && strcmp(c->rate.why, both.why) == 0)
 		return;

@@ -108,6 +108,8 @@ void service_job_progress(const struct service_job *job, struct progress_view *r
 	if (service_job_ended(job)) {
 		ret->rate = 0;
 		ret->eta = 0;
+		ret->read_limit = 0;
+		ret->latency = 0;
 	}
 }
 

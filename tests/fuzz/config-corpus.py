@@ -18,6 +18,7 @@ replica=127.0.0.1:7450 ; comment
 max_passes=5
 pool_limit=32M
 rate_rules=Mon-Fri Sun 08:00-24:00 20M, 22:00-06:00 0
+latency_limit=20
 timeout=7
 [disk web/web01/vda]
 device=/dev/x

@@ -51,6 +51,8 @@ static const struct property {
 	U64("Rate", rate),
 	U64("ETA", eta),
 	U64("RateLimit", rate_limit),
+	U64("ReadLimit", read_limit),
+	U64("DiskLatency", latency),
 	U64("ElapsedTime", elapsed),
 	U64("TimeSubmitted", submitted),
 	U64("ScheduledStartTime", scheduled),

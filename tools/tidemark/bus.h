@@ -69,6 +69,8 @@ struct bus_range {
  * @eta: seconds, UINT64_MAX: not known
  * @rate_limit: bytes a second that it may send now, 0: no limit
  * @rate_limit_reason: the setting that says so; "": none is set
+ * @read_limit: bytes a second that the latency of the disks lets it read, 0: any number
+ * @latency: of the VMs' own requests, microseconds, 0: there were none
  * @elapsed: microseconds
  * @submitted: microseconds since 1970, as the next three; 0: not yet, or never
  * @scheduled: when it is to start
@@ -108,6 +110,8 @@ struct bus_job {
 	uint64_t eta;
 	uint64_t rate_limit;
 	char rate_limit_reason[128];
+	uint64_t read_limit;
+	uint64_t latency;
 	uint64_t elapsed;
 	uint64_t submitted;
 	uint64_t scheduled;

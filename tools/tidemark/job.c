@@ -206,6 +206,8 @@ static int job_print_json(struct bus *b, const struct bus_job *job)
 	put(o, "rate_limit", job->rate_limit);
 	json_object_object_add(o, "rate_limit_reason", *job->rate_limit_reason ?
 			       json_object_new_string(job->rate_limit_reason) : NULL);
+	put(o, "read_limit", job->read_limit);
+	put(o, "latency_us", job->latency);
 	put(o, "elapsed_us", job->elapsed);
 	put_time(o, "submitted", job->submitted);
 	put_time(o, "scheduled", job->scheduled);
@@ -270,6 +272,15 @@ static void print_bytes_of(const struct bus_job *job, const struct job_options *
 		printf("  %-16s %" PRIu64 "\n", "point", job->point);
 }
 
+static void print_brake(const struct bus_job *job, const struct job_options *options)
+{
+	if (job->latency)
+		printf("  %-16s %" PRIu64 ".%03" PRIu64 " ms\n", "disk latency",
+		       job->latency / 1000, job->latency % 1000);
+	if (job->read_limit)
+		print_bytes("reads a second", job->read_limit, options);
+}
+
 static void print_limit(const struct bus_job *job, const struct job_options *options)
 {
 	char text[SIZE_TEXT + 8];
@@ -327,6 +338,7 @@ int job_print(struct bus *b, const struct bus_job *job, const struct job_options
 		print_time("scheduled", job->scheduled);
 		printf("  %-16s %u%%\n", "done", job->permille / 10);
 		print_limit(job, options);
+		print_brake(job, options);
 	}
 	print_bytes_of(job, options);
 	print_ranges(job);

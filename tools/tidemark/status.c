@@ -165,9 +165,18 @@ static const char *row_note(struct json_object *collection, struct json_object *
 /* What holds a job back that is under way. */
 static const char *row_limit(struct json_object *job, char *text, size_t size)
 {
+	uint64_t latency = job ? json_number(job, "latency_us") : 0;
 	char rate[SIZE_TEXT];
 
-	if (!job || !json_number(job, "rate_limit"))
+	if (!job)
+		return NULL;
+	if (json_number(job, "read_limit")) {
+		snprintf(text, size, "reads at most %s/s for latency_limit: the VMs' requests take "
+			 "%u.%u ms", size_format(json_number(job, "read_limit"), rate),
+			 (unsigned int)(latency / 1000), (unsigned int)(latency / 100 % 10));
+		return text;
+	}
+	if (!json_number(job, "rate_limit"))
 		return NULL;
 	snprintf(text, size, "at most %s/s by %s", size_format(json_number(job, "rate_limit"), rate),
 		 json_text(job, "rate_limit_reason") ?: "");

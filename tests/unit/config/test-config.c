@@ -80,6 +80,7 @@ static void config__everything(void **state)
 				"[collection web]\n"
 				"replica=127.0.0.1:7450 ; inline comment\n"
 				"max_passes=5\n"
+				"latency_limit=20\n"
 				"pool_limit=1G\n"
 				"compression=auto\n"
 				"timeout=7\n"
@@ -106,6 +107,7 @@ static void config__everything(void **state)
 	assert_string_equal(run->settings.host, "127.0.0.1");
 	assert_string_equal(run->settings.port, "7450");
 	assert_int_equal(run->settings.max_passes, 5);
+	assert_int_equal(run->settings.latency_ms, 20);
 	assert_int_equal(run->settings.pool_limit, 1ULL << 30);
 	assert_true(run->settings.compression);
 	assert_int_equal(run->settings.timeout_s, 7);
@@ -159,6 +161,8 @@ static void config__errors_say_where_and_what(void **state)
 	refused("[disk a/b/c]\ngranule=3K\n", "expected 4K to 4M");
 	refused("[disk a/b/c]\ntracking=maybe\n", "expected kernel or none");
 	refused("[collection c]\nmax_passes=0\n", "expected 1 to 10000");
+	refused("[collection c]\nlatency_limit=10001\n", "expected milliseconds, 0 (none) to 10000");
+	refused("[collection c]\nlatency_limit=20ms\n", "expected milliseconds, 0 (none) to 10000");
 	refused("[collection c]\npool_limit=2G\n", "expected bytes, 0 (the pool stays as it is)");
 }
 

@@ -89,6 +89,27 @@ static void progress__rate_and_eta(void **state)
 	assert_int_equal(v.eta, UINT64_MAX);
 }
 
+/* Of several runs: the tightest limit, the worst latency; none when it is done. */
+static void progress__what_holds_it_back(void **state)
+{
+	struct progress p = { .read_limit = 7, .latency = 9 };
+	struct progress_view sum = PROGRESS_SUM_INIT, v;
+
+	progress_read(&p, &v);
+	assert_int_equal(v.read_limit, 7);
+	assert_int_equal(v.latency, 9);
+	progress_sum(&sum, &v);
+	progress_sum(&sum, &(struct progress_view){ .read_limit = 0, .latency = 10 });
+	progress_sum(&sum, &(struct progress_view){ .read_limit = 5, .latency = 8 });
+	progress_sum(&sum, &(struct progress_view){ .read_limit = 6 });
+	assert_int_equal(sum.read_limit, 5);
+	assert_int_equal(sum.latency, 10);
+	p.done = true;
+	progress_read(&p, &v);
+	assert_int_equal(v.read_limit, 0);
+	assert_int_equal(v.latency, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -97,6 +118,7 @@ int main(void)
 		cmocka_unit_test(progress__more_handled_than_owed),
 		cmocka_unit_test(progress__huge_counters),
 		cmocka_unit_test(progress__rate_and_eta),
+		cmocka_unit_test(progress__what_holds_it_back),
 	};
 
 	return cmocka_run_group_tests_name("send/progress", tests, NULL, NULL);

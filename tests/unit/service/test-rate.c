@@ -72,6 +72,7 @@ static void rate__follows_the_time_of_day(void **state)
 	advance(HOUR);
 	obeys(MIB(1), 0);
 	run_done(0, 5);
+	assert_int_equal(vm_state("c", "a"), VM_REPLICATING);
 	/* Nobody waits for a border when nothing runs. */
 	service_next(world.service, &when, &unused);
 	assert_int_equal(when, INT64_MAX);
@@ -160,6 +161,17 @@ static void rate__of_what_is_compared(void **state)
 	run_done(0, 5);
 }
 
+static void rate__the_bound_of_latency_is_changed_while_it_runs(void **state)
+{
+	world_rates("", "latency_limit=20\n");
+	ask(EVENT_RESYNC, "c", NULL);
+	assert_int_equal(*world.runs[0]->config->latency_ms, 20);
+	reload("", "latency_limit=5\n");
+	assert_int_equal(*world.runs[0]->config->latency_ms, 5);
+	reload("", "");
+	assert_int_equal(*world.runs[0]->config->latency_ms, 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -170,6 +182,7 @@ int main(void)
 		T(rate__one_limit_of_the_agent_for_all),
 		T(rate__is_recorded_and_changed_by_the_api),
 		T(rate__of_what_is_compared),
+		T(rate__the_bound_of_latency_is_changed_while_it_runs),
 	};
 
 	return cmocka_run_group_tests_name("service/rate", tests, NULL, NULL);
