@@ -172,6 +172,8 @@ reload
 slow=$(method Verify 'sa{sv}' c 0 | path_of)
 has_read() { [ "$(job "$slow" ReadCalls | cut -d' ' -f2)" -ge 2 ]; }
 ok "compare_rate: some is read" eventually has_read
+# 256 KiB come first, and are four seconds' worth.
+holds "when it was paid for" "$(job "$slow" ElapsedTime | cut -d' ' -f2) > 3500000"
 is "and not all of it by then" "$(job "$slow" JobState)" 'u 4'
 configure
 sed -i '/web03/,+2d' "$dir/sender.conf"
