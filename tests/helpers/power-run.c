@@ -157,6 +157,51 @@ static void epoch_run(uint64_t image)
 		die(keep ? "commit" : "fold");
 }
 
+/* -- at rest ------------------------------------------------------------------ */
+
+static void intents_gone(void)
+{
+	struct timespec pause = { .tv_nsec = 50 * 1000 * 1000 };
+
+	for (int i = 0; i < 20 * 240; i++) {
+		errno = -tidemark_info(g.t, g.info.disk, &g.info);
+		if (errno)
+			die("info");
+		if (!g.info.meta_intents)
+			return;
+		nanosleep(&pause, NULL);
+	}
+	errno = ETIMEDOUT;
+	die("intents");
+}
+
+/*
+ * A few writes, then none, until no extent has intent: then one checkpoint has both
+ * written their granules, for the first time, and cleared their intent. While all goes
+ * on there are few of these, as each commit writes the granules too.
+ */
+static void rest(void)
+{
+	uint64_t x = g.seed + 1, *buf;
+	int disk = open(g.disk, O_WRONLY | O_DIRECT | O_CLOEXEC);
+
+	if (disk < 0 || posix_memalign((void **)&buf, IO_ALIGN, 4096))
+		die(g.disk);
+	for (int i = 0; i < 4; i++) {
+		intents_gone();
+		for (int j = 0; j < 3; j++) {
+			buf[0] = next(&x);
+			if (pwrite(disk, buf, 4096, next(&x) % (g.bytes / 4096) * 4096) != 4096)
+				die("write");
+		}
+		if (fdatasync(disk))
+			die("flush");
+	}
+	intents_gone();
+	free(buf);
+	close(disk);
+}
+
 /* Returns how many images there is room for. */
 static uint64_t disk_open(const char *data, const char *points)
 {
@@ -206,6 +251,8 @@ int main(int argc, char **argv)
 	}
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
+	if (g.t)
+		rest();
 	tidemark_close(g.t);
 	return 0;
 }

@@ -313,7 +313,7 @@ __attribute__((unused)) static void refused(int result, uint32_t code)
 	assert_true(strlen(last_reason.text) > 5);
 }
 
-static enum model_vm_state vm_state(const char *collection, const char *vm)
+__attribute__((unused)) static enum model_vm_state vm_state(const char *collection, const char *vm)
 {
 	return service_vm(service_find(world.service, collection), vm)->state;
 }
