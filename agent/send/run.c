@@ -87,13 +87,6 @@ static int run_load_origin(struct run *r, struct session_disk *d)
 			    "from: %s", DISK_NAMES(d), strerrordesc_np(-err));
 }
 
-/* Is it compared with its replica, granule by granule? */
-static bool run_hashes(const struct session_disk *d)
-{
-	return d->mode == FRAME_MODE_COMPARE || d->mode == FRAME_MODE_VERIFY ||
-	       d->mode == FRAME_MODE_REVERSE;
-}
-
 /* How is it brought up to date? 0, or it is dropped, or the errno that ends the run. */
 static int run_choose(struct run *r, struct session_disk *d)
 {
@@ -123,7 +116,7 @@ static int run_choose(struct run *r, struct session_disk *d)
 		return members_drop(r, d, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
 				    DISK_FORMAT " would have to be compared with its replica (%s), "
 				    "and comparing is disabled", DISK_NAMES(d), why);
-	if (run_hashes(d))
+	if (frame_mode_hashes(d->mode))
 		atomic_store(&r->report->hash, hash_name(hash_kind(r->features)));
 	atomic_store(&d->report->why, why);
 	atomic_store(&d->report->mode, d->mode);
@@ -251,7 +244,7 @@ static int run_move(struct run *r, struct session_disk *d, bool first)
 	 * bytes since would seem equal, and the sent bytes would stay.
 	 */
 	d->pump.task = PUMP_SEND;
-	if (first && run_hashes(d))
+	if (first && frame_mode_hashes(d->mode))
 		d->pump.task = PUMP_COMPARE;
 	answer = pump_disk_run(r->pump, r->conn, &d->pump);
 	if (answer != PUMP_DISK_FAILED)

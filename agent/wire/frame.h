@@ -114,6 +114,13 @@ enum frame_mode {
 	FRAME_MODE_REVERSE = 5,	    /* a comparison of what either side has changed */
 };
 
+/** frame_mode_hashes() - are granules compared by their hashes in it? */
+static inline bool frame_mode_hashes(uint32_t mode)
+{
+	return mode == FRAME_MODE_COMPARE || mode == FRAME_MODE_VERIFY ||
+	       mode == FRAME_MODE_REVERSE;
+}
+
 /** enum frame_fault - what is wrong with received bytes; the sentence is frame_fault_text() */
 enum frame_fault {
 	FRAME_OK = 0,

@@ -73,8 +73,7 @@ static int check_hash(struct session *s, const struct session_disk *d, const str
 {
 	if (d->phase != SESSION_DISK_BEGUN)
 		return session_fault(s, FRAME_FAULT_ORDER, "the disk is not begun, or has ended");
-	if (d->mode != FRAME_MODE_COMPARE && d->mode != FRAME_MODE_VERIFY &&
-	    d->mode != FRAME_MODE_REVERSE)
+	if (!frame_mode_hashes(d->mode))
 		return session_fault(s, FRAME_FAULT_ORDER, "hashes are for comparing only");
 	if (f->span > FRAME_PAYLOAD_MAX / hash_size(hash_kind(s->features)) *
 			      (uint64_t)d->open.granule)
