@@ -167,16 +167,6 @@ static void get_history(const struct settings *s, char *text, size_t size)
 	snprintf(text, size, "%u", s->history);
 }
 
-static int set_rate_limit(struct settings *s, const char *text)
-{
-	return value_bytes(text, &s->rate_limit);
-}
-
-static void get_rate_limit(const struct settings *s, char *text, size_t size)
-{
-	snprintf(text, size, "%" PRIu64, s->rate_limit);
-}
-
 static int set_rate_rules(struct settings *s, const char *text)
 {
 	return rules_parse(text, &s->rate_rules);
@@ -185,16 +175,6 @@ static int set_rate_rules(struct settings *s, const char *text)
 static void get_rate_rules(const struct settings *s, char *text, size_t size)
 {
 	rules_print(&s->rate_rules, text, size);
-}
-
-static int set_compare_rate(struct settings *s, const char *text)
-{
-	return value_bytes(text, &s->compare_rate);
-}
-
-static void get_compare_rate(const struct settings *s, char *text, size_t size)
-{
-	snprintf(text, size, "%" PRIu64, s->compare_rate);
 }
 
 static int set_pool_limit(struct settings *s, const char *text)
@@ -233,6 +213,15 @@ static void get_pool_limit(const struct settings *s, char *text, size_t size)
 	{                                                                             \
 		snprintf(text, size, "%u", s->member);                                \
 	}
+#define SETTING_RATE(member)                                                          \
+	static int set_##member(struct settings *s, const char *text)                 \
+	{                                                                             \
+		return value_bytes(text, &s->member);                                 \
+	}                                                                             \
+	static void get_##member(const struct settings *s, char *text, size_t size)   \
+	{                                                                             \
+		snprintf(text, size, "%" PRIu64, s->member);                          \
+	}
 #define SETTING_TIME(member)                                                          \
 	static int set_##member(struct settings *s, const char *text)                 \
 	{                                                                             \
@@ -258,6 +247,8 @@ SETTING_UINT(max_passes, 1, 10000)
 SETTING_UINT(timeout_s, 1, TIMEOUT_MAX)
 SETTING_UINT(drain_timeout_s, 1, TIMEOUT_MAX)
 SETTING_UINT(commit_timeout_s, 1, TIMEOUT_MAX)
+SETTING_RATE(rate_limit)
+SETTING_RATE(compare_rate)
 SETTING_TIME(window_start_s)
 SETTING_TIME(window_end_s)
 
