@@ -18,12 +18,6 @@ same() { # NAME COLLECTION IMAGE: replica of vm1/vda
     ok "$1" cmp "$(replica "$2" vm1 vda)" "$3"
 }
 
-differing() { # FILE FILE GRANULE: how many granules
-    python3 -c 'import sys
-a, b, granule = open(sys.argv[1], "rb").read(), open(sys.argv[2], "rb").read(), int(sys.argv[3])
-print(sum(a[i:i + granule] != b[i:i + granule] for i in range(0, len(a), granule)))' "$@"
-}
-
 # Each geometry: full, then incremental in two passes over the same granules.
 geometry() { # COLLECTION SIZE GRANULE
     local c=$1 size=$2 granule=$3 out
@@ -87,7 +81,7 @@ verify 0 $dir/c
 END
     )
     like "$c: nor by SHA-256, and the granules that do differ" "$out" \
-        "^welcome 1 64.*differ 0.differ $(differing "$dir/b" "$dir/c" "$granule")\$"
+        "^welcome 1 64.*differ 0.differ $("$helpers/differ" "$dir/b" "$dir/c" "$granule")\$"
 }
 
 receiver_start
