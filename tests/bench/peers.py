@@ -374,10 +374,9 @@ class StorageDaemonDurable(StorageDaemon):
 
 class Pull(StorageDaemon):
     """QEMU's server of `qemu-nbd -B`, and a client that reads what its bitmap has set."""
-    name = "QEMU's NBD bitmap, libnbd pull, fsync"
+    name, needs = "QEMU's NBD bitmap, libnbd pull, fsync", "python3-libnbd"
 
     def absent(self):
-        self.needs = "python3-libnbd"
         return subprocess.run([PYTHON, "-c", "import nbd"], stderr=subprocess.DEVNULL,
                               check=False).returncode
 

@@ -20,11 +20,13 @@ static volatile sig_atomic_t stop;
 
 static void on_signal(int number)
 {
-	stop = number == SIGTERM;
+	/* An alarm that comes with the end is handled after it. */
+	if (number == SIGTERM)
+		stop = 1;
 }
 
-/* What came of the seal before? Then the next one. */
-static int seal_once(struct tidemark *t, uint64_t disk, uint64_t *torn)
+/* What came of the seal before? Then the next one, or the same question again. */
+static int ask(struct tidemark *t, uint64_t disk, bool seal, uint64_t *torn)
 {
 	struct tidemark_seal_disk item = { .disk = disk };
 	struct tidemark_info info;
@@ -32,17 +34,10 @@ static int seal_once(struct tidemark *t, uint64_t disk, uint64_t *torn)
 
 	if (r < 0)
 		return r;
+	if (!seal)
+		return tidemark_info(t, disk, &info);
 	*torn += !!(info.state & TIDEMARK_STATE_TORN);
 	return tidemark_seal(t, &item, 1, 0, TIMEOUT_MS, NULL);
-}
-
-/* The same two requests, and no seal. */
-static int look_once(struct tidemark *t, uint64_t disk)
-{
-	struct tidemark_info info;
-	int r = tidemark_info(t, disk, &info);
-
-	return r < 0 ? r : tidemark_info(t, disk, &info);
 }
 
 int main(int argc, char **argv)
@@ -57,11 +52,12 @@ int main(int argc, char **argv)
 	bool seal;
 	int r;
 
-	if (argc != 4 || (milliseconds = atol(argv[2])) <= 0) {
+	seal = argc == 4 && strcmp(argv[3], "seal") == 0;
+	if (argc != 4 || (milliseconds = atol(argv[2])) <= 0 ||
+	    (!seal && strcmp(argv[3], "look") != 0)) {
 		fprintf(stderr, "usage: seals DISK MILLISECONDS seal|look\n");
 		return 2;
 	}
-	seal = strcmp(argv[3], "seal") == 0;
 	r = tidemark_open(&t, O_RDWR);
 	if (r >= 0)
 		r = tidemark_find(t, argv[1], &info);
@@ -80,7 +76,7 @@ int main(int argc, char **argv)
 	period.it_value = period.it_interval;
 	setitimer(ITIMER_REAL, &period, NULL);
 	while (!stop) {
-		r = seal ? seal_once(t, info.disk, &torn) : look_once(t, info.disk);
+		r = ask(t, info.disk, seal, &torn);
 		if (r < 0) {
 			fprintf(stderr, "seals: %s\n", strerror(-r));
 			return 1;
