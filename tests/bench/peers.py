@@ -138,10 +138,15 @@ class Tool:
         return self.needs and not shutil.which(self.needs)
 
     def setup(self):
-        shutil.copyfile(self.bench.source, self.target)
+        if not self.bench.full:
+            shutil.copyfile(self.bench.source, self.target)
 
-    def changed(self):
-        """The source has other bytes now."""
+    def before(self):
+        """The source has other bytes now; a first copy has a new target."""
+        if self.bench.full:
+            self.end()
+            with open(self.target, "wb") as f:
+                f.truncate(self.bench.size)
 
     def end(self):
         if os.path.exists(self.target):
@@ -208,10 +213,12 @@ class Tidemark(Tool):
         self.settle()
         self.server.stop()
 
-    def run(self):
+    def before(self):
         if self.bench.full:
             shutil.rmtree(self.store, ignore_errors=True)
             self.epoch = 0
+
+    def run(self):
         self.begin()
         before = cpu_of(self.server.pid)
         result = timed(self.command(), self.server, stop=False)
@@ -323,12 +330,12 @@ class StorageDaemon(Nbdkit):
     def run(self):
         port, server = self.serve()
         daemon, qmp = self.start()
-        qmp.ask("blockdev-add", **{"driver": "nbd", "node-name": "tgt", "server": {
-            "type": "inet", "host": "127.0.0.1", "port": str(port)}})
         drop_caches()
         before = cpu_of(daemon.pid) + cpu_of(server.pid)
         wire = loopback_bytes()
         begun = time.monotonic()
+        qmp.ask("blockdev-add", **{"driver": "nbd", "node-name": "tgt", "server": {
+            "type": "inet", "host": "127.0.0.1", "port": str(port)}})
         qmp.ask("blockdev-backup", **{"job-id": "j", "device": "src", "target": "tgt",
                                       "sync": "full" if self.bench.full else "bitmap",
                                       **({} if self.bench.full else
@@ -521,6 +528,7 @@ def measure(bench, kind, rounds):
     rows = []
     for _ in range(rounds):
         bench.change()
+        tool.before()
         drop_caches()
         wire = loopback_bytes()
         wall, cpu, here, there = tool.run()
