@@ -164,11 +164,11 @@ static int reverse_cover(struct method *m, const struct catalog_disk *d)
 				crash_at("reverse-covered");
 		} else {
 			log_warning("%s: %s/%s has perhaps been written to, untracked, since the "
-				    "failover was committed (%s): it will be compared",
+				    "failover was committed (%s; then \"%s\", now \"%s\"): it will "
+				    "be compared",
 				    d->collection, d->vm, d->name, info.unreliable ?:
-				    now[0] ? "it has counted more since" : "nothing counts");
-			log_info("%s: %s/%s: then \"%s\", now \"%s\"", d->collection, d->vm,
-				 d->name, origin.witness, now);
+				    now[0] ? "it has counted more since" : "nothing counts",
+				    origin.witness, now);
 		}
 	}
 	return err ? reason_set(m->reason, err, REASON_FAILED, "cannot write the state file: %s",
