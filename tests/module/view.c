@@ -419,7 +419,7 @@ static int table_try(const char *line, const char *option)
 	return err;
 }
 
-TEST_F(table, what_is_refused)
+TEST_F_TIMEOUT(table, what_is_refused, TIMEOUT)
 {
 	char line[128];
 
@@ -446,7 +446,7 @@ TEST_F(table, what_is_refused)
 }
 
 /* Without a view all is as it was. */
-TEST_F(table, without_a_view_a_write_tears)
+TEST_F_TIMEOUT(table, without_a_view_a_write_tears, TIMEOUT)
 {
 	uint64_t epoch;
 
