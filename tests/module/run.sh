@@ -30,7 +30,7 @@ result() {
 
 # Program $1 prints TAP of its own: its results are numbered anew.
 run() {
-	local program=$1 line results=0 planned=-1 status
+	local program=$1 line results=0 planned=-1 status begun=$SECONDS
 	while IFS= read -r line; do
 		case $line in
 		1..*)
@@ -49,6 +49,7 @@ run() {
 	done < <("$folder/$program" 2>&1; echo "status $?")
 	[[ $results == "$planned" ]] ||
 		result "not ok" "$program: ended early, with status ${status:-?}"
+	echo "# $program: $((SECONDS - begun)) s"
 }
 
 echo "TAP version 13"
