@@ -10,7 +10,7 @@ int hasher_open(struct hasher *h, struct ring *ring, struct stage *stage, enum h
 	if (h->area)
 		return 0;
 	*h = (struct hasher){ .ring = ring, .stage = stage, .size = hash_size(kind) };
-	h->area = aligned_alloc(IO_ALIGN, HASHER_SIZE);
+	h->area = ring_memory(ring, HASHER_SIZE);
 	h->hashes = malloc(FRAME_PAYLOAD_MAX);
 	err = h->area && h->hashes ? hash_create(&h->hash, kind) : -ENOMEM;
 	if (err)
@@ -20,7 +20,8 @@ int hasher_open(struct hasher *h, struct ring *ring, struct stage *stage, enum h
 
 void hasher_close(struct hasher *h)
 {
-	free(h->area);
+	if (h->area)
+		ring_memory_free(h->ring, h->area);
 	free(h->hashes);
 	hash_destroy(h->hash);
 	*h = (struct hasher){ 0 };

@@ -8,7 +8,7 @@
 int intake_open(struct intake *t, struct ring *ring, struct stage *stage)
 {
 	*t = (struct intake){ .ring = ring, .stage = stage };
-	t->area = aligned_alloc(IO_ALIGN, INTAKE_SIZE);
+	t->area = ring_memory(ring, INTAKE_SIZE);
 	return t->area ? 0 : -ENOMEM;
 }
 
@@ -36,8 +36,7 @@ void intake_close(struct intake *t)
 	if (!t->area)
 		return;
 	intake_drain(t);
-	free(t->area);
-	t->area = NULL;
+	t->area = ring_memory_free(t->ring, t->area);
 }
 
 /* -- the area ------------------------------------------------------------------------ */

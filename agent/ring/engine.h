@@ -27,6 +27,8 @@ enum ring_kind {
  * @queue: begin an operation, or what is left of it; never fails
  * @cancel: end a busy operation soon, with -ECANCELED unless it is too late
  * @run: wait for at least one end; ring_complete() for each
+ * @pin: area @index is this memory from here on, NULL: none; 0 or a negative errno.
+ *	NULL: this engine has no use for it
  */
 struct engine_ops {
 	int (*create)(struct engine **ret, struct ring *ring, unsigned int depth,
@@ -35,6 +37,7 @@ struct engine_ops {
 	void (*queue)(struct engine *e, struct ring_op *op);
 	void (*cancel)(struct engine *e, struct ring_op *op);
 	int (*run)(struct engine *e);
+	int (*pin)(struct engine *e, unsigned int index, void *memory, size_t size);
 };
 
 extern const struct engine_ops engine_uring;

@@ -12,11 +12,34 @@
 #include "base/util.h"
 #include "ring/engine.h"
 
+/*
+ * An area is pinned when so many times its size has gone through it: below that, making
+ * all of it resident costs more than it saves.
+ */
+#define AREA_WORTH 4
+
+/**
+ * struct area - memory of ring_memory()
+ * @memory: NULL: the place is free
+ * @size: of it, in bytes
+ * @moved: bytes that went through it
+ * @asked: the engine was asked to pin it
+ * @pinned: and did
+ */
+struct area {
+	uint8_t *memory;
+	size_t size;
+	uint64_t moved;
+	bool asked;
+	bool pinned;
+};
+
 struct ring {
 	const struct engine_ops *ops;
 	struct engine *engine;
 	const char *name;
 	unsigned int busy;
+	struct area areas[RING_AREAS];
 };
 
 static int ring_use(struct ring *r, const struct engine_ops *ops, unsigned int depth)
@@ -97,6 +120,59 @@ unsigned int ring_busy(const struct ring *r)
 	return r->busy;
 }
 
+/* -- memory ------------------------------------------------------------------------- */
+
+void *ring_memory(struct ring *r, size_t size)
+{
+	void *memory = aligned_alloc(IO_ALIGN, size);
+
+	for (unsigned int i = 0; memory && i < RING_AREAS; i++)
+		if (!r->areas[i].memory) {
+			r->areas[i] = (struct area){ .memory = memory, .size = size };
+			break;
+		}
+	return memory;
+}
+
+void *ring_memory_free(struct ring *r, void *memory)
+{
+	for (unsigned int i = 0; memory && i < RING_AREAS; i++) {
+		struct area *a = &r->areas[i];
+
+		if (a->memory != memory)
+			continue;
+		/* So that the kernel lets go of its pages. */
+		if (a->pinned)
+			r->ops->pin(r->engine, i, NULL, 0);
+		*a = (struct area){ 0 };
+	}
+	free(memory);
+	return NULL;
+}
+
+/* Which pinned area do these bytes lie in? */
+static int8_t ring_area(struct ring *r, const void *buf, size_t size)
+{
+	uintptr_t at = (uintptr_t)buf;
+
+	for (unsigned int i = 0; i < RING_AREAS; i++) {
+		struct area *a = &r->areas[i];
+		uintptr_t from = (uintptr_t)a->memory;
+
+		if (!a->memory || at < from || at + size > from + a->size)
+			continue;
+		a->moved += size;
+		if (!a->asked && r->ops->pin && a->moved >= AREA_WORTH * a->size) {
+			a->asked = true;
+			a->pinned = r->ops->pin(r->engine, i, a->memory, a->size) == 0;
+		}
+		return a->pinned ? (int8_t)i : -1;
+	}
+	return -1;
+}
+
+/* -- operations --------------------------------------------------------------------- */
+
 /* Drop the parts of the vector that have been moved. */
 static void ring_op_advance(struct ring_op *op, size_t bytes)
 {
@@ -128,6 +204,7 @@ void ring_read(struct ring *r, struct ring_op *op, int fd, void *buf, size_t siz
 {
 	op->iov[0] = (struct iovec){ buf, size };
 	op->iov_count = 1;
+	op->area = ring_area(r, buf, size);
 	ring_start(r, op, RING_READ, fd, offset);
 }
 
@@ -136,6 +213,7 @@ void ring_write(struct ring *r, struct ring_op *op, int fd, const void *buf, siz
 {
 	op->iov[0] = (struct iovec){ (void *)buf, size };
 	op->iov_count = 1;
+	op->area = ring_area(r, buf, size);
 	ring_start(r, op, RING_WRITE, fd, offset);
 }
 

@@ -29,6 +29,8 @@ struct ring_op;
 typedef void (*ring_done)(struct ring_op *op, int64_t result);
 
 #define RING_IOV_MAX 32
+/* Pieces of memory of its own that a ring has at most; more is memory as any other. */
+#define RING_AREAS 4
 
 /**
  * struct ring_op - an operation; the caller sets @done, the rest is the ring's
@@ -38,6 +40,7 @@ struct ring_op {
 	ring_done done;
 	/* private */
 	uint8_t kind;
+	int8_t area; /* that the buffer lies in, for the kernel; or -1 */
 	bool busy;
 	bool some; /* ends with the first bytes that come */
 	int fd;
@@ -77,11 +80,26 @@ struct ring *ring_destroy(struct ring *r);
 
 /**
  * ring_engine() - what is in use, for status lines: "io_uring", "io_uring
- * (deferred)", or "pread/pwrite" and why. It outlives the ring.
+ * (deferred)", "io_uring (deferred, fixed buffers)", or "pread/pwrite" and why.
+ * It outlives the ring.
  */
 const char *ring_engine(const struct ring *r);
 /** ring_is_plain() - is io_uring not in use? */
 bool ring_is_plain(const struct ring *r);
+
+/**
+ * ring_memory() - memory for what this ring reads and writes, aligned to IO_ALIGN
+ * @size: bytes, of a multiple of IO_ALIGN
+ *
+ * Where the kernel can, its pages are pinned once, and not anew for each operation:
+ * as soon as so much has gone through it that this pays, for pinning makes all of it
+ * resident. Where it cannot, or may not (RLIMIT_MEMLOCK), nothing else is different.
+ *
+ * Return: to be given to ring_memory_free() before the ring goes; NULL: no memory
+ */
+void *ring_memory(struct ring *r, size_t size);
+/** ring_memory_free() - no operation uses it any more. NULL is ignored. Return: NULL */
+void *ring_memory_free(struct ring *r, void *memory);
 
 /** ring_busy() - operations that have not ended */
 unsigned int ring_busy(const struct ring *r);

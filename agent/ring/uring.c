@@ -12,6 +12,7 @@
 struct engine {
 	struct io_uring uring;
 	struct ring *ring;
+	bool fixed;
 };
 
 _Static_assert(sizeof(struct msghdr) <= sizeof(((struct ring_op *)0)->u), "msghdr fits");
@@ -23,11 +24,12 @@ static int uring_create(struct engine **ret, struct ring *ring, unsigned int dep
 	/* The newest way first; a kernel that does not know it says EINVAL. */
 	static const struct {
 		unsigned int flags;
-		const char *name;
+		const char *name, *name_fixed;
 	} ways[] = {
-		{ IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, "io_uring (deferred)" },
-		{ IORING_SETUP_COOP_TASKRUN, "io_uring" },
-		{ 0, "io_uring" },
+		{ IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, "io_uring (deferred)",
+		  "io_uring (deferred, fixed buffers)" },
+		{ IORING_SETUP_COOP_TASKRUN, "io_uring", "io_uring (fixed buffers)" },
+		{ 0, "io_uring", "io_uring (fixed buffers)" },
 	};
 	struct engine *e = calloc(1, sizeof(*e));
 	size_t way = 0;
@@ -43,8 +45,10 @@ static int uring_create(struct engine **ret, struct ring *ring, unsigned int dep
 		free(e);
 		return err;
 	}
+	/* Places for areas, which are filled and emptied while the ring is in use. */
+	e->fixed = io_uring_register_buffers_sparse(&e->uring, RING_AREAS) == 0;
 	*ret = e;
-	*ret_name = ways[way].name;
+	*ret_name = e->fixed ? ways[way].name_fixed : ways[way].name;
 	return 0;
 }
 
@@ -77,10 +81,20 @@ static void uring_queue(struct engine *e, struct ring_op *op)
 
 	switch (op->kind) {
 	case RING_READ:
-		io_uring_prep_read(sqe, op->fd, v->iov_base, v->iov_len, op->offset + op->moved);
+		if (op->area >= 0)
+			io_uring_prep_read_fixed(sqe, op->fd, v->iov_base, v->iov_len,
+						 op->offset + op->moved, op->area);
+		else
+			io_uring_prep_read(sqe, op->fd, v->iov_base, v->iov_len,
+					   op->offset + op->moved);
 		break;
 	case RING_WRITE:
-		io_uring_prep_write(sqe, op->fd, v->iov_base, v->iov_len, op->offset + op->moved);
+		if (op->area >= 0)
+			io_uring_prep_write_fixed(sqe, op->fd, v->iov_base, v->iov_len,
+						  op->offset + op->moved, op->area);
+		else
+			io_uring_prep_write(sqe, op->fd, v->iov_base, v->iov_len,
+					    op->offset + op->moved);
 		break;
 	case RING_FSYNC:
 		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
@@ -131,10 +145,21 @@ static int uring_run(struct engine *e)
 	return 0;
 }
 
+static int uring_pin(struct engine *e, unsigned int index, void *memory, size_t size)
+{
+	struct iovec area = { memory, size };
+	__u64 tag = 0;
+	int n = e->fixed ? io_uring_register_buffers_update_tag(&e->uring, index, &area, &tag, 1) :
+			   -EOPNOTSUPP;
+
+	return n == 1 ? 0 : n < 0 ? n : -EINVAL;
+}
+
 const struct engine_ops engine_uring = {
 	.create = uring_create,
 	.destroy = uring_destroy,
 	.queue = uring_queue,
 	.cancel = uring_cancel,
 	.run = uring_run,
+	.pin = uring_pin,
 };

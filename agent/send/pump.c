@@ -632,7 +632,7 @@ int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,
 	p->depth = pump_depth(granule);
 	p->slot_size = size;
 	p->slots = calloc(p->depth, sizeof(*p->slots));
-	p->memory = aligned_alloc(IO_ALIGN, p->depth * size);
+	p->memory = ring_memory(ring, p->depth * size);
 	if (!p->slots || !p->memory) {
 		pump_destroy(p);
 		return -ENOMEM;
@@ -667,7 +667,7 @@ struct pump *pump_destroy(struct pump *p)
 {
 	if (p) {
 		free(p->slots);
-		free(p->memory);
+		ring_memory_free(p->ring, p->memory);
 		packer_destroy(p->packer);
 		hash_destroy(p->hash);
 		free(p->packed);

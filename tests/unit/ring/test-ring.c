@@ -68,6 +68,63 @@ static void run_all(struct ring *r)
 		assert_int_equal(ring_run(r), 0);
 }
 
+static int64_t move(struct ring *r, bool writes, int fd, void *buf, size_t size)
+{
+	struct call c = { .op.done = call_done };
+
+	if (writes)
+		ring_write(r, &c.op, fd, buf, size, 0);
+	else
+		ring_read(r, &c.op, fd, buf, size, 0);
+	run_all(r);
+	assert_int_equal(c.count, 1);
+	return c.result;
+}
+
+/* Often enough that it is pinned; and then other memory at, most likely, the same place. */
+static void ring__memory_is_what_it_seems(void **state)
+{
+	const size_t size = MIB(1);
+	_cleanup_close_ int fd = memfd_create("memory", 0);
+	uint8_t *got = malloc(size), *other[RING_AREAS + 1];
+
+	for (unsigned int round = 0; round < 3; round++) {
+		uint8_t *memory = ring_memory(*state, size);
+
+		assert_non_null(memory);
+		assert_int_equal((uintptr_t)memory % IO_ALIGN, 0);
+		for (unsigned int i = 0; i < 10; i++) {
+			memset(memory, 10 * round + i + 1, size);
+			assert_int_equal(move(*state, true, fd, memory, size), size);
+			assert_int_equal(pread(fd, got, size, 0), size);
+			assert_memory_equal(got, memory, size);
+			memset(memory, 0, size);
+			assert_int_equal(move(*state, false, fd, memory, size), size);
+			assert_memory_equal(got, memory, size);
+			/* In part, and from within. */
+			assert_int_equal(move(*state, false, fd, memory + size / 2, 4096), 4096);
+		}
+		assert_null(ring_memory_free(*state, memory));
+	}
+	/* More pieces than the ring has places for work as well. */
+	for (unsigned int i = 0; i <= RING_AREAS; i++) {
+		other[i] = ring_memory(*state, size);
+		assert_non_null(other[i]);
+	}
+	for (unsigned int i = 0; i < 6 * (RING_AREAS + 1); i++) {
+		uint8_t *memory = other[i % (RING_AREAS + 1)];
+
+		memset(memory, i + 1, size);
+		assert_int_equal(move(*state, true, fd, memory, size), size);
+		assert_int_equal(pread(fd, got, size, 0), size);
+		assert_memory_equal(got, memory, size);
+	}
+	for (unsigned int i = 0; i <= RING_AREAS; i++)
+		ring_memory_free(*state, other[i]);
+	ring_memory_free(*state, NULL);
+	free(got);
+}
+
 static void ring__write_then_read(void **state)
 {
 	_cleanup_close_ int fd = memfd_create("ring", 0);
@@ -328,6 +385,7 @@ static void ring__does_without_io_uring(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		BOTH_ENGINES(ring__memory_is_what_it_seems),
 		BOTH_ENGINES(ring__write_then_read),
 		BOTH_ENGINES(ring__more_than_its_depth),
 		BOTH_ENGINES(ring__send_is_whole),
