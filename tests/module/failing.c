@@ -30,6 +30,7 @@
 
 #define BYTES (4 * MIB)
 #define GRANULE 128
+#define POOL (128 * KIB) /* two granules: each of its pages is an allocation */
 #define KO "/tidemark/module/dm-tidemark.ko"
 #define LIMIT 20000
 
@@ -64,7 +65,7 @@ static int attach_with(const char *metadata)
 	struct dm_line line = { .sectors = BYTES / 512, .target = "tidemark", .params = params };
 	int err;
 
-	snprintf(params, sizeof(params), "%s %s %u 2 pool 1048576", other.loop, metadata, GRANULE);
+	snprintf(params, sizeof(params), "%s %s %u 2 pool %llu", other.loop, metadata, GRANULE, POOL);
 	err = dm_create("failing-new");
 	if (!err)
 		err = dm_load("failing-new", &line);
@@ -131,7 +132,7 @@ static int settle(void) { return change(TIDEMARK_IOC_SETTLE, &disk, epoch, 0, 2)
 static int mark(void) { return change(TIDEMARK_IOC_MARK, &disk, 0, 7, 2); }
 static int commit(void) { return end(TIDEMARK_IOC_COMMIT, &disk, epoch); }
 static int fold(void) { return end(TIDEMARK_IOC_FOLD, &disk, epoch); }
-static int pool(void) { return pool_set(&disk, 2 * MIB); }
+static int pool(void) { return pool_set(&disk, 2 * POOL); }
 
 static int threshold(void)
 {
@@ -314,9 +315,9 @@ static bool prepare(enum need need)
 		return syscall(SYS_delete_module, "dm_tidemark", O_NONBLOCK) == 0 || errno == ENOENT;
 	if (need == BARE && reload_bare())
 		return false;
-	if (change(TIDEMARK_IOC_MARK, &disk, 0, 0, 4))
+	if (change(TIDEMARK_IOC_MARK, &disk, 0, 0, 4) || pool_set(&disk, POOL))
 		return false;
-	if (need == VIEW && (pool_set(&disk, MIB) || view()))
+	if (need == VIEW && view())
 		return false;
 	if (need == NOTHING)
 		return true;
