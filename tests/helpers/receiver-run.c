@@ -4,6 +4,7 @@
  * of every replica on SIGUSR1, and then "end".
  *
  *   receiver-run [OPTION VALUE]... STORE
+ *     --host ADDRESS         to listen on: 127.0.0.1
  *     --port N               default: any
  *     --port-file FILE       the port is written there once it listens
  *     --target C/V/D=PATH    where the raw replica of a disk is; "force:PATH"
@@ -58,7 +59,9 @@ static bool parse_option(struct run *r, const char *name, char *value)
 {
 	struct receiver_limits *l = &r->config.limits;
 
-	if (!strcmp(name, "--port"))
+	if (!strcmp(name, "--host"))
+		r->config.host = value;
+	else if (!strcmp(name, "--port"))
 		r->config.port = atoi(value);
 	else if (!strcmp(name, "--port-file"))
 		r->port_file = value;
