@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# A first copy over a link of 100 Mbit/s with a round trip of 50 ms, without loss and
+# with 0.1 % of it each way, beside one stream of iperf3, and rsync: medians of the bits
+# of the image in each second, their ratio to iperf3's, and every round. The target is
+# 0.85 of iperf3 or more. All in one guest, see netem-guest.sh; all use the congestion
+# control that its kernel has chosen. Each run must end with an identical replica.
+#
+# netem.sh [LINK:MIB:ROUNDS...]
+set -eu
+cd "$(dirname "$0")/../.."
+[ $# -gt 0 ] || set -- clean:64:5 lossy:16:7
+raw=$(mktemp)
+trap 'rm -f "$raw"' EXIT
+
+for name in iperf3 rsync; do
+    type -P $name > /dev/null || echo "  skipped: no $name here"
+done
+tests/guest/run --kernel 6.1 --timeout 3000 --mem 1024 --disk 1G -- \
+    tests/bench/netem-guest.sh "$@" > "$raw"
+sed -n 's/^with /  congestion control, kernel: /p' "$raw"
+printf '  %-6s %-13s %10s %9s %7s\n' link tool Mbit/s "x iperf3" "CPU %"
+grep -v '^with ' "$raw" | sort -k1,2 -k4,4n | awk '
+    function flush() {
+        if (!n) return
+        m = n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
+        order[++rows] = key; median[key] = m; cpu[key] = busy / n; n = busy = 0
+    }
+    { now = $1 " " $2; if (now != key) flush(); key = now; v[++n] = $4; busy += $5 }
+    END {
+        flush()
+        for (i = 1; i <= rows; i++) {
+            split(order[i], k, " ")
+            base = median[k[1] " iperf3"]
+            ratio = base ? sprintf("%.2f", median[order[i]] / base) : "-"
+            printf "  %-6s %-13s %10.1f %9s %7d\n", k[1], k[2], median[order[i]], ratio, cpu[order[i]]
+        }
+    }'
+echo "  every round: link, tool, round, Mbit/s, CPU %"
+grep -v '^with ' "$raw" | sed 's/^/    /'
