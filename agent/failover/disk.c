@@ -39,11 +39,12 @@ static int disk_fill(struct store *s, const struct catalog_disk *d, const struct
 		     int fd)
 {
 	const struct catalog_layer *layer = chain_layer(chain);
-	uint64_t budget = GIB(1), size;
+	uint64_t size;
+	/* There is nothing in it: no table is ever read. */
 	struct overlay_config config = {
 		.size = chain_size(chain),
 		.cluster = OVERLAY_CLUSTER_MAX,
-		.budget = &budget,
+		.io = { .write = disk_write, .arg = &fd },
 	};
 	struct overlay_label label = {
 		.backing = layer->file,
@@ -63,10 +64,13 @@ static int disk_fill(struct store *s, const struct catalog_disk *d, const struct
 		label.format = "raw";
 	}
 	memcpy(label.tracker, layer->tracker, sizeof(label.tracker));
-	err = overlay_create(&config, &o);
+	err = tables_create(0, &config.tables);
 	if (!err)
-		err = overlay_finish(o, &label, disk_write, &fd, &size);
+		err = overlay_create(&config, &o);
+	if (!err)
+		err = overlay_finish(o, &label, &size);
 	overlay_destroy(o);
+	tables_destroy(config.tables);
 	if (!err && fsync(fd))
 		err = -errno;
 	return err;

@@ -177,12 +177,15 @@ static int stage_grow(struct stage_disk *d)
 	return err;
 }
 
-static int stage_create_overlay(struct stage *s, struct stage_disk *d, struct reason *reason)
+static int stage_create_overlay(struct stage *s, struct stage_disk *d, bool resume,
+				struct reason *reason)
 {
 	struct overlay_config config = {
 		.size = d->spec.size,
 		.cluster = overlay_cluster(d->spec.granule),
-		.budget = &s->budget,
+		.tables = s->tables,
+		.io = stage_table_io(d),
+		.taken = resume ? d->staged_end : 0,
 	};
 	int err = overlay_create(&config, &d->overlay);
 
@@ -245,7 +248,7 @@ static int stage_begin_overlay(struct stage *s, struct stage_disk *d, bool resum
 		return err;
 	err = stage_judge_device(d, reason);
 	if (!err)
-		err = stage_create_overlay(s, d, reason);
+		err = stage_create_overlay(s, d, resume, reason);
 	if (!err)
 		err = stage_create_file(s, d, resume, reason);
 	if (err)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "point/cover.h"
 
+#include <string.h>
+
 struct cover {
 	uint64_t size;
 	uint32_t unit;
@@ -26,6 +28,26 @@ struct cover *cover_destroy(struct cover *c)
 {
 	free(c);
 	return NULL;
+}
+
+int cover_grow(struct cover **c, uint64_t size)
+{
+	uint64_t had = u64_div_up((*c)->units, 64), units = u64_div_up(size, (*c)->unit);
+	uint64_t words = u64_div_up(units, 64);
+	struct cover *grown = *c;
+
+	if (size <= (*c)->size)
+		return 0;
+	if (words > had) {
+		grown = realloc(grown, sizeof(*grown) + words * sizeof(uint64_t));
+		if (!grown)
+			return -ENOMEM;
+		memset(&grown->bits[had], 0, (words - had) * sizeof(uint64_t));
+	}
+	grown->size = size;
+	grown->units = units;
+	*c = grown;
+	return 0;
 }
 
 void cover_mark(struct cover *c, uint64_t offset, uint64_t span)
@@ -56,6 +78,23 @@ static uint64_t cover_find(const struct cover *c, uint64_t i, bool set)
 		i = (i & ~63ull) + 64;
 	}
 	return c->units;
+}
+
+bool cover_marked(const struct cover *c, uint64_t offset)
+{
+	uint64_t i = offset / c->unit;
+
+	return i < c->units && c->bits[i / 64] >> i % 64 & 1;
+}
+
+bool cover_next_mark(const struct cover *c, uint64_t from, uint64_t *ret_offset)
+{
+	uint64_t i = cover_find(c, from / c->unit, true);
+
+	if (i >= c->units)
+		return false;
+	*ret_offset = i * c->unit;
+	return true;
 }
 
 /* The first region at or after @from whose bits are @set. */

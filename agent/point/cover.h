@@ -16,6 +16,14 @@ int cover_create(uint64_t size, uint32_t unit, struct cover **ret);
 struct cover *cover_destroy(struct cover *c);
 
 /**
+ * cover_grow() - of what has grown: what is new is not marked
+ * @size: less than it has changes nothing
+ *
+ * Return: 0 or -ENOMEM: it is as it was.
+ */
+int cover_grow(struct cover **c, uint64_t size);
+
+/**
  * cover_mark() - a region was written: whole units, unless it ends with the
  * disk. A unit that is marked in part is marked.
  */
@@ -23,6 +31,12 @@ void cover_mark(struct cover *c, uint64_t offset, uint64_t span);
 
 /** cover_clear() - a region is as if it had never been written; units as for cover_mark() */
 void cover_clear(struct cover *c, uint64_t offset, uint64_t span);
+
+/** cover_marked() - is the unit there marked? */
+bool cover_marked(const struct cover *c, uint64_t offset);
+
+/** cover_next_mark() - the first marked unit at or after @from. Return: is there one? */
+bool cover_next_mark(const struct cover *c, uint64_t from, uint64_t *ret_offset);
 
 /**
  * cover_next() - the first region at or after @from that is marked

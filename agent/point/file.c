@@ -64,6 +64,22 @@ bool file_exists(const char *path)
 	return stat(path, &st) == 0;
 }
 
+int file_read(int fd, void *buf, size_t size, uint64_t offset)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n = pread(fd, (char *)buf + done, size - done, offset + done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -EIO;
+		done += n;
+	}
+	return 0;
+}
+
 int file_write(int fd, const void *buf, size_t size, uint64_t offset)
 {
 	size_t done = 0;

@@ -31,6 +31,9 @@ int file_path(char *ret, size_t size, const char *folder, const char *name);
 /** file_exists() - is there anything under this name? */
 bool file_exists(const char *path);
 
+/** file_read() - all of it, blocking. Return: 0; -EIO: it ends before that; another errno */
+int file_read(int fd, void *buf, size_t size, uint64_t offset);
+
 /** file_write() - all of it, blocking. Return: 0 or a negative errno */
 int file_write(int fd, const void *buf, size_t size, uint64_t offset);
 

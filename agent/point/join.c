@@ -12,7 +12,7 @@
 #include "point/reader.h"
 
 /* Tables in memory; as many as a run may have. */
-#define JOIN_TABLES_MAX GIB(1)
+#define JOIN_TABLES_MAX MIB(4)
 #define JOIN_PIECE MIB(1)
 
 struct join {
@@ -93,6 +93,13 @@ static int join_write(void *arg, const void *buf, size_t size, uint64_t offset)
 	return file_write(j->file.tail_fd, buf, size, offset);
 }
 
+static int join_read(void *arg, void *buf, size_t size, uint64_t offset)
+{
+	struct join *j = arg;
+
+	return file_read(j->file.tail_fd, buf, size, offset);
+}
+
 static int join_finish(struct join *j, const struct reader_info *lower,
 		       const struct reader_info *upper)
 {
@@ -106,7 +113,7 @@ static int join_finish(struct join *j, const struct reader_info *lower,
 	int err;
 
 	memcpy(label.tracker, upper->tracker, sizeof(label.tracker));
-	err = overlay_finish(j->overlay, &label, join_write, j, &size);
+	err = overlay_finish(j->overlay, &label, &size);
 	if (!err && ftruncate(j->file.tail_fd, size))
 		err = -errno;
 	if (!err)
@@ -117,14 +124,15 @@ static int join_finish(struct join *j, const struct reader_info *lower,
 static int join_make(struct join *j, const char *partial, const struct reader_info *lower,
 		     const struct reader_info *upper)
 {
-	uint64_t budget = JOIN_TABLES_MAX;
 	struct overlay_config config = {
 		.size = upper->size,
 		.cluster = u64_min(lower->cluster, upper->cluster),
-		.budget = &budget,
+		.io = { join_write, join_read, j },
 	};
-	int err = overlay_create(&config, &j->overlay);
+	int err = tables_create(JOIN_TABLES_MAX, &config.tables);
 
+	if (!err)
+		err = overlay_create(&config, &j->overlay);
 	if (!err)
 		err = file_unlink(partial);
 	if (!err)
@@ -135,6 +143,7 @@ static int join_make(struct join *j, const char *partial, const struct reader_in
 		err = join_finish(j, lower, upper);
 	raw_close(&j->file);
 	overlay_destroy(j->overlay);
+	tables_destroy(config.tables);
 	return err;
 }
 

@@ -3,30 +3,29 @@
 
 #include <string.h>
 
+#include "point/cover.h"
 #include "point/qcow2.h"
 
-#define OVERLAY_BATCH MIB(1)
-
 /*
- * @l1: L2 tables, in the machine's byte order; NULL: nothing allocated there;
- *	&overlay_zeroes: all of it reads as zeroes, and no table was needed
  * @end: clusters of the file that are taken
- * @unused: of these, @unused_count that nobody uses any more, see overlay_forget()
+ * @taken: of these, the ones that were when it was created
+ * @unused: of these, by number, those that nobody uses any more, see overlay_forget();
+ *	NULL: none
+ * @lowest: none of them is before this
  */
 struct overlay {
 	uint64_t size;
-	uint64_t *budget;
-	uint64_t **l1;
+	struct tables *tables;
+	struct table_io io;
+	struct table_map *map;
 	uint32_t l1_count;
 	uint32_t l2_count; /* entries of an L2 table */
 	uint32_t cluster_bits;
 	uint64_t end;
-	uint64_t *unused;
-	size_t unused_count;
-	size_t unused_room;
+	uint64_t taken;
+	struct cover *unused;
+	uint64_t lowest;
 };
-
-static uint64_t overlay_zeroes[1];
 
 static uint64_t overlay_cluster_size(const struct overlay *o)
 {
@@ -53,27 +52,29 @@ int overlay_judge(uint64_t size, uint32_t cluster)
 int overlay_create(const struct overlay_config *config, struct overlay **ret)
 {
 	struct overlay *o;
-	uint64_t l1_count;
 	int err = overlay_judge(config->size, config->cluster);
 
 	if (err)
 		return err;
-	l1_count = overlay_l1_count(config->size, config->cluster);
 	o = calloc(1, sizeof(*o));
 	if (!o)
 		return -ENOMEM;
 	*o = (struct overlay){
 		.size = config->size,
-		.budget = config->budget,
-		.l1 = calloc(l1_count, sizeof(*o->l1)),
-		.l1_count = l1_count,
+		.tables = config->tables,
+		.io = config->io,
+		.l1_count = overlay_l1_count(config->size, config->cluster),
 		.l2_count = config->cluster / sizeof(uint64_t),
 		.cluster_bits = __builtin_ctz(config->cluster),
-		.end = 1, /* behind the header */
 	};
-	if (!o->l1) {
+	/* Behind the header. */
+	o->end = u64_max(1, u64_div_up(config->taken, config->cluster));
+	o->taken = o->end;
+	err = table_map_create(&(struct table_map_config){ o->tables, o->io, o->l1_count,
+							   o->cluster_bits, &o->end }, &o->map);
+	if (err) {
 		free(o);
-		return -ENOMEM;
+		return err;
 	}
 	*ret = o;
 	return 0;
@@ -83,37 +84,21 @@ struct overlay *overlay_destroy(struct overlay *o)
 {
 	if (!o)
 		return NULL;
-	for (uint32_t i = 0; i < o->l1_count; i++)
-		if (o->l1[i] && o->l1[i] != overlay_zeroes) {
-			free(o->l1[i]);
-			*o->budget += o->l2_count * sizeof(uint64_t);
-		}
-	free(o->unused);
-	free(o->l1);
+	table_map_destroy(o->map);
+	cover_destroy(o->unused);
 	free(o);
 	return NULL;
 }
 
-/* The L2 table of an L1 entry, made if there is none. */
-static uint64_t *overlay_table(struct overlay *o, uint32_t index)
+/* An entry, to be changed; its table is made if there is none. */
+static int overlay_entry(struct overlay *o, uint64_t cluster, uint64_t **ret)
 {
-	size_t bytes = o->l2_count * sizeof(uint64_t);
-	uint64_t *table = o->l1[index];
-	bool zero = table == overlay_zeroes;
+	uint64_t *table;
+	int err = table_map_get(o->map, cluster / o->l2_count, TABLE_CHANGE, &table);
 
-	if (table && !zero)
-		return table;
-	if (*o->budget < bytes)
-		return NULL;
-	table = calloc(1, bytes);
-	if (!table)
-		return NULL;
-	*o->budget -= bytes;
-	if (zero)
-		for (uint32_t i = 0; i < o->l2_count; i++)
-			table[i] = QCOW2_ZERO;
-	o->l1[index] = table;
-	return table;
+	if (!err)
+		*ret = &table[cluster % o->l2_count];
+	return err;
 }
 
 /* A region that a frame may have: in the disk, whole clusters but at its end. */
@@ -126,18 +111,27 @@ static bool overlay_region_valid(const struct overlay *o, uint64_t offset, uint6
 	return !(span & mask) || offset + span == o->size;
 }
 
+/* A place for data: one that nobody uses any more, or the next one. */
+static uint64_t overlay_new_place(struct overlay *o)
+{
+	if (o->unused && cover_next_mark(o->unused, o->lowest, &o->lowest)) {
+		cover_clear(o->unused, o->lowest, 1);
+		return o->lowest++;
+	}
+	o->unused = cover_destroy(o->unused);
+	return o->end++;
+}
+
 /* The cluster's place in the file, taken now if it has none. It will hold data. */
 static int overlay_take(struct overlay *o, uint64_t cluster, uint64_t *ret)
 {
-	uint64_t *table = overlay_table(o, cluster / o->l2_count);
 	uint64_t *entry;
+	int err = overlay_entry(o, cluster, &entry);
 
-	if (!table)
-		return -ENOMEM;
-	entry = &table[cluster % o->l2_count];
+	if (err)
+		return err;
 	if (!(*entry & QCOW2_OFFSET))
-		*entry = (o->unused_count ? o->unused[--o->unused_count] : o->end++)
-			 << o->cluster_bits;
+		*entry = overlay_new_place(o) << o->cluster_bits;
 	/* One that was made zero keeps its place: it is data again. */
 	*entry &= QCOW2_OFFSET;
 	*ret = *entry >> o->cluster_bits;
@@ -171,122 +165,130 @@ int overlay_map(struct overlay *o, uint64_t offset, uint64_t span, uint64_t *ret
 	return 0;
 }
 
+/* The part of a region that one table covers. */
+static int overlay_zero_some(struct overlay *o, uint64_t cluster, uint64_t stop, bool all)
+{
+	uint32_t index = cluster / o->l2_count;
+	enum table_kind kind = table_map_kind(o->map, index);
+	uint64_t *table;
+	int err;
+
+	/* All that the table covers, and nothing of it is allocated. */
+	if (all && kind == TABLE_NONE)
+		table_map_zeroes(o->map, index);
+	if (kind == TABLE_ZEROES || (all && kind == TABLE_NONE))
+		return 0;
+	err = table_map_get(o->map, index, TABLE_CHANGE, &table);
+	/* A cluster in the file stays allocated: it may be wanted again. */
+	for (uint64_t c = cluster; c < stop && !err; c++)
+		table[c % o->l2_count] |= QCOW2_ZERO;
+	return err;
+}
+
 int overlay_zero(struct overlay *o, uint64_t offset, uint64_t span)
 {
 	uint64_t cluster = offset >> o->cluster_bits;
 	uint64_t disk_end = u64_div_up(o->size, overlay_cluster_size(o));
 	uint64_t end;
+	int err = 0;
 
 	if (!overlay_region_valid(o, offset, span))
 		return -EINVAL;
 	end = cluster + u64_div_up(span, overlay_cluster_size(o));
-	while (cluster < end) {
-		uint32_t index = cluster / o->l2_count;
-		uint64_t table_end = u64_min((uint64_t)(index + 1) * o->l2_count, disk_end);
+	while (cluster < end && !err) {
+		uint64_t table_end = u64_min((cluster / o->l2_count + 1) * o->l2_count, disk_end);
 		uint64_t stop = u64_min(end, table_end);
-		uint64_t *table = o->l1[index];
 
-		/* All that a table covers, and nothing of it is allocated. */
-		if (cluster % o->l2_count == 0 && stop == table_end && !table)
-			o->l1[index] = overlay_zeroes;
-		if (o->l1[index] != overlay_zeroes) {
-			table = overlay_table(o, index);
-			if (!table)
-				return -ENOMEM;
-			/* A cluster in the file stays allocated: it may be wanted again. */
-			for (uint64_t c = cluster; c < stop; c++)
-				table[c % o->l2_count] |= QCOW2_ZERO;
-		}
+		err = overlay_zero_some(o, cluster, stop,
+					cluster % o->l2_count == 0 && stop == table_end);
 		cluster = stop;
 	}
-	return 0;
+	return err;
 }
 
 int overlay_restore(struct overlay *o, uint64_t offset, uint64_t span, uint64_t place)
 {
 	uint64_t cluster = offset >> o->cluster_bits;
 	uint64_t at = place >> o->cluster_bits;
-	uint64_t count;
+	uint64_t count, *entry;
+	int err = 0;
 
 	if (!overlay_region_valid(o, offset, span) || !at ||
-	    place & (overlay_cluster_size(o) - 1) || at > QCOW2_OFFSET >> o->cluster_bits)
+	    place & (overlay_cluster_size(o) - 1))
 		return -EINVAL;
 	count = u64_div_up(span, overlay_cluster_size(o));
-	for (uint64_t i = 0; i < count; i++) {
-		uint64_t *table = overlay_table(o, (cluster + i) / o->l2_count);
-
-		if (!table)
-			return -ENOMEM;
-		table[(cluster + i) % o->l2_count] = (at + i) << o->cluster_bits | QCOW2_COPIED;
+	/* Behind that a table may lie already, which had to make room. */
+	if (at > o->taken || count > o->taken - at)
+		return -EINVAL;
+	for (uint64_t i = 0; i < count && !err; i++) {
+		err = overlay_entry(o, cluster + i, &entry);
+		if (!err)
+			*entry = (at + i) << o->cluster_bits | QCOW2_COPIED;
 	}
-	o->end = u64_max(o->end, at + count);
-	return 0;
+	return err;
 }
 
 static int overlay_forget_place(struct overlay *o, uint64_t place)
 {
+	int err;
+
 	if (!place)
 		return 0;
-	if (o->unused_count == o->unused_room) {
-		size_t room = o->unused_room ? o->unused_room * 2 : 64;
-		uint64_t *grown = realloc(o->unused, room * sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		o->unused = grown;
-		o->unused_room = room;
-	}
-	o->unused[o->unused_count++] = place >> o->cluster_bits;
+	err = o->unused ? cover_grow(&o->unused, o->end) : cover_create(o->end, 1, &o->unused);
+	if (err)
+		return err;
+	cover_mark(o->unused, place, 1);
+	o->lowest = u64_min(o->lowest, place);
 	return 0;
 }
 
 /* A place that was given up may have been taken by another cluster since. */
 int overlay_restored(struct overlay *o)
 {
-	uint64_t *used = calloc(u64_div_up(o->end, 64), sizeof(*used));
-	int err = used ? 0 : -ENOMEM;
+	struct cover *unused;
+	uint64_t *table;
+	int err = cover_create(o->taken, 1, &unused);
 
+	if (err)
+		return err;
+	cover_mark(unused, 1, o->taken - 1);
 	for (uint32_t i = 0; i < o->l1_count && !err; i++) {
-		const uint64_t *table = o->l1[i] == overlay_zeroes ? NULL : o->l1[i];
-
-		for (uint32_t k = 0; table && k < o->l2_count; k++) {
-			uint64_t place = (table[k] & QCOW2_OFFSET) >> o->cluster_bits;
-
-			used[place / 64] |= 1ull << place % 64;
-		}
+		if (table_map_kind(o->map, i) != TABLE_THERE)
+			continue;
+		err = table_map_get(o->map, i, TABLE_READ, &table);
+		for (uint32_t k = 0; k < o->l2_count && !err; k++)
+			if (table[k] & QCOW2_OFFSET)
+				cover_clear(unused, (table[k] & QCOW2_OFFSET) >> o->cluster_bits, 1);
 	}
-	o->unused_count = 0;
-	for (uint64_t place = o->end; place-- > 1 && !err;)
-		if (!(used[place / 64] >> place % 64 & 1))
-			err = overlay_forget_place(o, place << o->cluster_bits);
-	free(used);
-	return err;
+	if (err) {
+		cover_destroy(unused);
+		return err;
+	}
+	cover_destroy(o->unused);
+	o->unused = unused;
+	o->lowest = 0;
+	return 0;
 }
 
 int overlay_forget(struct overlay *o, uint64_t offset, uint64_t span)
 {
 	uint64_t cluster = offset >> o->cluster_bits;
-	uint64_t end;
+	uint64_t end, *entry;
+	int err = 0;
 
 	if (!overlay_region_valid(o, offset, span))
 		return -EINVAL;
 	end = cluster + u64_div_up(span, overlay_cluster_size(o));
-	/* From the end: the places are taken from the end of the list. */
-	while (end-- > cluster) {
-		uint64_t *table = o->l1[end / o->l2_count];
-		uint64_t *entry;
-
-		if (!table)
+	for (; cluster < end && !err; cluster++) {
+		if (table_map_kind(o->map, cluster / o->l2_count) == TABLE_NONE)
 			continue;
-		table = overlay_table(o, end / o->l2_count);
-		if (!table)
-			return -ENOMEM;
-		entry = &table[end % o->l2_count];
-		if (overlay_forget_place(o, *entry & QCOW2_OFFSET))
-			return -ENOMEM;
-		*entry = 0;
+		err = overlay_entry(o, cluster, &entry);
+		if (!err)
+			err = overlay_forget_place(o, (*entry & QCOW2_OFFSET) >> o->cluster_bits);
+		if (!err)
+			*entry = 0;
 	}
-	return 0;
+	return err;
 }
 
 uint64_t overlay_end(const struct overlay *o)
@@ -297,52 +299,15 @@ uint64_t overlay_end(const struct overlay *o)
 /* -- finishing ---------------------------------------------------------------- */
 
 /*
- * Tables follow each other in the file, so they are gathered and written in
- * large pieces. @fill: bytes in @buf; @at: where they go.
- */
-struct batch {
-	overlay_write write;
-	void *arg;
-	uint8_t *buf;
-	size_t fill;
-	uint64_t at;
-};
-
-static int batch_flush(struct batch *b)
-{
-	int err = b->fill ? b->write(b->arg, b->buf, b->fill, b->at) : 0;
-
-	b->at += b->fill;
-	b->fill = 0;
-	return err;
-}
-
-/* Room for @size bytes, a divisor of the batch's size. */
-static int batch_room(struct batch *b, size_t size, uint8_t **ret)
-{
-	int err = b->fill + size > OVERLAY_BATCH ? batch_flush(b) : 0;
-
-	if (err)
-		return err;
-	*ret = b->buf + b->fill;
-	memset(*ret, 0, size);
-	b->fill += size;
-	return 0;
-}
-
-/*
- * What finishing knows. @l1_disk: the L1 table as it will stand on disk.
- * @shared: cluster of the table that is zeroes throughout, which many L1
- * entries may share: its reference count is above 1, and they lack
- * QCOW2_COPIED then, so QEMU would copy it before writing to it. Only as many
- * share one as a count of 16 bits can say.
+ * What finishing knows. The tables follow each other in the file, but for those that
+ * had to make room earlier, and are gathered in @batch. @zero_cluster: of the tables
+ * that are zeroes throughout, which many L1 entries may share: their reference count
+ * is above 1, and the entries lack QCOW2_COPIED then, so QEMU would copy it before
+ * writing to it. Only as many share one as a count of 16 bits can say.
  */
 struct finish {
 	struct overlay *o;
-	uint64_t *unused; /* a bit for each cluster before @data_end that nobody uses, or NULL */
-	uint64_t data_end;
-	struct batch batch;
-	be64 *l1_disk;
+	struct batch *batch;
 	uint32_t *zero_users; /* of each shared table, in order */
 	uint64_t *zero_cluster;
 	uint32_t zero_tables;
@@ -353,14 +318,19 @@ struct finish {
 	uint64_t reftable_clusters;
 };
 
-static int finish_table(struct finish *f, const uint64_t *table)
+static int finish_room(struct finish *f, uint64_t cluster, uint8_t **ret)
 {
-	struct overlay *o = f->o;
-	uint8_t *room;
-	int err = batch_room(&f->batch, overlay_cluster_size(o), &room);
+	return batch_room(f->batch, overlay_cluster_size(f->o), cluster << f->o->cluster_bits,
+			  ret);
+}
 
-	for (uint32_t i = 0; i < o->l2_count && !err; i++)
-		((be64 *)room)[i] = be64_of(table ? table[i] : QCOW2_ZERO);
+static int finish_zero_table(struct finish *f, uint64_t cluster)
+{
+	uint8_t *room;
+	int err = finish_room(f, cluster, &room);
+
+	for (uint32_t i = 0; i < f->o->l2_count && !err; i++)
+		((be64 *)room)[i] = be64_of(QCOW2_ZERO);
 	return err;
 }
 
@@ -369,7 +339,7 @@ static uint64_t overlay_zero_count(const struct overlay *o)
 	uint64_t count = 0;
 
 	for (uint32_t i = 0; i < o->l1_count; i++)
-		count += o->l1[i] == overlay_zeroes;
+		count += table_map_kind(o->map, i) == TABLE_ZEROES;
 	return count;
 }
 
@@ -384,52 +354,48 @@ static int finish_zero_tables(struct finish *f)
 	if (!f->zero_users || !f->zero_cluster)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < f->zero_tables; i++) {
-		err = finish_table(f, NULL);
+		f->zero_cluster[i] = f->o->end++;
+		err = finish_zero_table(f, f->zero_cluster[i]);
 		if (err)
 			return err;
-		f->zero_cluster[i] = f->o->end++;
 		f->zero_users[i] = u64_min(left, QCOW2_REFCOUNT_MAX);
 		left -= f->zero_users[i];
 	}
 	return 0;
 }
 
-static int finish_l2(struct finish *f)
+/* @zero_seen: entries before it that are zeroes throughout */
+static uint64_t finish_l1_entry(const struct finish *f, uint32_t index, uint32_t *zero_seen)
 {
-	struct overlay *o = f->o;
-	uint32_t zero_seen = 0;
-	int err = finish_zero_tables(f);
+	const struct overlay *o = f->o;
+	uint32_t which;
 
-	for (uint32_t i = 0; i < o->l1_count && !err; i++) {
-		if (o->l1[i] == overlay_zeroes) {
-			uint32_t which = zero_seen++ / QCOW2_REFCOUNT_MAX;
-			bool alone = f->zero_users[which] == 1;
-
-			f->l1_disk[i] = be64_of(f->zero_cluster[which] << o->cluster_bits |
-						(alone ? QCOW2_COPIED : 0));
-		} else if (o->l1[i]) {
-			f->l1_disk[i] = be64_of(o->end++ << o->cluster_bits | QCOW2_COPIED);
-			err = finish_table(f, o->l1[i]);
-		}
+	switch (table_map_kind(o->map, index)) {
+	case TABLE_ZEROES:
+		which = (*zero_seen)++ / QCOW2_REFCOUNT_MAX;
+		return f->zero_cluster[which] << o->cluster_bits |
+		       (f->zero_users[which] == 1 ? QCOW2_COPIED : 0);
+	case TABLE_THERE:
+		return table_map_place(o->map, index) << o->cluster_bits | QCOW2_COPIED;
+	default:
+		return 0;
 	}
-	return err;
 }
 
 static int finish_l1(struct finish *f)
 {
 	struct overlay *o = f->o;
-	size_t bytes = o->l1_count * sizeof(be64);
+	uint32_t zero_seen = 0;
+	uint8_t *room;
 	int err = 0;
 
 	f->l1_cluster = o->end;
-	for (size_t at = 0; at < bytes && !err; at += overlay_cluster_size(o)) {
-		uint8_t *room;
-
-		err = batch_room(&f->batch, overlay_cluster_size(o), &room);
+	for (uint32_t i = 0; i < o->l1_count && !err; i++) {
+		if (i % o->l2_count == 0)
+			err = finish_room(f, o->end++, &room);
 		if (!err)
-			memcpy(room, (uint8_t *)f->l1_disk + at,
-			       u64_min(bytes - at, overlay_cluster_size(o)));
-		o->end++;
+			((be64 *)room)[i % o->l2_count] =
+				be64_of(finish_l1_entry(f, i, &zero_seen));
 	}
 	return err;
 }
@@ -463,7 +429,7 @@ static uint16_t finish_refcount(const struct finish *f, uint64_t cluster)
 {
 	if (cluster >= f->o->end)
 		return 0;
-	if (f->unused && cluster < f->data_end && f->unused[cluster / 64] >> cluster % 64 & 1)
+	if (f->o->unused && cover_marked(f->o->unused, cluster))
 		return 0;
 	for (uint32_t i = 0; i < f->zero_tables; i++)
 		if (f->zero_cluster[i] == cluster)
@@ -481,12 +447,12 @@ static int finish_refcounts(struct finish *f)
 
 	finish_size_refcounts(f);
 	for (uint64_t b = 0; b < f->refblocks && !err; b++) {
-		err = batch_room(&f->batch, overlay_cluster_size(o), &room);
+		err = finish_room(f, f->refblock_cluster + b, &room);
 		for (uint64_t i = 0; i < per_block && !err; i++)
 			((uint16_t *)room)[i] = htobe16(finish_refcount(f, b * per_block + i));
 	}
 	for (uint64_t t = 0; t < f->reftable_clusters && !err; t++) {
-		err = batch_room(&f->batch, overlay_cluster_size(o), &room);
+		err = finish_room(f, f->reftable_cluster + t, &room);
 		for (uint64_t i = 0; i < per_table && !err; i++)
 			if (t * per_table + i < f->refblocks)
 				((be64 *)room)[i] = be64_of((f->refblock_cluster + t * per_table + i)
@@ -540,61 +506,38 @@ static void finish_header(const struct finish *f, const struct overlay_label *la
 
 static int finish_run(struct finish *f, const struct overlay_label *label)
 {
-	uint64_t cluster = overlay_cluster_size(f->o);
-	int err = finish_l2(f);
+	struct overlay *o = f->o;
+	uint64_t cluster = overlay_cluster_size(o);
+	int err = table_map_flush(o->map);
 
+	batch_begin(f->batch, o->io.write, o->io.arg);
+	if (!err)
+		err = finish_zero_tables(f);
 	if (!err)
 		err = finish_l1(f);
+	/* What was forgotten and not taken again is no leak: its reference count is 0. */
 	if (!err)
 		err = finish_refcounts(f);
 	if (!err)
-		err = batch_flush(&f->batch);
+		err = batch_flush(f->batch);
 	if (err)
 		return err;
-	memset(f->batch.buf, 0, cluster);
-	finish_header(f, label, f->batch.buf);
-	return f->batch.write(f->batch.arg, f->batch.buf, cluster, 0);
+	memset(f->batch->buf, 0, cluster);
+	finish_header(f, label, f->batch->buf);
+	return o->io.write(o->io.arg, f->batch->buf, cluster, 0);
 }
 
-/* What was forgotten and not taken again: no leak, for its reference count is 0. */
-static int finish_unused(struct finish *f)
+int overlay_finish(struct overlay *o, const struct overlay_label *label, uint64_t *ret_size)
 {
-	struct overlay *o = f->o;
-
-	f->data_end = o->end;
-	if (!o->unused_count)
-		return 0;
-	f->unused = calloc(u64_div_up(o->end, 64), sizeof(*f->unused));
-	if (!f->unused)
-		return -ENOMEM;
-	for (size_t i = 0; i < o->unused_count; i++)
-		f->unused[o->unused[i] / 64] |= 1ull << o->unused[i] % 64;
-	return 0;
-}
-
-int overlay_finish(struct overlay *o, const struct overlay_label *label, overlay_write write,
-		   void *arg, uint64_t *ret_size)
-{
-	struct finish f = {
-		.o = o,
-		.batch = { .write = write, .arg = arg, .at = overlay_end(o) },
-	};
-	int err = -ENOMEM;
+	struct finish f = { .o = o, .batch = tables_batch(o->tables) };
+	int err;
 
 	if (strlen(label->backing) > QCOW2_BACKING_MAX)
 		return -ENAMETOOLONG;
-	f.batch.buf = aligned_alloc(IO_ALIGN, OVERLAY_BATCH);
-	f.l1_disk = calloc(o->l1_count, sizeof(*f.l1_disk));
-	if (f.batch.buf && f.l1_disk)
-		err = finish_unused(&f);
-	if (!err)
-		err = finish_run(&f, label);
+	err = finish_run(&f, label);
 	if (!err)
 		*ret_size = overlay_end(o);
-	free(f.batch.buf);
-	free(f.l1_disk);
 	free(f.zero_users);
 	free(f.zero_cluster);
-	free(f.unused);
 	return err;
 }

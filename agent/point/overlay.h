@@ -2,24 +2,28 @@
 /*
  * The overlay writer: a point of one disk as a qcow2 file over its raw replica.
  *
- * It decides where bytes go and keeps the tables; it does no I/O of its own, so
- * that the caller's ring writes the data and a test needs no file. Data
- * clusters are appended as they arrive. A cluster that is written again keeps
- * its place, so two writes to it must be ordered by the caller.
+ * It decides where bytes go and keeps the tables; the data is written by the
+ * caller's ring, the tables by functions that the caller gives, so that a test
+ * needs no file. Data clusters are appended as they arrive. A cluster that is
+ * written again keeps its place, so two writes to it must be ordered by the caller.
  *
  * The file, from its start: header cluster (written last, so that a file whose
  * writing was cut short is no qcow2 file), data clusters, L2 tables, L1 table,
- * refcount blocks, refcount table.
+ * refcount blocks, refcount table. L2 tables that had to make room in memory lie
+ * among the data.
  *
- * Memory: 8 bytes for each cluster that an L2 table in use covers (at 64 KiB
- * 64 KiB of memory for each 512 MiB of the disk that was touched), and 8 bytes
- * for each L1 entry, 32 MiB at most. A table that is zeroes throughout costs
- * nothing. The tables in use are counted against a budget.
+ * A table's place is always a new one at the end of the file, never one that
+ * overlay_forget() has freed: what lies there may still be on record as settled,
+ * and a run that is taken up again reads it.
+ *
+ * Memory: that of struct tables for all overlays together; of each, 8 bytes for each
+ * L1 entry (at 64 KiB for each 512 MiB of the disk, 32 MiB at most); and one bit for
+ * each cluster of the file once something was restored or forgotten.
  */
 #ifndef TIDEMARK_POINT_OVERLAY_H
 #define TIDEMARK_POINT_OVERLAY_H
 
-#include "base/util.h"
+#include "point/tables.h"
 
 #define OVERLAY_CLUSTER_MIN 4096u
 #define OVERLAY_CLUSTER_MAX 65536u
@@ -37,13 +41,17 @@ static inline uint32_t overlay_cluster(uint32_t granule)
  * struct overlay_config - what an overlay is to be
  * @size: virtual size, bytes, a multiple of 512
  * @cluster: bytes, a power of two, OVERLAY_CLUSTER_MIN to OVERLAY_CLUSTER_MAX
- * @budget: bytes that tables may still take; counted down, may be shared by
- *	several overlays of one thread, outlives them. Copied is the pointer.
+ * @tables: memory for its tables; may be shared with other overlays of one thread,
+ *	outlives them
+ * @io: its file, where tables are written to; copied
+ * @taken: bytes of the file that may hold data from before, see overlay_restore()
  */
 struct overlay_config {
 	uint64_t size;
 	uint32_t cluster;
-	uint64_t *budget;
+	struct tables *tables;
+	struct table_io io;
+	uint64_t taken;
 };
 
 /**
@@ -88,8 +96,8 @@ struct overlay *overlay_destroy(struct overlay *o);
  *	Can be more, by less than a cluster, where the disk ends inside one:
  *	the rest of that cluster is to be written as zeroes.
  *
- * Clusters are allocated as needed. Return: 0, -EINVAL (the region is not as
- * described) or -ENOMEM.
+ * Clusters are allocated as needed. Return: 0; -EINVAL: the region is not as
+ * described; -ENOMEM; or the errno of writing or reading a table.
  */
 int overlay_map(struct overlay *o, uint64_t offset, uint64_t span, uint64_t *ret_offset,
 		uint64_t *ret_length);
@@ -100,15 +108,14 @@ int overlay_zero(struct overlay *o, uint64_t offset, uint64_t span);
 /**
  * overlay_restore() - a region's data lies where an earlier overlay_map() put it
  * @offset: as for overlay_map(); @span: whole clusters, unless it ends with the disk
- * @place: into the file
+ * @place: into the file, before what the overlay was created with as taken
  *
  * What an earlier overlay was told is told again, in its order: by this, by
- * overlay_zero() and overlay_forget(); then overlay_restored(). Return: 0, -EINVAL
- * or -ENOMEM.
+ * overlay_zero() and overlay_forget(); then overlay_restored(). Return: as overlay_map().
  */
 int overlay_restore(struct overlay *o, uint64_t offset, uint64_t span, uint64_t place);
 
-/** overlay_restored() - all is restored: places that nobody has are free. 0 or -ENOMEM */
+/** overlay_restored() - all is restored: places that nobody has are free. As overlay_map() */
 int overlay_restored(struct overlay *o);
 
 /**
@@ -122,21 +129,12 @@ int overlay_forget(struct overlay *o, uint64_t offset, uint64_t span);
 uint64_t overlay_end(const struct overlay *o);
 
 /**
- * typedef overlay_write - write whole clusters
- * @buf: aligned to 4096
- *
- * Return: 0 or a negative errno, which ends overlay_finish()
- */
-typedef int (*overlay_write)(void *arg, const void *buf, size_t size, uint64_t offset);
-
-/**
  * overlay_finish() - write the tables, and as the last thing the header
- * @write: called with pieces of at most 1 MiB; the last call is the header's
  * @ret_size: of the finished file, a multiple of the cluster size
  *
- * All data has been written before. The overlay can only be destroyed then.
+ * All data has been written before. Nothing of it is in memory then, and it can only be
+ * destroyed. Return: 0; -ENAMETOOLONG: the label; -ENOMEM; or an errno as for overlay_map().
  */
-int overlay_finish(struct overlay *o, const struct overlay_label *label, overlay_write write,
-		   void *arg, uint64_t *ret_size);
+int overlay_finish(struct overlay *o, const struct overlay_label *label, uint64_t *ret_size);
 
 #endif

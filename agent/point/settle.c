@@ -40,13 +40,16 @@ static int settle_cover(void *arg, const struct catalog_extent *extents, size_t 
 	struct stage_disk *d = arg;
 
 	for (size_t i = 0; i < count; i++) {
-		if (extents[i].offset > d->spec.size ||
-		    extents[i].span > d->spec.size - extents[i].offset)
+		const struct catalog_extent *e = &extents[i];
+
+		if (e->offset > d->spec.size || e->span > d->spec.size - e->offset)
 			return -EUCLEAN;
-		if (extents[i].place == CATALOG_EXTENT_STALE)
-			cover_clear(d->staged, extents[i].offset, extents[i].span);
+		if (e->place == CATALOG_EXTENT_STALE)
+			cover_clear(d->staged, e->offset, e->span);
 		else
-			cover_mark(d->staged, extents[i].offset, extents[i].span);
+			cover_mark(d->staged, e->offset, e->span);
+		if (e->place < CATALOG_EXTENT_STALE)
+			d->staged_end = u64_max(d->staged_end, e->place + e->span);
 	}
 	return 0;
 }

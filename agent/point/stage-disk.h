@@ -37,6 +37,7 @@ enum disk_phase {
  * @extents: written, or stale, since the staging was settled last
  * @recorded: the epoch of the staging that the catalog has of this run, 0: none
  * @placed: the name of the file is durable
+ * @staged_end: OVERLAY: bytes of the file that the staging lies in
  */
 struct stage_disk {
 	struct stage_disk_spec spec;
@@ -63,6 +64,7 @@ struct stage_disk {
 	size_t extent_room;
 	uint64_t recorded;
 	bool placed;
+	uint64_t staged_end;
 	char partial[STORE_PATH_MAX + 16];
 	char final[STORE_PATH_MAX];
 };
@@ -71,12 +73,17 @@ struct stage {
 	struct store *store;
 	char collection[NAME_SIZE];
 	uint64_t point;
-	uint64_t budget;
+	struct tables *tables;
 	struct stage_disk **disks;
 	uint32_t count;
 	bool committed;
 	bool kept;
 };
+
+/* -- stage.c: for begin.c -- */
+
+/** stage_table_io() - where the tables of a disk's overlay are written to: its file */
+struct table_io stage_table_io(struct stage_disk *d);
 
 /* -- reserve.c: for stage.c -- */
 

@@ -19,10 +19,12 @@ int stage_create(struct store *store, const char *collection, struct stage **ret
 	if (!s)
 		return -ENOMEM;
 	s->store = store;
-	s->budget = STAGE_TABLES_MAX;
 	snprintf(s->collection, sizeof(s->collection), "%s", collection);
-	err = catalog_next_point(store_catalog(store), collection, &s->point);
+	err = tables_create(STAGE_TABLES_MAX, &s->tables);
+	if (!err)
+		err = catalog_next_point(store_catalog(store), collection, &s->point);
 	if (err) {
+		tables_destroy(s->tables);
 		free(s);
 		return err;
 	}
@@ -74,6 +76,7 @@ struct stage *stage_destroy(struct stage *s)
 		stage_disk_clear(s, d, drop && !(s->kept && d->recorded));
 		free(d);
 	}
+	tables_destroy(s->tables);
 	free(s->disks);
 	free(s);
 	return NULL;
@@ -337,6 +340,18 @@ static int stage_write_tables(void *arg, const void *buf, size_t size, uint64_t 
 	return file_write(d->file.fd, buf, size, offset);
 }
 
+static int stage_read_table(void *arg, void *buf, size_t size, uint64_t offset)
+{
+	struct stage_disk *d = arg;
+
+	return file_read(d->file.fd, buf, size, offset);
+}
+
+struct table_io stage_table_io(struct stage_disk *d)
+{
+	return (struct table_io){ stage_write_tables, stage_read_table, d };
+}
+
 static int stage_end_overlay(struct stage *s, struct stage_disk *d, uint64_t epoch)
 {
 	struct overlay_label label = { .epoch = epoch, .point = s->point };
@@ -355,7 +370,7 @@ static int stage_end_overlay(struct stage *s, struct stage_disk *d, uint64_t epo
 		label.format = "raw";
 	}
 	memcpy(label.tracker, d->spec.tracker, sizeof(label.tracker));
-	err = overlay_finish(d->overlay, &label, stage_write_tables, d, &size);
+	err = overlay_finish(d->overlay, &label, &size);
 	if (!err && ftruncate(d->file.fd, size))
 		err = -errno;
 	return err ? err : raw_sync(&d->file);

@@ -22,8 +22,8 @@
 
 struct stage;
 
-/* Tables of overlays in memory, all disks of a stage together. */
-#define STAGE_TABLES_MAX GIB(1)
+/* Tables of overlays in memory, all disks of a stage together; the others are in the files. */
+#define STAGE_TABLES_MAX MIB(4)
 
 /** enum stage_mode - how a disk is brought up to date */
 enum stage_mode {

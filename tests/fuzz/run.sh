@@ -45,7 +45,7 @@ python3 tests/fuzz/corpus.py $out/corpus-fuzz-session
 head -c 100000 /dev/zero > $out/base
 for i in 1 2 3; do
     build/helpers/overlay-make $out/base $out/corpus-fuzz-reader/seed-$i $out/flat \
-        299520 4096 $i $((i * 3)) > /dev/null 2>&1
+        299520 4096 $i $((i * 3)) $((1 << 20)) > /dev/null 2>&1
 done
 fuzz fuzz-session 8192 agent/wire/session.c agent/wire/frame.c agent/wire/payload.c \
     agent/wire/pack.c agent/base/name.c -lxxhash -lzstd

@@ -3,17 +3,19 @@
  * Writes an overlay with random contents, and what must be read back through
  * it, so that other programs can judge both.
  *
- *   overlay-make BASE OVERLAY FLAT SIZE CLUSTER SEED OPS [WHOLE]
+ *   overlay-make BASE OVERLAY FLAT SIZE CLUSTER SEED OPS TABLES [WHOLE]
  *
  * BASE is read, of any length; OVERLAY and FLAT are written. OPS random
- * regions are written or zeroed, often over each other. With WHOLE, all of the
- * disk is zeroed first. Prints the file's size and the memory that its tables took.
+ * regions are written or zeroed, often over each other; TABLES bytes of memory hold
+ * the tables. With WHOLE, all of the disk is zeroed first. Prints the file's size and
+ * how often tables made room.
  */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "point/file.h"
 #include "point/overlay.h"
 
 struct make {
@@ -22,6 +24,7 @@ struct make {
 	uint32_t cluster;
 	int fd;
 	int flat;
+	uint64_t early; /* writes before overlay_finish() */
 };
 
 static uint64_t seed;
@@ -93,7 +96,15 @@ static int make_write(void *arg, const void *buf, size_t size, uint64_t offset)
 {
 	struct make *m = arg;
 
-	return pwrite(m->fd, buf, size, offset) == (ssize_t)size ? 0 : -EIO;
+	m->early++;
+	return file_write(m->fd, buf, size, offset);
+}
+
+static int make_read(void *arg, void *buf, size_t size, uint64_t offset)
+{
+	struct make *m = arg;
+
+	return file_read(m->fd, buf, size, offset);
 }
 
 static void copy_base(struct make *m, const char *path)
@@ -114,11 +125,12 @@ static void copy_base(struct make *m, const char *path)
 
 int main(int argc, char **argv)
 {
-	uint64_t budget = GIB(1), size;
+	struct tables *tables;
+	uint64_t size;
 	struct overlay_label label = { .format = "raw", .tracker = "0123456789abcde", .epoch = 42, .point = 7 };
 	struct make m = { 0 };
 
-	if (argc < 8)
+	if (argc < 9)
 		return 2;
 	m.size = strtoull(argv[4], NULL, 0);
 	m.cluster = strtoul(argv[5], NULL, 0);
@@ -128,15 +140,22 @@ int main(int argc, char **argv)
 	m.flat = open(argv[3], O_RDWR | O_CREAT | O_TRUNC, 0600);
 	check(m.fd >= 0 && m.flat >= 0 && !ftruncate(m.flat, m.size), "open");
 	copy_base(&m, argv[1]);
-	check(!overlay_create(&(struct overlay_config){ m.size, m.cluster, &budget },
-			      &m.overlay), "create");
-	if (argc > 8)
+	check(!tables_create(strtoull(argv[8], NULL, 0), &tables), "tables");
+	check(!overlay_create(&(struct overlay_config){
+				      .size = m.size,
+				      .cluster = m.cluster,
+				      .tables = tables,
+				      .io = { make_write, make_read, &m },
+			      }, &m.overlay), "create");
+	if (argc > 9)
 		make_zero(&m, 0, m.size);
 	make_ops(&m, strtoull(argv[7], NULL, 0));
-	printf("memory %" PRIu64 "\n", (uint64_t)(GIB(1) - budget));
-	check(!overlay_finish(m.overlay, &label, make_write, &m, &size), "finish");
+	printf("early %" PRIu64 "\n", m.early);
+	check(!overlay_finish(m.overlay, &label, &size), "finish");
 	check(!ftruncate(m.fd, size), "truncate");
 	printf("size %" PRIu64 "\n", size);
 	overlay_destroy(m.overlay);
-	return budget == GIB(1) ? 0 : 1;
+	check(tables_used(tables) == 0, "all tables are gone");
+	tables_destroy(tables);
+	return 0;
 }

@@ -16,15 +16,76 @@
 #include "point/qcow2.h"
 #include "point/reader.h"
 
-static uint64_t budget;
+/* The file of an overlay. @writes: of them */
+struct file {
+	int fd;
+	uint64_t last_write;
+	unsigned int writes;
+	int broken;
+};
 
-static struct overlay *make(uint64_t size, uint32_t cluster)
+static int file_write(void *arg, const void *buf, size_t size, uint64_t offset)
+{
+	struct file *f = arg;
+
+	assert_int_equal((uintptr_t)buf % IO_ALIGN, 0);
+	assert_true(size <= MIB(1));
+	if (f->broken)
+		return f->broken;
+	f->last_write = offset;
+	f->writes++;
+	return pwrite(f->fd, buf, size, offset) == (ssize_t)size ? 0 : -EIO;
+}
+
+static int file_read(void *arg, void *buf, size_t size, uint64_t offset)
+{
+	struct file *f = arg;
+
+	assert_int_equal((uintptr_t)buf % IO_ALIGN, 0);
+	return pread(f->fd, buf, size, offset) == (ssize_t)size ? 0 : -EIO;
+}
+
+/* All overlays of a test share the memory of @tables. */
+static struct tables *tables;
+static struct file file;
+
+static struct overlay *make_in(struct file *f, uint64_t size, uint32_t cluster, uint64_t taken)
 {
 	struct overlay *o;
 
-	budget = MIB(64);
-	assert_int_equal(overlay_create(&(struct overlay_config){ size, cluster, &budget }, &o), 0);
+	*f = (struct file){ .fd = memfd_create("overlay", 0) };
+	assert_int_equal(overlay_create(&(struct overlay_config){
+						.size = size,
+						.cluster = cluster,
+						.tables = tables,
+						.io = { file_write, file_read, f },
+						.taken = taken,
+					}, &o), 0);
 	return o;
+}
+
+static struct overlay *make(uint64_t size, uint32_t cluster)
+{
+	return make_in(&file, size, cluster, 0);
+}
+
+static int memory(void **state)
+{
+	return tables_create(MIB(64), &tables);
+}
+
+static int memory_gone(void **state)
+{
+	assert_int_equal(tables_used(tables), 0);
+	tables = tables_destroy(tables);
+	return 0;
+}
+
+/* Only so many bytes from here on. */
+static void memory_limit(uint64_t limit)
+{
+	tables_destroy(tables);
+	assert_int_equal(tables_create(limit, &tables), 0);
 }
 
 static uint64_t place(struct overlay *o, uint64_t offset, uint64_t span, uint64_t *ret_length)
@@ -100,7 +161,7 @@ static void overlay__appends_and_keeps_places(void **state)
 /* What a region's cluster says in a finished file: its refcount is part of it. */
 static void overlay__restored_is_as_it_was(void **state)
 {
-	struct overlay *o = make(MIB(8), 65536);
+	struct overlay *o = make_in(&file, MIB(8), 65536, 6 * 65536);
 	uint64_t length;
 
 	/* Cluster 0 at place 1, cluster 5 at 2, forgotten, then cluster 9 in its place. */
@@ -118,6 +179,9 @@ static void overlay__restored_is_as_it_was(void **state)
 	assert_int_equal(place(o, 32 * 65536, 65536, &length), 6 * 65536);
 	assert_int_equal(overlay_restore(o, 0, 65536, 0), -EINVAL);
 	assert_int_equal(overlay_restore(o, 0, 65536, 65536 + 512), -EINVAL);
+	assert_int_equal(overlay_restore(o, 0, 65536, 6 * 65536), -EINVAL);
+	assert_int_equal(overlay_restore(o, 0, 2 * 65536, 5 * 65536), -EINVAL);
+	assert_int_equal(overlay_restore(o, 0, 65536, INT64_MAX & ~65535ull), -EINVAL);
 	overlay_destroy(o);
 }
 
@@ -139,58 +203,25 @@ static void overlay__zeroes_cost_nothing(void **state)
 	uint64_t length;
 
 	assert_int_equal(overlay_zero(o, 0, GIB(1024)), 0);
-	assert_int_equal(budget, MIB(64));
+	assert_int_equal(tables_used(tables), 0);
 	place(o, GIB(512), 65536, &length);
-	assert_int_equal(budget, MIB(64) - 65536);
-	overlay_destroy(o);
-	assert_int_equal(budget, MIB(64));
-}
-
-static void overlay__tables_are_budgeted(void **state)
-{
-	struct overlay *o = make(GIB(1024), 65536);
-	uint64_t at, length;
-	int err = 0;
-	unsigned int i;
-
-	for (i = 0; !err && i < 2000; i++)
-		err = overlay_map(o, i * MIB(512), 65536, &at, &length);
-	assert_int_equal(err, -ENOMEM);
-	assert_int_equal(i, MIB(64) / 65536 + 1);
-	assert_int_equal(overlay_zero(o, GIB(1000), 65536), -ENOMEM);
+	assert_int_equal(tables_used(tables), 65536);
 	overlay_destroy(o);
 }
 
 /* -- against the reader ---------------------------------------------------------------- */
 
-struct file {
-	int fd;
-	uint64_t last_write;
-	unsigned int writes;
-};
-
-static int file_write(void *arg, const void *buf, size_t size, uint64_t offset)
-{
-	struct file *f = arg;
-
-	assert_int_equal((uintptr_t)buf % IO_ALIGN, 0);
-	assert_true(size <= MIB(1));
-	f->last_write = offset;
-	f->writes++;
-	return pwrite(f->fd, buf, size, offset) == (ssize_t)size ? 0 : -EIO;
-}
-
+/* Ends what make() made. */
 static struct file finish(struct overlay *o)
 {
 	struct overlay_label label = { .backing = "replica.raw", .format = "raw", .epoch = 0x1122334455667788,
 				       .point = 3, .tracker = "fifteen letters" };
-	struct file f = { .fd = memfd_create("overlay", 0) };
 	uint64_t size;
 
-	assert_int_equal(overlay_finish(o, &label, file_write, &f, &size), 0);
-	assert_int_equal(f.last_write, 0); /* the header comes last */
-	assert_int_equal(ftruncate(f.fd, size), 0);
-	return f;
+	assert_int_equal(overlay_finish(o, &label, &size), 0);
+	assert_int_equal(file.last_write, 0); /* the header comes last */
+	assert_int_equal(ftruncate(file.fd, size), 0);
+	return file;
 }
 
 static struct reader *read_back(const struct file *f)
@@ -287,7 +318,7 @@ static void model_compare(const struct file *f, const struct model *m, uint64_t 
 	reader_close(r);
 }
 
-static void overlay__random_runs_read_back(void **state)
+static void random_runs(void)
 {
 	static struct model m;
 
@@ -303,9 +334,145 @@ static void overlay__random_runs_read_back(void **state)
 		f = finish(o);
 		model_compare(&f, &m, size, cluster);
 		overlay_destroy(o);
-		assert_int_equal(budget, MIB(64));
+		assert_int_equal(tables_used(tables), 0);
 		close(f.fd);
 	}
+}
+
+static void overlay__random_runs_read_back(void **state)
+{
+	random_runs();
+}
+
+/* Most of the tables are in the file most of the time. */
+static void overlay__random_runs_with_room_for_one_table(void **state)
+{
+	memory_limit(4096);
+	random_runs();
+}
+
+/* -- the tables ------------------------------------------------------------------------ */
+
+/* A terabyte, something in each table of it: no more memory than was given. */
+static void overlay__tables_make_room(void **state)
+{
+	struct overlay *o;
+	struct file f;
+	struct reader *r;
+	struct reader_run run;
+	uint64_t at[2048], length;
+
+	memory_limit(MIB(4));
+	o = make(GIB(1024), 65536);
+	for (uint64_t i = 0; i < 2048; i++) {
+		at[i] = place(o, i * MIB(512), 65536, &length);
+		assert_true(tables_used(tables) <= MIB(4));
+	}
+	/* Backwards, each is read again; a second cluster of each. */
+	for (uint64_t i = 2048; i-- > 0;) {
+		assert_int_equal(place(o, i * MIB(512), 65536, &length), at[i]);
+		place(o, i * MIB(512) + MIB(1), 65536, &length);
+		assert_true(tables_used(tables) <= MIB(4));
+	}
+	f = finish(o);
+	assert_int_equal(tables_used(tables), 0);
+	r = read_back(&f);
+	for (uint64_t i = 0; i < 2048; i++) {
+		assert_int_equal(reader_next(r, i * MIB(512), &run, NULL), 0);
+		assert_int_equal(run.kind, READER_DATA);
+		assert_int_equal(run.offset, at[i]);
+	}
+	reader_close(r);
+	overlay_destroy(o);
+	close(f.fd);
+}
+
+/* Each of two disks makes room for the other, each in its own file. */
+static void overlay__disks_share_the_memory(void **state)
+{
+	struct overlay *o[2];
+	struct file f[2];
+	uint64_t at[2][64], length;
+
+	memory_limit(3 * 65536);
+	o[0] = make_in(&f[0], GIB(32), 65536, 0);
+	o[1] = make_in(&f[1], GIB(64), 32768, 0);
+	for (uint64_t i = 0; i < 64; i++)
+		for (unsigned int k = 0; k < 2; k++) {
+			at[k][i] = place(o[k], i * MIB(512), 65536, &length);
+			assert_true(tables_used(tables) <= 3 * 65536);
+		}
+	for (unsigned int k = 0; k < 2; k++) {
+		assert_true(f[k].writes > 10);
+		for (uint64_t i = 0; i < 64; i++)
+			assert_int_equal(place(o[k], i * MIB(512), 65536, &length), at[k][i]);
+	}
+	for (unsigned int k = 0; k < 2; k++) {
+		overlay_destroy(o[k]);
+		close(f[k].fd);
+	}
+}
+
+/* A disk that is full: said, and nothing is forgotten; with room again it goes on. */
+static void overlay__tables_survive_a_failing_write(void **state)
+{
+	uint64_t first, at, length;
+	struct overlay *o;
+
+	memory_limit(2 * 65536);
+	o = make(GIB(8), 65536);
+	first = place(o, 0, 65536, &length);
+	place(o, MIB(512), 65536, &length);
+	file.broken = -ENOSPC;
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(overlay_map(o, GIB(4), 65536, &at, &length), -ENOSPC);
+	assert_int_equal(overlay_zero(o, GIB(4), 65536), -ENOSPC);
+	assert_int_equal(overlay_forget(o, GIB(4), 65536), 0);
+	file.broken = 0;
+	place(o, GIB(4), 65536, &length);
+	place(o, GIB(5), 65536, &length);
+	assert_int_equal(place(o, 0, 65536, &length), first);
+	overlay_destroy(o);
+	close(file.fd);
+}
+
+/*
+ * What is taken up again: no table may come to lie over data that is on record and was
+ * not restored yet, nor in a place that is free only since this run.
+ */
+static void overlay__tables_spare_what_is_staged(void **state)
+{
+	enum { COUNT = 64, OLD = 65536 * (COUNT + 1) };
+	static uint8_t data[65536];
+	uint64_t length;
+	struct overlay *o;
+
+	memory_limit(2 * 65536);
+	o = make_in(&file, GIB(64), 65536, OLD);
+	memset(data, 7, sizeof(data));
+	for (uint64_t i = 1; i <= COUNT; i++)
+		assert_int_equal(pwrite(file.fd, data, 65536, i * 65536), 65536);
+	for (uint64_t i = 0; i < COUNT; i++)
+		assert_int_equal(overlay_restore(o, i * MIB(512), 65536, (i + 1) * 65536), 0);
+	assert_int_equal(overlay_restored(o), 0);
+	assert_true(overlay_end(o) > OLD && file.writes > 10);
+	for (uint64_t i = 0; i < COUNT; i++)
+		assert_int_equal(place(o, i * MIB(512), 65536, &length), (i + 1) * 65536);
+	for (uint64_t i = 0; i < COUNT; i += 2)
+		assert_int_equal(overlay_forget(o, i * MIB(512), 65536), 0);
+	for (uint64_t i = COUNT; i < 2 * COUNT; i++)
+		assert_int_equal(overlay_zero(o, i * MIB(512), 65536), 0);
+	for (uint64_t i = 1; i <= COUNT; i++) {
+		uint8_t seen[65536];
+
+		assert_int_equal(pread(file.fd, seen, 65536, i * 65536), 65536);
+		assert_memory_equal(seen, data, 65536);
+	}
+	/* The next data does lie there, the lowest first. */
+	assert_int_equal(place(o, GIB(40), 65536, &length), 65536);
+	assert_int_equal(place(o, GIB(41), 65536, &length), 3 * 65536);
+	overlay_destroy(o);
+	close(file.fd);
 }
 
 /* -- the reader alone -------------------------------------------------------------------- */
@@ -430,22 +597,28 @@ static void reader__survives_noise(void **state)
 	close(f.fd);
 }
 
+#define OVERLAY_TEST(test) cmocka_unit_test_setup_teardown(test, memory, memory_gone)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(overlay__bounds),
-		cmocka_unit_test(overlay__regions),
-		cmocka_unit_test(overlay__appends_and_keeps_places),
-		cmocka_unit_test(overlay__restored_is_as_it_was),
-		cmocka_unit_test(overlay__zero_keeps_the_place),
-		cmocka_unit_test(overlay__zeroes_cost_nothing),
-		cmocka_unit_test(overlay__tables_are_budgeted),
-		cmocka_unit_test(overlay__label),
-		cmocka_unit_test(overlay__random_runs_read_back),
-		cmocka_unit_test(reader__takes_a_good_one),
-		cmocka_unit_test(reader__refuses_what_is_short),
-		cmocka_unit_test(reader__refuses_bad_headers),
-		cmocka_unit_test(reader__survives_noise),
+		OVERLAY_TEST(overlay__bounds),
+		OVERLAY_TEST(overlay__regions),
+		OVERLAY_TEST(overlay__appends_and_keeps_places),
+		OVERLAY_TEST(overlay__restored_is_as_it_was),
+		OVERLAY_TEST(overlay__zero_keeps_the_place),
+		OVERLAY_TEST(overlay__zeroes_cost_nothing),
+		OVERLAY_TEST(overlay__label),
+		OVERLAY_TEST(overlay__random_runs_read_back),
+		OVERLAY_TEST(overlay__random_runs_with_room_for_one_table),
+		OVERLAY_TEST(overlay__tables_make_room),
+		OVERLAY_TEST(overlay__disks_share_the_memory),
+		OVERLAY_TEST(overlay__tables_survive_a_failing_write),
+		OVERLAY_TEST(overlay__tables_spare_what_is_staged),
+		OVERLAY_TEST(reader__takes_a_good_one),
+		OVERLAY_TEST(reader__refuses_what_is_short),
+		OVERLAY_TEST(reader__refuses_bad_headers),
+		OVERLAY_TEST(reader__survives_noise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
