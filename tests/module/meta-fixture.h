@@ -17,7 +17,7 @@
 #define EXTENT (4 * MIB)
 #define BYTES (256 * MIB)
 #define GRANULES (BYTES / GRANULE)
-#define TIMEOUT 180
+#define TIMEOUT 1200
 #define SHORT_MS 60000
 
 #define BOOT_1 "2 boot 11111111-1111-4111-8111-111111111111"
