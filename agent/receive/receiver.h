@@ -3,7 +3,7 @@
  * The receiver: listens, and serves one sender on each connection. A thread
  * accepts; every connection has a thread and a ring of its own, so that none
  * waits for another. Memory is bounded: RECEIVER_CONNECTION_MEMORY for each
- * connection, plus 8 bytes for each cluster of the points under way.
+ * connection, plus STAGE_TABLES_MAX for the points under way.
  */
 #ifndef TIDEMARK_RECEIVE_RECEIVER_H
 #define TIDEMARK_RECEIVE_RECEIVER_H

@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/tap.sh
-helpers=build/helpers
+helpers=build/helpers # a sanitizer has memory of its own
 dir=$(mktemp -d "$PWD/build/memory-XXXXXX")
 trap 'kill "$receiver" 2> /dev/null; rm -rf "$dir"' EXIT
 
@@ -34,9 +34,9 @@ with open(sys.argv[1], "r+b") as f:
 E2
 ok "a point of 2048 granules, one in each 512 MiB of 1 TiB" \
     $helpers/send-bits "$port" "$dir/source" "$dir/list" 2
+for ((i = 0; i < 600; i++)); do compgen -G "$dir/store/*/*/*/point-*" > /dev/null || break; sleep 0.1; done
 peak=$(awk '/^VmHWM/ { print $2 }' "/proc/$receiver/status")
 holds "the receiver has had $peak KiB in memory, 32 MiB at most" "$peak <= 32 * 1024"
-for ((i = 0; i < 600; i++)); do compgen -G "$dir/store/*/*/*/point-*" > /dev/null || break; sleep 0.1; done
 ok "every granule of them is there" python3 - "$dir/source" "$dir"/store/*/*/*/replica.raw "$dir/list" << 'E2'
 import sys
 with open(sys.argv[1], "rb") as a, open(sys.argv[2], "rb") as b, open(sys.argv[3]) as l:
