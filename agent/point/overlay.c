@@ -386,7 +386,7 @@ static int finish_l1(struct finish *f)
 {
 	struct overlay *o = f->o;
 	uint32_t zero_seen = 0;
-	uint8_t *room;
+	uint8_t *room = NULL;
 	int err = 0;
 
 	f->l1_cluster = o->end;
