@@ -242,20 +242,6 @@ int chain_next(struct chain *c, uint64_t offset, uint64_t span, struct chain_run
 	return 0;
 }
 
-static int place_read(const struct raw_place *p, char *buf)
-{
-	for (uint64_t done = 0; done < p->length; ) {
-		ssize_t n = pread(p->fd, buf + done, p->length - done, p->offset + done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		done += n;
-	}
-	return 0;
-}
-
 int chain_pread(struct chain *c, void *buf, size_t size, uint64_t offset, struct reason *reason)
 {
 	for (size_t done = 0; done < size; ) {
@@ -263,7 +249,8 @@ int chain_pread(struct chain *c, void *buf, size_t size, uint64_t offset, struct
 		int err = chain_next(c, offset + done, size - done, &run, reason);
 
 		if (!err && run.kind == CHAIN_DATA)
-			err = place_read(&run.place, (char *)buf + done);
+			err = file_read(run.place.fd, (char *)buf + done, run.place.length,
+					run.place.offset);
 		else if (!err)
 			memset((char *)buf + done, 0, run.length);
 		if (err)
