@@ -25,6 +25,7 @@
  * @moved: bytes that went through it
  * @asked: the engine was asked to pin it
  * @pinned: and did
+ * @refused: the kernel would not do with it what it does with other memory
  */
 struct area {
 	uint8_t *memory;
@@ -32,6 +33,7 @@ struct area {
 	uint64_t moved;
 	bool asked;
 	bool pinned;
+	bool refused;
 };
 
 struct ring {
@@ -166,7 +168,7 @@ static int8_t ring_area(struct ring *r, const void *buf, size_t size)
 			a->asked = true;
 			a->pinned = r->ops->pin(r->engine, i, a->memory, a->size) == 0;
 		}
-		return a->pinned ? (int8_t)i : -1;
+		return a->pinned && !a->refused ? (int8_t)i : -1;
 	}
 	return -1;
 }
@@ -229,6 +231,7 @@ void ring_send(struct ring *r, struct ring_op *op, int fd, const struct iovec *i
 	for (unsigned int i = 0; i < count; i++)
 		op->iov[i] = iov[i];
 	op->iov_count = count;
+	op->area = -1;
 	ring_start(r, op, RING_SEND, fd, 0);
 }
 
@@ -236,6 +239,7 @@ void ring_recv(struct ring *r, struct ring_op *op, int fd, void *buf, size_t siz
 {
 	op->iov[0] = (struct iovec){ buf, size };
 	op->iov_count = 1;
+	op->area = -1;
 	op->some = false;
 	ring_start(r, op, RING_RECV, fd, 0);
 }
@@ -244,6 +248,7 @@ void ring_recv_some(struct ring *r, struct ring_op *op, int fd, void *buf, size_
 {
 	op->iov[0] = (struct iovec){ buf, size };
 	op->iov_count = 1;
+	op->area = -1;
 	op->some = true;
 	ring_start(r, op, RING_RECV, fd, 0);
 }
@@ -268,6 +273,19 @@ void ring_cancel(struct ring *r, struct ring_op *op)
 		r->ops->cancel(r->engine, op);
 }
 
+/*
+ * Nothing was moved: the same once more, but from memory like any other. One that is pinned
+ * is a single bio, which 6.12 refuses to split without waiting, however often it is asked;
+ * what is not pinned it leaves to a thread that may wait.
+ */
+static void ring_again(struct ring *r, struct ring_op *op)
+{
+	if (op->area >= 0)
+		r->areas[op->area].refused = true;
+	op->area = -1;
+	r->ops->queue(r->engine, op);
+}
+
 static bool ring_op_moves(const struct ring_op *op)
 {
 	return op->kind == RING_READ || op->kind == RING_WRITE || op->kind == RING_SEND ||
@@ -279,9 +297,8 @@ void ring_complete(struct ring *r, struct ring_op *op, int64_t res)
 	int64_t result = res;
 
 	if (ring_op_moves(op)) {
-		/* Nothing was moved: the same once more. */
 		if (res == -EAGAIN || res == -EINTR) {
-			r->ops->queue(r->engine, op);
+			ring_again(r, op);
 			return;
 		}
 		if (res > 0) {
