@@ -19,7 +19,7 @@
 #define DM_DIR "/dev/mapper/"
 
 static const char header[] =
-	"# Trackers that come back at boot; see tidemark(8), TRACKERS AT BOOT.\n"
+	"# Trackers that come back at boot; see tidemark-units(7).\n"
 	"# name   device   options (granule=SIZE, read-only, meta=DEVICE or tail; - for none)\n"
 	"# The name - stands for a tracker slid under a device-mapper device.\n";
 
