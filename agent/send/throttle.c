@@ -37,6 +37,13 @@ static void throttle_take(struct throttle *t, uint64_t now_ns, uint64_t bytes)
 		next = u64_max(paid, now_ns > THROTTLE_BURST_NS ? now_ns - THROTTLE_BURST_NS : 0);
 		next += (uint64_t)((long double)bytes * SECOND_NS / rate);
 	} while (!atomic_compare_exchange_weak(&t->paid_ns, &paid, next));
+	/*
+	 * A limit that was set since the rate was read may have forgiven before this
+	 * piece was charged by the old one, which could be sixteen seconds for a frame.
+	 * One that is set after this look forgives it itself.
+	 */
+	if (atomic_load(&t->rate) != rate)
+		atomic_compare_exchange_strong(&t->paid_ns, &next, paid);
 }
 
 uint64_t throttles_wait(struct throttle *const *limits, size_t count, uint64_t now_ns)

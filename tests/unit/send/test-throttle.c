@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -76,6 +81,65 @@ static void throttle__may_be_changed_at_any_time(void **state)
 	assert_int_equal(throttles_wait(limits, 1, 10 * SECOND), 0);
 }
 
+/* Someone who takes and takes while another sets; time stands still. */
+struct taker {
+	struct throttle t;
+	atomic_uint count;
+	atomic_bool over;
+};
+
+static void *take(void *arg)
+{
+	struct taker *k = arg;
+	struct throttle *limits[1] = { &k->t };
+
+	while (!atomic_load(&k->over)) {
+		throttles_take(limits, 1, 1000 * SECOND, GIB(1) / 1000);
+		atomic_fetch_add(&k->count, 1);
+	}
+	return NULL;
+}
+
+/* Until something was taken @pieces times more. */
+static void wait_for(struct taker *k, unsigned int pieces)
+{
+	unsigned int from = atomic_load(&k->count);
+
+	while (atomic_load(&k->count) - from < pieces)
+		sched_yield();
+}
+
+/*
+ * However it meets one who takes: nothing is left to be paid by the old limit. A piece
+ * is 16 s at that, and a millisecond at the new one. It is tried for two seconds at most.
+ */
+static void throttle__an_old_limit_is_not_waited_out(void **state)
+{
+	struct taker k = { 0 };
+	time_t end = time(NULL) + 2;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, take, &k), 0);
+	for (unsigned int i = 0; i < 20000 && time(NULL) < end; i++) {
+		unsigned int before, pieces;
+		uint64_t paid;
+
+		throttle_set(&k.t, THROTTLE_RATE_MIN);
+		wait_for(&k, 1);
+		before = atomic_load(&k.count);
+		throttle_set(&k.t, GIB(1));
+		/* What was being taken is charged for by then. */
+		wait_for(&k, 2);
+		paid = atomic_load(&k.t.paid_ns);
+		/* One that was begun before, one that is not yet counted. */
+		pieces = atomic_load(&k.count) - before + 2;
+		if (paid > 1000 * SECOND)
+			assert_true(paid - 1000 * SECOND <= pieces * (SECOND / 1000 + 1));
+	}
+	atomic_store(&k.over, true);
+	pthread_join(thread, NULL);
+}
+
 static void throttle__the_tightest_of_several_counts(void **state)
 {
 	struct throttle wide = { 0 }, narrow = { 0 };
@@ -128,6 +192,7 @@ int main(void)
 		cmocka_unit_test(throttle__keeps_the_rate),
 		cmocka_unit_test(throttle__forgets_an_idle_past),
 		cmocka_unit_test(throttle__may_be_changed_at_any_time),
+		cmocka_unit_test(throttle__an_old_limit_is_not_waited_out),
 		cmocka_unit_test(throttle__the_tightest_of_several_counts),
 		cmocka_unit_test(trouble__sorts),
 	};
