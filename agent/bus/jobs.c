@@ -248,6 +248,26 @@ static int run_request_state(struct bus *b, sd_bus_message *m, sd_bus_error *err
 	return sd_bus_reply_method_return(m, "u", 0u);
 }
 
+static int run_set_rate_limit(struct bus *b, sd_bus_message *m, sd_bus_error *error)
+{
+	const struct service_job *job = job_of(b, m, error);
+	struct reason reason = { 0 };
+	uint64_t limit;
+	int err;
+
+	if (!job)
+		return -ENOENT;
+	err = sd_bus_message_read(m, "t", &limit);
+	if (err >= 0)
+		err = bus_read_options(m, NULL, 0, error);
+	if (err < 0)
+		return err;
+	err = service_job_limit(b->agent.service, job->id, limit, &reason);
+	if (err < 0)
+		return bus_refuse(error, &reason);
+	return sd_bus_reply_method_return(m, "u", 0u);
+}
+
 static int run_get_error(struct bus *b, sd_bus_message *m, sd_bus_error *error)
 {
 	const struct service_job *job = job_of(b, m, error);
@@ -298,6 +318,7 @@ static int run_get_error_ex(struct bus *b, sd_bus_message *m, sd_bus_error *erro
 
 const struct bus_method bus_job_methods[] = {
 	{ "RequestStateChange", "ua{sv}", BUS_ACTION_REPLICATE, run_request_state },
+	{ "SetRateLimit", "ta{sv}", BUS_ACTION_REPLICATE, run_set_rate_limit },
 	{ "GetError", "a{sv}", NULL, run_get_error },
 	{ "GetErrorEx", "a{sv}", NULL, run_get_error_ex },
 	{ 0 },
@@ -355,6 +376,7 @@ static const sd_bus_vtable job_vtable[] = {
 	SD_BUS_PROPERTY("ETA", "t", get_counter, 0, CHANGES),
 	SD_BUS_PROPERTY("RateLimit", "t", get_rate, 0, CHANGES),
 	SD_BUS_PROPERTY("RateLimitReason", "s", get_rate, 0, CHANGES),
+	SD_BUS_PROPERTY("OwnRateLimit", "t", NULL, MEMBER(rate_limit), CHANGES),
 	SD_BUS_PROPERTY("ReadLimit", "t", get_counter, 0, CHANGES),
 	SD_BUS_PROPERTY("DiskLatency", "t", get_counter, 0, CHANGES),
 	SD_BUS_PROPERTY("Passes", "u", get_small, 0, CHANGES),
@@ -367,6 +389,7 @@ static const sd_bus_vtable job_vtable[] = {
 	SD_BUS_PROPERTY("Disks", "a(ssssustttttttu)", get_disks, 0, 0),
 	SD_BUS_PROPERTY("Differences", "a(sstt)", get_differences, 0, 0),
 	METHOD("RequestStateChange", "ua{sv}", P(requested), "u", P(code)),
+	METHOD("SetRateLimit", "ta{sv}", P(limit), "u", P(code)),
 	METHOD("GetError", "a{sv}", , "us", P(code) P(text)),
 	METHOD("GetErrorEx", "a{sv}", , "a(ssus)", P(errors)),
 	SD_BUS_VTABLE_END,

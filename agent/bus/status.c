@@ -242,6 +242,7 @@ static struct json_object *job_json(const struct service_job *job)
 	document_put_u64(o, "rate", p.rate);
 	document_put(o, "eta", p.eta == UINT64_MAX ? NULL : json_object_new_uint64(p.eta));
 	put_rate(o, &rate);
+	document_put_u64(o, "own_rate_limit", job->rate_limit);
 	document_put_u64(o, "read_limit", p.read_limit);
 	document_put_u64(o, "latency_us", p.latency);
 	document_put_u64(o, "passes", p.passes);

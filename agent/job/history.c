@@ -116,6 +116,9 @@ static const char *const migrations[] = {
 	/* 5: comparisons by SHA-256; hash: by which one a job has compared */
 	"ALTER TABLE job ADD COLUMN paranoid INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE job ADD COLUMN hash TEXT NOT NULL DEFAULT '';",
+
+	/* 6: a job's own rate limit */
+	"ALTER TABLE job ADD COLUMN rate_limit INTEGER NOT NULL DEFAULT 0;",
 };
 
 struct history {

@@ -106,6 +106,7 @@ struct service_job_member {
  * @text: the sentence for it, or a warning
  * @point: number of the newest point that it made, 0: none
  * @consistency: enum model_consistency of that, 0: none
+ * @rate_limit: its own, bytes a second on the wire; 0: it has none
  * @members: @member_count of them
  * @member_count: see @members
  * @private: of the service
@@ -136,6 +137,7 @@ struct service_job {
 	char text[REASON_TEXT_MAX];
 	uint64_t point;
 	uint32_t consistency;
+	uint64_t rate_limit;
 	struct service_job_member *members;
 	size_t member_count;
 	struct service_job_private *private;
@@ -169,7 +171,10 @@ void service_job_member_progress(const struct service_job *job, size_t member,
 void service_job_disk_progress(const struct service_job *job, size_t member, size_t disk,
 			       struct progress_view *ret);
 
-/** service_job_rate() - what holds it back now; of one that has ended: nothing */
+/**
+ * service_job_rate() - what holds it back now: the tightest of its own limit, its
+ * collection's and the agent's; of one that has ended: nothing
+ */
 void service_job_rate(const struct service_job *job, struct service_rate *ret);
 
 /** struct service_job_difference - bytes that a verification found to differ */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "config/value.h"
 
 /* -- who it is for ---------------------------------------------------------- */
 
@@ -622,13 +623,48 @@ static int job_start_now(struct service *s, struct service_job *job, struct reas
 	return 0;
 }
 
+static int job_wanted(struct service *s, uint64_t id, struct service_job **ret,
+		      struct reason *reason)
+{
+	*ret = job_find(s, id);
+	return *ret ? 0 : reason_set(reason, -ENOENT, REASON_NOT_FOUND, "there is no job %llu",
+				     (unsigned long long)id);
+}
+
+int service_job_limit(struct service *s, uint64_t id, uint64_t limit, struct reason *reason)
+{
+	struct service_job *job;
+	int err = job_wanted(s, id, &job, reason);
+
+	if (err)
+		return err;
+	if (limit > INT64_MAX || (limit && limit < THROTTLE_RATE_MIN))
+		return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
+				  "a job's rate limit of %llu: expected " RATE_EXPECTED,
+				  (unsigned long long)limit);
+	if (service_job_ended(job) || job->state == JOB_SHUTTING_DOWN)
+		return refuse_job(job, reason);
+	/* Of a failover only the last difference is sent, before a planned one. */
+	if (job_is_failover(job) && job->event != EVENT_PLANNED_FAILOVER)
+		return reason_set(reason, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
+				  "job %llu sends nothing that could be limited",
+				  (unsigned long long)id);
+	/* Durable first: who is told that it holds may rely on that after a restart. */
+	err = record_job_rate(s, job, limit);
+	if (err)
+		return reason_set(reason, err, 0, "cannot write agent.db: %s",
+				  strerrordesc_np(-err));
+	rate_set_own(s, job, limit);
+	return 0;
+}
+
 int service_job_request(struct service *s, uint64_t id, uint32_t requested, struct reason *reason)
 {
-	struct service_job *job = job_find(s, id);
+	struct service_job *job;
+	int err = job_wanted(s, id, &job, reason);
 
-	if (!job)
-		return reason_set(reason, -ENOENT, REASON_NOT_FOUND, "there is no job %llu",
-				  (unsigned long long)id);
+	if (err)
+		return err;
 	if (requested < JOB_REQUEST_START || requested > JOB_REQUEST_KILL)
 		return reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
 				  "a job can be asked to start (2), suspend (3), terminate (4) or "

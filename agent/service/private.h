@@ -87,6 +87,7 @@ struct job_run {
  * struct service_job_private - what others need not see
  * @service: its service
  * @throttle: what holds of RateLimit and RateRules, shared by its runs
+ * @own: its own limit, as well
  * @compare: CompareRate, as well
  * @latency_ms: LatencyLimit, shared by its runs
  * @runs: @run_count of them
@@ -107,6 +108,7 @@ struct job_run {
 struct service_job_private {
 	struct service *service;
 	struct throttle throttle;
+	struct throttle own;
 	struct throttle compare;
 	_Atomic uint32_t latency_ms;
 	struct job_run *runs;
@@ -331,6 +333,8 @@ extern const struct job_runner runner_failover;
 void rate_follow(struct service *s, struct collection *c);
 /** rate_follow_all() - the same of all */
 void rate_follow_all(struct service *s);
+/** rate_set_own() - another limit of a job's own holds for its runs, at once; tells */
+void rate_set_own(struct service *s, struct service_job *job, uint64_t limit);
 /** rate_next() - when a job's limits may be others, wall; INT64_MAX: never */
 int64_t rate_next(const struct service *s, const struct service_job *job);
 
@@ -341,6 +345,7 @@ int record_members(struct service *s, const struct collection *c);
 int record_forget(struct service *s, const char *name, enum model_role role);
 int record_job_new(struct service *s, struct service_job *job);
 int record_job(struct service *s, const struct service_job *job);
+int record_job_rate(struct service *s, const struct service_job *job, uint64_t limit);
 int record_disk(struct service *s, const struct collection *c, const struct service_vm *vm,
 		const struct service_disk *d);
 int record_load(struct service *s, struct reason *reason);

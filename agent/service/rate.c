@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Rate limits: which one holds now, of a collection and of the agent. The rules of
+ * Rate limits: which one holds now, of a job, its collection and the agent. Rules of
  * the time of day are looked at with every tick, and that comes at least once a
  * minute while a run is under way that a rule may concern. Runs have pointers to the
  * throttles and follow at once.
@@ -41,14 +41,18 @@ static void rate_set(struct throttle *t, uint64_t limit)
 		throttle_set(t, limit);
 }
 
-static void rate_log(const struct collection *c, const struct service_job *job)
+/* A job under way is held back to another rate than @before. */
+static void rate_log(const struct service_job *job, const struct service_rate *before)
 {
-	struct log_fields fields = { .collection = c->name, .job = job->id };
+	struct log_fields fields = { .collection = job->collection, .job = job->id };
+	struct service_rate rate;
 
-	if (c->rate.limit)
+	service_job_rate(job, &rate);
+	if (rate.limit == before->limit || !run_active(job))
+		return;
+	if (rate.limit)
 		log_about(LOG_INFO, &fields, "job %llu: at most %llu bytes a second from now on (%s)",
-			  (unsigned long long)job->id, (unsigned long long)c->rate.limit,
-			  c->rate.why);
+			  (unsigned long long)job->id, (unsigned long long)rate.limit, rate.why);
 	else
 		log_about(LOG_INFO, &fields, "job %llu: no rate limit from now on",
 			  (unsigned long long)job->id);
@@ -72,18 +76,21 @@ static void rate_take(struct service *s, struct collection *c, const struct serv
 					  wall(s));
 	struct service_rate both = rate_both(c, &own, agent);
 	struct service_job *job = job_of(s, c);
-	bool changed = c->rate.limit != both.limit;
+	struct service_rate before;
 
 	if (job) {
 		rate_set(&job->private->throttle, own.limit);
+		rate_set(&job->private->own, job->rate_limit);
 		rate_set(&job->private->compare, c->settings.compare_rate);
 		atomic_store(&job->private->latency_ms, c->settings.latency_ms);
 	}
-	if (!changed && strcmp(c->rate.why, both.why) == 0)
+	if (c->rate.limit == both.limit && strcmp(c->rate.why, both.why) == 0)
 		return;
+	if (job)
+		service_job_rate(job, &before);
 	c->rate = both;
-	if (job && changed && run_active(job))
-		rate_log(c, job);
+	if (job)
+		rate_log(job, &before);
 	collection_changed(s, c);
 }
 
@@ -102,6 +109,20 @@ void rate_follow_all(struct service *s)
 	rate_set(&s->throttle, agent.limit);
 	for (size_t i = 0; i < s->collection_count; i++)
 		rate_take(s, s->collections[i], &agent);
+}
+
+void rate_set_own(struct service *s, struct service_job *job, uint64_t limit)
+{
+	struct service_rate before;
+
+	if (job->rate_limit == limit)
+		return;
+	service_job_rate(job, &before);
+	job->rate_limit = limit;
+	rate_set(&job->private->own, limit);
+	rate_log(job, &before);
+	if (s->listener.job_changed)
+		s->listener.job_changed(s->listener.owner, job);
 }
 
 int64_t rate_next(const struct service *s, const struct service_job *job)

@@ -571,6 +571,12 @@ int record_job(struct service *s, const struct service_job *job)
 	return err ? err : record_job_members(s, job);
 }
 
+int record_job_rate(struct service *s, const struct service_job *job, uint64_t limit)
+{
+	return put(s, "UPDATE job SET rate_limit = ? WHERE id = ?", "ii", (int64_t)limit,
+		   (int64_t)job->id);
+}
+
 static int load_job_members(struct service *s, struct service_job *job, const struct collection *c)
 {
 	_cleanup_query_ struct state_query *q = NULL;
@@ -625,6 +631,7 @@ static void load_job_row(struct state_query *q, struct service_job *job)
 	p->path = *state_text(q, 18) ? strdup(state_text(q, 18)) : NULL;
 	job->initial = state_int(q, 19);
 	job->paranoid = state_int(q, 20);
+	job->rate_limit = state_int(q, 21);
 }
 
 static int load_job(struct service *s, struct state_query *q)
@@ -659,7 +666,7 @@ int record_load_jobs(struct service *s, struct reason *reason)
 	int err = state_prepare(s->state, "SELECT id, collection, method, state, started, role,"
 				" owner, notify, submitted, scheduled, until, removal, fleeting,"
 				" automatic, compare, forced, asked_point, asked_vm, asked_path,"
-				" initial, paranoid"
+				" initial, paranoid, rate_limit"
 				" FROM job WHERE ended = 0", &q);
 
 	while (!err && (err = state_step(q)) > 0)

@@ -326,6 +326,15 @@ int service_job_request(struct service *s, uint64_t job, uint32_t requested,
 			struct reason *reason);
 
 /**
+ * service_job_limit() - another rate limit of a job's own, which holds at once, and as
+ * long as the job
+ * @limit: bytes a second, 64K or more; 0: it has none
+ *
+ * Return: 0 or negative with @reason; nothing has changed then.
+ */
+int service_job_limit(struct service *s, uint64_t job, uint64_t limit, struct reason *reason);
+
+/**
  * service_reload() - a new configuration has been read
  * @config: taken over on success; on failure it is the caller's
  *

@@ -116,8 +116,13 @@ void service_job_progress(const struct service_job *job, struct progress_view *r
 void service_job_rate(const struct service_job *job, struct service_rate *ret)
 {
 	const struct collection *c = service_find(job->private->service, job->collection);
+	uint64_t own = job->rate_limit;
 
 	*ret = c && !service_job_ended(job) ? c->rate : (struct service_rate){ 0 };
+	if (!own || service_job_ended(job) || (ret->limit && ret->limit < own))
+		return;
+	ret->limit = own;
+	snprintf(ret->why, sizeof(ret->why), "the job's own");
 }
 
 /* -- lists ------------------------------------------------------------------ */

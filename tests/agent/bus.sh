@@ -100,6 +100,11 @@ ok "suspend" here suspend web-1.x
 is "its VM is suspended" "$(here status web-1.x --noheadings --output STATE | xargs)" Suspended
 ok "resume" here resume web-1.x
 
+like "a job's limit has its arguments named" \
+    "$("${bus[@]}" introspect --xml-interface $dest "$job" |
+        sed -n '/method name="SetRateLimit"/,/\/method/p' | tr -d '\n')" \
+    'type="t" name="limit" direction="in".*type="a\{sv\}" name="options".*type="u" name="code"'
+
 # -- figures ------------------------------------------------------------------
 
 echo old > "$dir/tidemark.prom"

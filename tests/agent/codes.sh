@@ -191,6 +191,15 @@ refuses 32779 org.freedesktop.DBus.Error.FileNotFound 3 "an unknown collection" 
 like "32779: an unknown job" "$("${bus[@]}" call $dest $object/Job/4711 $dest.Job \
     RequestStateChange 'ua{sv}' 4 0 2>&1)" '32779: there is no job'
 
+limit() { "${bus[@]}" call $dest "$1" $dest.Job SetRateLimit "${@:2}" 2>&1; }
+like "32773: a rate that is too low" "$(limit "$job" 'ta{sv}' 65535 0)" '32773: .*64K or more'
+like "32773: an unknown option of it" "$(limit "$job" 'ta{sv}' 65536 1 Burst t 1)" '32773: unknown'
+like "32775: a job that has ended" "$(limit "$job" 'ta{sv}' 65536 0)" '32775: job [0-9]+ is Compl'
+like "32776: a rate that is none" "$(limit "$job" 'sa{sv}' fast 0)" '32776: '
+like "32779: an unknown job" "$(limit $object/Job/4711 'ta{sv}' 65536 0)" '32779: there is no job'
+here job limit "$job" 20X 2> /dev/null
+is "32773: by the command: exit code 2" $? 2
+
 if [ -e /dev/tidemark-control ]; then
     skip "32777: no kernel module" "this host has it loaded"
 else

@@ -47,6 +47,8 @@ asks resync c
 is "no polkit: nobody may not start a job" $? 4
 ok "but may look" asks list
 ok "and root may start one" here resync c --wait
+asks job limit 1 64K
+is "which nobody may not limit" $? 4
 
 # -- with polkit --------------------------------------------------------------
 
@@ -84,6 +86,8 @@ asks resync c --wait
 is "what the rules allow, nobody may do" $? 0
 is "the job's owner is named" "$(here history c --json | field jobs.0.owner)" \
     "uid $(id -u nobody)"
+asks job limit 1 64K
+is "a job that has ended is refused for that: 9" $? 9
 asks stats c --reset
 is "what the rules forbid, nobody may not do: 4" $? 4
 like "and is told so" "$(cat "$dir/err")" 'not authorized'

@@ -3,7 +3,7 @@
 #
 # The service with real agents: members that are suspended or cannot be reached, a
 # job that is scheduled while the agent is started again, one that is killed in the
-# middle, configurations that are read again.
+# middle, configurations that are read again, rates that change while a job runs.
 #
 #   collection c    web01: a0 a1 ┐
 #                   web02: b0 b1 ┴─► the receiver
@@ -180,6 +180,44 @@ sed -i '/web03/,+2d' "$dir/sender.conf"
 reload
 ok "without it the same job ends" ended "$slow"
 is "and has found nothing" "$(job "$slow" JobState) $(job "$slow" BytesDifferent)" 'u 7 t 0'
+
+# -- a limit of one job's own, changed while it runs ------------------------------
+
+configure 'rate_limit = 1G'
+sed -i '/web03/,+2d' "$dir/sender.conf"
+reload
+for disk in a0 a1 b0; do change "$dir/$disk.img" 100 "$RANDOM" > /dev/null; done
+own=$(here resync c --start-time +1h)
+ok "a job that waits takes a limit" here job limit "$own" 64K
+is "which it has by a property" "$(job "$own" OwnRateLimit)" 't 65536'
+number() { job "$own" "$1" | cut -d' ' -f2; }
+here job resume "$own"
+has_sent() { [ "$(number BytesOnWire)" -ge 200000 ]; }
+ok "it sends" eventually has_sent
+# 12 MiB would take three minutes. What was sent is looked at before the time.
+sent=$(number BytesOnWire)
+holds "no more than the limit allows, and a batch" \
+    "$sent <= 65536 * $(number ElapsedTime) / 1000000 + 524288"
+is "so it is still at it" "$(job "$own" JobState)" 'u 4'
+is "the job says which limit holds it back" "$(here job show "$own" | grep limit | tr -s ' ')" \
+    " rate limit 64 KiB/s (the job's own)"
+is "the document, too" "$(here status c --json | python3 -c 'import json, sys
+j = [j for j in json.load(sys.stdin)["jobs"] if j["state"] == 4][0]
+print(j["rate_limit"], j["rate_limit_reason"], j["own_rate_limit"])')" "65536 the job's own 65536"
+is "and the collection's is what it was" \
+    "$(here status c --json | field collections.0.rate_limit)" $((1 << 30))
+here job suspend "$own"
+ok "suspended, it takes another" here job limit "$own" 2G
+is "of which the collection's is the tighter" \
+    "$(here job show "$own" --json | field rate_limit_reason)" rate_limit
+here job resume "$own"
+ok "it ends" ended "$own"
+is "well" "$(job "$own" JobState)" 'u 7'
+holds "and has sent more than the old limit would have allowed in its time" \
+    "$(number BytesOnWire) > 65536 * $(number ElapsedTime) / 1000000 + 524288"
+for disk in a0 a1 b0; do ok "$disk is as it was changed" replica_is $disk "$dir/$disk.img"; done
+here job limit "$own" 64K 2> "$dir/err"
+is "one that has ended takes none: 9" $? 9
 
 # -- one VM is suspended while it is sent with another --------------------------
 

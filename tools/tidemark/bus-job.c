@@ -51,6 +51,7 @@ static const struct property {
 	U64("Rate", rate),
 	U64("ETA", eta),
 	U64("RateLimit", rate_limit),
+	U64("OwnRateLimit", own_rate_limit),
 	U64("ReadLimit", read_limit),
 	U64("DiskLatency", latency),
 	U64("ElapsedTime", elapsed),
@@ -196,13 +197,11 @@ static int new_job_call(struct bus *b, sd_bus_message **ret, uint64_t job, const
 	return err;
 }
 
-int bus_job_request(struct bus *b, uint64_t job, uint32_t requested)
+/* Call what was made, unless making it failed with @err. */
+static int job_call(struct bus *b, sd_bus_message *m, int err)
 {
-	sd_bus_message *m = NULL, *reply = NULL;
-	int err = new_job_call(b, &m, job, "RequestStateChange");
+	sd_bus_message *reply = NULL;
 
-	if (err >= 0)
-		err = sd_bus_message_append(m, "ua{sv}", requested, 0);
 	if (err < 0) {
 		sd_bus_message_unref(m);
 		return command_fail(err, "cannot call the agent");
@@ -210,6 +209,26 @@ int bus_job_request(struct bus *b, uint64_t job, uint32_t requested)
 	err = bus_call(b, m, &reply);
 	sd_bus_message_unref(reply);
 	return err;
+}
+
+int bus_job_request(struct bus *b, uint64_t job, uint32_t requested)
+{
+	sd_bus_message *m = NULL;
+	int err = new_job_call(b, &m, job, "RequestStateChange");
+
+	if (err >= 0)
+		err = sd_bus_message_append(m, "ua{sv}", requested, 0);
+	return job_call(b, m, err);
+}
+
+int bus_job_limit(struct bus *b, uint64_t job, uint64_t limit)
+{
+	sd_bus_message *m = NULL;
+	int err = new_job_call(b, &m, job, "SetRateLimit");
+
+	if (err >= 0)
+		err = sd_bus_message_append(m, "ta{sv}", limit, 0);
+	return job_call(b, m, err);
 }
 
 int bus_job_errors(struct bus *b, uint64_t job, struct json_object **ret)

@@ -68,7 +68,8 @@ struct bus_range {
  * @rate: bytes a second
  * @eta: seconds, UINT64_MAX: not known
  * @rate_limit: bytes a second that it may send now, 0: no limit
- * @rate_limit_reason: the setting that says so; "": none is set
+ * @rate_limit_reason: what says so: a setting, or that it is its own; "": none is set
+ * @own_rate_limit: its own, 0: it has none
  * @read_limit: bytes a second that the latency of the disks lets it read, 0: any number
  * @latency: of the VMs' own requests, microseconds, 0: there were none
  * @elapsed: microseconds
@@ -110,6 +111,7 @@ struct bus_job {
 	uint64_t eta;
 	uint64_t rate_limit;
 	char rate_limit_reason[128];
+	uint64_t own_rate_limit;
 	uint64_t read_limit;
 	uint64_t latency;
 	uint64_t elapsed;
@@ -209,6 +211,8 @@ int bus_remove_vm(struct bus *b, const char *collection, const char *vm);
  * @requested: 2 start, 3 suspend, 4 terminate, 5 kill
  */
 int bus_job_request(struct bus *b, uint64_t job, uint32_t requested);
+/** bus_job_limit() - SetRateLimit; @limit: bytes a second, 0: none of its own */
+int bus_job_limit(struct bus *b, uint64_t job, uint64_t limit);
 
 /*
  * Documents; each is put by the caller. bus_status(): of one collection, NULL: all.

@@ -49,8 +49,8 @@ _tidemark() {
 			words=$(_tidemark_collections) ;;
 		job)
 			if [[ $COMP_CWORD -eq 2 ]]; then
-				words='show wait cancel kill suspend resume'
-			else
+				words='show wait cancel kill suspend resume limit'
+			elif [[ $COMP_CWORD -eq 3 ]]; then
 				words=$(_tidemark_jobs)
 			fi ;;
 		collection)

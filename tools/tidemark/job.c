@@ -206,6 +206,7 @@ static int job_print_json(struct bus *b, const struct bus_job *job)
 	put(o, "rate_limit", job->rate_limit);
 	json_object_object_add(o, "rate_limit_reason", *job->rate_limit_reason ?
 			       json_object_new_string(job->rate_limit_reason) : NULL);
+	put(o, "own_rate_limit", job->own_rate_limit);
 	put(o, "read_limit", job->read_limit);
 	put(o, "latency_us", job->latency);
 	put(o, "elapsed_us", job->elapsed);
@@ -220,14 +221,20 @@ static int job_print_json(struct bus *b, const struct bus_job *job)
 	return output_json(o);
 }
 
-static void print_bytes(const char *what, uint64_t bytes, const struct job_options *options)
+static void print_size(const char *what, uint64_t bytes, const char *unit, const char *why,
+		       const struct job_options *options)
 {
 	char text[SIZE_TEXT];
 
 	if (options->bytes)
-		printf("  %-16s %" PRIu64 "\n", what, bytes);
+		printf("  %-16s %" PRIu64 "%s%s\n", what, bytes, unit, why);
 	else
-		printf("  %-16s %s\n", what, size_format(bytes, text));
+		printf("  %-16s %s%s%s\n", what, size_format(bytes, text), unit, why);
+}
+
+static void print_bytes(const char *what, uint64_t bytes, const struct job_options *options)
+{
+	print_size(what, bytes, "", "", options);
 }
 
 static void print_ranges(const struct bus_job *job)
@@ -283,18 +290,16 @@ static void print_brake(const struct bus_job *job, const struct job_options *opt
 
 static void print_limit(const struct bus_job *job, const struct job_options *options)
 {
-	char text[SIZE_TEXT + 8];
+	char why[sizeof(job->rate_limit_reason) + 4];
 
-	if (!*job->rate_limit_reason)
-		return;
-	if (!job->rate_limit)
-		snprintf(text, sizeof(text), "none");
-	else if (options->bytes)
-		snprintf(text, sizeof(text), "%" PRIu64, job->rate_limit);
-	else
-		size_format(job->rate_limit, text);
-	printf("  %-16s %s%s (%s)\n", "rate limit", text, job->rate_limit ? "/s" : "",
-	       job->rate_limit_reason);
+	snprintf(why, sizeof(why), " (%s)", job->rate_limit_reason);
+	if (job->rate_limit)
+		print_size("rate limit", job->rate_limit, "/s", why, options);
+	else if (*job->rate_limit_reason)
+		printf("  %-16s none%s\n", "rate limit", why);
+	/* It has one, and another is tighter. */
+	if (job->own_rate_limit && job->own_rate_limit != job->rate_limit)
+		print_size("its own limit", job->own_rate_limit, "/s", "", options);
 }
 
 /* One line for each member or disk that failed; the job's own is said last, on stderr. */
@@ -438,7 +443,8 @@ int job_request(const struct bus_request *rq, const struct job_options *options)
 /* -- tidemark job ----------------------------------------------------------- */
 
 static const char job_help[] =
-	"Usage: tidemark job VERB ID [OPTION...]\n\n"
+	"Usage: tidemark job VERB ID [OPTION...]\n"
+	"       tidemark job limit ID RATE [OPTION...]\n\n"
 	"Show a job of the agent, wait for its end, or have it do something. A job can be\n"
 	"asked about for five minutes after its end; 'tidemark history' knows older ones.\n\n"
 	"Verbs:\n"
@@ -447,7 +453,9 @@ static const char job_help[] =
 	"  cancel               end it; what the replica has stored stays stored\n"
 	"  kill                 end it at once\n"
 	"  suspend              have it pause\n"
-	"  resume               have it go on, or start it before its time\n\n"
+	"  resume               have it go on, or start it before its time\n"
+	"  limit                from now on it sends at most RATE bytes a second, as in 20M;\n"
+	"                       0 or none: only its collection and the agent hold it back\n\n"
 	"  -J, --json           JSON, schema \"" OUTPUT_SCHEMA "\"\n"
 	"  -b, --bytes          sizes in bytes\n"
 	"      --no-progress    no progress while waiting\n"
@@ -486,8 +494,12 @@ static int job_show(struct bus *b, uint64_t id, const struct job_options *option
 	return code;
 }
 
-static int job_run(struct bus *b, const char *verb, uint64_t id, const struct job_options *options)
+/* @limit: of the verb limit */
+static int job_run(struct bus *b, const char *verb, uint64_t id, uint64_t limit,
+		   const struct job_options *options)
 {
+	if (strcmp(verb, "limit") == 0)
+		return bus_job_limit(b, id, limit);
 	if (strcmp(verb, "wait") == 0)
 		return job_follow(b, id, options);
 	if (strcmp(verb, "show") == 0)
@@ -510,13 +522,33 @@ static int job_parse(const char *text, uint64_t *ret)
 	return *end || errno ? -EINVAL : 0;
 }
 
+/* What is to be done: words of the command line, or a sentence about them. */
+static int job_arguments(char **words, int count, uint64_t *ret_id, uint64_t *ret_limit)
+{
+	const char *verb = words[0];
+	bool limit = count && strcmp(verb, "limit") == 0;
+
+	if (limit && count != 3)
+		return command_usage("job", "job limit takes a job's number and a rate");
+	if (!limit && count != 2)
+		return command_usage("job", "job takes a verb and a job's number");
+	if (strcmp(verb, "show") && strcmp(verb, "wait") && !limit && !job_request_of(verb))
+		return command_usage("job", "'%s' is none of show, wait, cancel, kill, suspend, "
+				     "resume, limit", verb);
+	if (job_parse(words[1], ret_id))
+		return command_usage("job", "'%s' is no job's number", words[1]);
+	*ret_limit = 0;
+	if (limit && strcmp(words[2], "none") && size_parse(words[2], ret_limit))
+		return command_usage("job", "'%s' is no rate, as 20M, 0 or none are", words[2]);
+	return EXIT_DONE;
+}
+
 int command_job(int argc, char **argv)
 {
 	static const struct option names[] = { JOB_LONG_OPTIONS, { } };
 	struct job_options options = { 0 };
-	const char *verb;
 	struct bus *b;
-	uint64_t id;
+	uint64_t id, limit;
 	int option, code;
 
 	while ((option = getopt_long(argc, argv, "Jbh", names, NULL)) >= 0) {
@@ -527,18 +559,13 @@ int command_job(int argc, char **argv)
 		if (!job_option(&options, option, optarg))
 			return command_usage("job", NULL);
 	}
-	if (argc - optind != 2)
-		return command_usage("job", "job takes a verb and a job's number");
-	verb = argv[optind];
-	if (strcmp(verb, "show") && strcmp(verb, "wait") && !job_request_of(verb))
-		return command_usage("job", "'%s' is none of show, wait, cancel, kill, suspend, "
-				     "resume", verb);
-	if (job_parse(argv[optind + 1], &id))
-		return command_usage("job", "'%s' is no job's number", argv[optind + 1]);
+	code = job_arguments(argv + optind, argc - optind, &id, &limit);
+	if (code)
+		return code;
 	code = bus_open(&b, options.bus);
 	if (code)
 		return code;
-	code = job_run(b, verb, id, &options);
+	code = job_run(b, argv[optind], id, limit, &options);
 	bus_close(b);
 	return code;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Rate limits of runs under way: by the time of day, of a collection and the agent.
+ * Rate limits of runs under way: by the time of day, of a job, a collection, the agent.
  */
 #include "tests/unit/service/world.h"
 
@@ -34,6 +34,28 @@ static void obeys(uint64_t collection, uint64_t agent)
 
 	assert_int_equal(config->throttles[0]->rate, collection);
 	assert_int_equal(config->throttles[1]->rate, agent);
+}
+
+/* The same, of its job's own. */
+static void obeys_own(uint64_t limit)
+{
+	assert_int_equal(world.runs[world.run_count - 1]->config->throttles[2]->rate, limit);
+	assert_int_equal(service_job(world.service, last_job)->rate_limit, limit);
+}
+
+static int limit_ask(uint64_t limit)
+{
+	memset(&last_reason, 0, sizeof(last_reason));
+	return service_job_limit(world.service, last_job, limit, &last_reason);
+}
+
+static void shows_of_job(uint64_t limit, const char *why)
+{
+	struct service_rate rate;
+
+	service_job_rate(service_job(world.service, last_job), &rate);
+	assert_int_equal(rate.limit, limit);
+	assert_string_equal(rate.why, why);
 }
 
 static void shows(uint64_t limit, const char *why)
@@ -172,6 +194,96 @@ static void rate__the_bound_of_latency_is_changed_while_it_runs(void **state)
 	assert_int_equal(*world.runs[0]->config->latency_ms, 0);
 }
 
+static void rate__of_a_job(void **state)
+{
+	world_rates("rate_limit=3M\n", "rate_limit=2M\n");
+	ask(EVENT_RESYNC, "c", NULL);
+	obeys_own(0);
+	/* The tightest of the three holds, and is shown. */
+	assert_int_equal(limit_ask(MIB(1)), 0);
+	obeys_own(MIB(1));
+	obeys(MIB(2), MIB(3));
+	shows_of_job(MIB(1), "the job's own");
+	assert_int_equal(service_find(world.service, "c")->rate.limit, MIB(2));
+	assert_int_equal(limit_ask(MIB(4)), 0);
+	obeys_own(MIB(4));
+	shows_of_job(MIB(2), "rate_limit");
+	reload("rate_limit=1M\n", "rate_limit=0\n");
+	shows_of_job(MIB(1), "the agent's rate_limit");
+	reload("", "rate_rules=00:00-24:00 0\n");
+	shows_of_job(MIB(4), "the job's own");
+	assert_int_equal(limit_ask(0), 0);
+	obeys_own(0);
+	shows_of_job(0, "rate_rules: 00:00-24:00 0");
+	/* It ends with its job. */
+	assert_int_equal(limit_ask(MIB(1)), 0);
+	run_done(0, 5);
+	shows_of_job(0, "");
+	world.marked = KIB(64);
+	assert_int_equal(ask(EVENT_RESYNC, "c", NULL), SERVICE_STARTED);
+	obeys_own(0);
+}
+
+static void rate__of_a_job_forgives_what_was_sent(void **state)
+{
+	struct throttle *own;
+
+	world_rates("", "");
+	ask(EVENT_RESYNC, "c", NULL);
+	limit_ask(KIB(64));
+	own = world.runs[0]->config->throttles[2];
+	throttles_take(&own, 1, SECOND_US * 1000, MIB(16));
+	/* The same again, or a minute, forgives nothing; another limit does. */
+	limit_ask(KIB(64));
+	advance(MINUTE_US);
+	assert_true(throttles_wait(&own, 1, SECOND_US * 1000) > 0);
+	limit_ask(KIB(65));
+	assert_int_equal(throttles_wait(&own, 1, SECOND_US * 1000), 0);
+}
+
+static void rate__of_a_job_lasts_as_long_as_it(void **state)
+{
+	world_rates("", "");
+	/* Before it begins, ... */
+	ask(EVENT_RESYNC, "c", "00000000010000.000000:000");
+	assert_int_equal(limit_ask(MIB(1)), 0);
+	shows_of_job(MIB(1), "the job's own");
+	assert_int_equal(service_job_request(world.service, last_job, JOB_REQUEST_START,
+					     &last_reason), 0);
+	obeys_own(MIB(1));
+	/* ... while it is suspended, ... */
+	assert_int_equal(service_job_request(world.service, last_job, JOB_REQUEST_SUSPEND,
+					     &last_reason), 0);
+	assert_int_equal(limit_ask(MIB(2)), 0);
+	obeys_own(MIB(2));
+	assert_int_equal(service_job_request(world.service, last_job, JOB_REQUEST_START,
+					     &last_reason), 0);
+	obeys_own(MIB(2));
+	/* ... and after another agent has taken it over. */
+	world_kill();
+	world_rates("", "");
+	assert_int_equal(world.run_count, 2);
+	obeys_own(MIB(2));
+	shows_of_job(MIB(2), "the job's own");
+}
+
+static void rate__of_a_job_is_refused(void **state)
+{
+	world_rates("", "");
+	ask(EVENT_RESYNC, "c", NULL);
+	limit_ask(MIB(1));
+	refused(limit_ask(1), REASON_INVALID_PARAMETER);
+	refused(limit_ask(KIB(64) - 1), REASON_INVALID_PARAMETER);
+	refused(limit_ask(UINT64_MAX), REASON_INVALID_PARAMETER);
+	obeys_own(MIB(1));
+	service_job_request(world.service, last_job, JOB_REQUEST_TERMINATE, &last_reason);
+	refused(limit_ask(MIB(2)), REASON_INVALID_STATE);
+	service_tick(world.service);
+	refused(limit_ask(MIB(2)), REASON_INVALID_STATE);
+	last_job = 999;
+	refused(limit_ask(MIB(2)), REASON_NOT_FOUND);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -182,6 +294,10 @@ int main(void)
 		T(rate__one_limit_of_the_agent_for_all),
 		T(rate__is_recorded_and_changed_by_the_api),
 		T(rate__of_what_is_compared),
+		T(rate__of_a_job),
+		T(rate__of_a_job_forgives_what_was_sent),
+		T(rate__of_a_job_lasts_as_long_as_it),
+		T(rate__of_a_job_is_refused),
 		T(rate__the_bound_of_latency_is_changed_while_it_runs),
 	};
 
