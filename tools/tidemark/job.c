@@ -548,7 +548,7 @@ int command_job(int argc, char **argv)
 	static const struct option names[] = { JOB_LONG_OPTIONS, { } };
 	struct job_options options = { 0 };
 	struct bus *b;
-	uint64_t id, limit;
+	uint64_t id = 0, limit = 0;
 	int option, code;
 
 	while ((option = getopt_long(argc, argv, "Jbh", names, NULL)) >= 0) {
