@@ -4,22 +4,29 @@
 # A first copy over a link of 100 Mbit/s with a round trip of 50 ms, without loss and
 # with 0.1 % of it each way, beside one stream of iperf3, and rsync: medians of the bits
 # of the image in each second, their ratio to iperf3's, and every round. The target is
-# 0.85 of iperf3 or more. All in one guest, see netem-guest.sh; all use the congestion
-# control that its kernel has chosen. Each run must end with an identical replica.
+# 0.85 of iperf3 or more. Between two network namespaces, see netem-run.sh; all use the
+# congestion control that the kernel has chosen. Each run must end with an identical replica.
+# As root.
 #
 # netem.sh [LINK:MIB:ROUNDS...]
 set -eu
 cd "$(dirname "$0")/../.."
 [ $# -gt 0 ] || set -- clean:64:5 lossy:16:7
-raw=$(mktemp)
-trap 'rm -f "$raw"' EXIT
+if [ "$(id -u)" != 0 ]; then
+    echo "  skipped: network namespaces take root"
+    exit
+fi
+make -s user build/helpers/{link,receiver-run,send-bits}
+mkdir -p build/bench
+work=$(mktemp -d build/bench/XXXXXX)
+trap 'rm -rf "$work"' EXIT
+raw=$work/raw
 
 for name in iperf3 rsync; do
     type -P $name > /dev/null || echo "  skipped: no $name here"
 done
-tests/guest/run --kernel 6.1 --timeout 3000 --mem 1024 --disk 1G -- \
-    tests/bench/netem-guest.sh "$@" > "$raw"
-sed -n 's/^with /  congestion control, kernel: /p' "$raw"
+tests/bench/netem-run.sh "$work" "$@" > "$raw"
+sed -n 's/^with /  congestion control, kernel, link: /p' "$raw"
 printf '  %-6s %-13s %10s %9s %7s\n' link tool Mbit/s "x iperf3" "CPU %"
 grep -v '^with ' "$raw" | sort -k1,2 -k4,4n | awk '
     function flush() {

@@ -1,53 +1,70 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# In a guest: what a run reaches over a link of 100 Mbit/s and 50 ms, beside iperf3.
+# What a run reaches over a link of 100 Mbit/s and 50 ms, beside iperf3. As root.
 #
 #   namespace near                          namespace far
 #     send-bits, iperf3 -c, rsync             receiver-run, iperf3 -s, rsyncd
-#     10.9.0.1  veth ==== netem each way ==== veth  10.9.0.2
+#     10.9.0.1  ========= the link each way =========  10.9.0.2
 #
+# The link is netem between two veth where the kernel has it, else the helper link.
 # Prints lines "LINK TOOL ROUND MBIT BUSY" for netem.sh: the image's bits in each
-# second of the whole run, and how much of the guest's processors was taken, in percent.
+# second of the whole run, and how much of the machine's processors was taken, in percent.
 # Each run must end with status 0 and an identical replica.
 #
-# netem-guest.sh LINK:MIB:ROUNDS...      LINK: clean, lossy (0.1 %)
+# netem-run.sh DIRECTORY LINK:MIB:ROUNDS...      LINK: clean, lossy (0.1 %)
 set -eu
-read -r disk _ <<< "$TIDEMARK_DISKS"
-work=/mnt far=10.9.0.2
-helpers=/tidemark/helpers
+work=$1 far=10.9.0.2
+shift
+helpers=build/helpers
+near_ns=tidemark-near-$$ far_ns=tidemark-far-$$
 servers=()
+link=
 
-mkfs.ext4 -qF "$disk"
-mount "$disk" $work
-modprobe -a veth sch_netem
+die() { echo "netem-run: $*" >&2; exit 1; }
+far() { ip netns exec "$far_ns" "$@"; }
+near() { ip netns exec "$near_ns" "$@"; }
 
-die() { echo "netem-guest: $*" >&2; exit 1; }
-far() { ip netns exec far "$@"; }
-near() { ip netns exec near "$@"; }
+clear_up() {
+    kill ${link:+"$link"} ${servers[@]+"${servers[@]}"} 2> /dev/null || true
+    wait
+    ip netns del "$near_ns"
+    ip netns del "$far_ns"
+}
+
+has_netem() { far tc qdisc replace dev lo root netem delay 1ms 2> /dev/null && far tc qdisc del dev lo root; }
 
 # Packets as on a cable: a loss is that of one packet, not of 64 KiB that the
-# stack hands on as one.
-lay_cable() {
+# stack hands on as one. A tun device has no such packets.
+lay_netem() { # LOSS
     local side
-    ip netns add near
-    ip netns add far
-    ip link add near netns near gso_max_segs 1 type veth peer name far netns far
-    far ip link set far gso_max_segs 1
-    near ip addr add 10.9.0.1/24 dev near
-    far ip addr add $far/24 dev far
+    ip link add cable netns "$near_ns" gso_max_segs 1 type veth peer name cable netns "$far_ns"
+    far ip link set cable gso_max_segs 1
     for side in near far; do
-        ip netns exec $side ip link set lo up
-        ip netns exec $side ip link set $side up
+        $side tc qdisc replace dev cable root netem delay 25ms rate 100mbit loss "$1"
     done
 }
 
+lay_link() { # LOSS
+    exec 3< <(exec $helpers/link 25 100 "${1%\%}" "$near_ns" "$far_ns")
+    link=$!
+    read -r <&3 || die "no link"
+}
+
 link_is() { # clean|lossy
-    local side loss=()
-    [ "$1" = clean ] || loss=(loss 0.1%)
-    for side in near far; do
-        ip netns exec $side tc qdisc replace dev $side root netem delay 25ms rate 100mbit "${loss[@]}"
-    done
+    local loss=0%
+    [ "$1" = clean ] || loss=0.1%
+    if has_netem; then
+        near ip link del cable 2> /dev/null || true
+        lay_netem $loss
+    else
+        [ -z "$link" ] || { kill "$link"; wait "$link" || true; }
+        lay_link $loss
+    fi
+    near ip addr add 10.9.0.1/24 dev cable
+    far ip addr add $far/24 dev cable
+    near ip link set cable up
+    far ip link set cable up
 }
 
 # Nothing of the run before is left for the next: no route, no window.
@@ -68,7 +85,7 @@ listens() { far ss -Hltn "sport = :$1" | grep -q .; }
 serve() { # PORT COMMAND...
     local port=$1
     shift
-    ip netns exec far "$@" > "$work/served" 2>&1 &
+    ip netns exec "$far_ns" "$@" > "$work/served" 2>&1 &
     servers+=($!)
     wait_for "$1" listens "$port"
 }
@@ -99,7 +116,7 @@ tidemark() { # plain|tls: a run of everything, to where nothing is yet
         client=("$work/client")
     fi
     rm -rf "$work/store"
-    ip netns exec far $helpers/receiver-run --host $far --port 7000 "${tls[@]}" "$work/store" \
+    ip netns exec "$far_ns" $helpers/receiver-run --host $far --port 7000 "${tls[@]}" "$work/store" \
         > "$work/receiver" 2>&1 &
     server=$!
     wait_for "the receiver" listens 7000
@@ -130,17 +147,17 @@ tool() {
 # -- rounds ---------------------------------------------------------------------------
 
 measure() { # LINK MIB ROUNDS
-    local link=$1 bytes=$(($2 << 20)) round name seconds before
+    local name_of_link=$1 bytes=$(($2 << 20)) round name seconds before
     head -c $bytes /dev/urandom > "$work/image"
     echo "0 $bytes" > "$work/list"
-    link_is "$link"
+    link_is "$name_of_link"
     for round in $(seq "$3"); do
         for name in "${tools[@]}"; do
             forget
             sync
             before=$(busy)
             seconds=$(tool "$name") || exit 1
-            awk -v link="$link" -v name="$name" -v round="$round" -v bits=$((bytes * 8)) \
+            awk -v link="$name_of_link" -v name="$name" -v round="$round" -v bits=$((bytes * 8)) \
                 -v s="$seconds" -v before="$before" -v after="$(busy)" 'BEGIN {
                 split(before, b); split(after, a)
                 printf "%s %s %d %.1f %d\n", link, name, round, bits / s / 1e6,
@@ -150,9 +167,13 @@ measure() { # LINK MIB ROUNDS
     done
 }
 
-pki() { /tidemark/bin/tidemark pki "$@" -d "$work/ca" > /dev/null 2>&1; }
+pki() { build/bin/tidemark pki "$@" -d "$work/ca" > /dev/null 2>&1; }
 
-lay_cable
+ip netns add "$near_ns"
+ip netns add "$far_ns"
+trap clear_up EXIT
+near ip link set lo up
+far ip link set lo up
 tools=(tidemark)
 pki init bench && pki server $far -o "$work/server" && pki client bench -o "$work/client"
 tools+=(tidemark-tls)
@@ -167,13 +188,9 @@ if type -P rsync > /dev/null; then
     serve 873 rsync --daemon --no-detach --config="$work/rsyncd.conf"
     tools+=(rsync)
 fi
-echo "with $(cat /proc/sys/net/ipv4/tcp_congestion_control) $(uname -r)"
+has_netem && how=netem || how='the helper link'
+echo "with $(cat /proc/sys/net/ipv4/tcp_congestion_control), $(uname -r), $how"
 for row; do
-    IFS=: read -r link mib rounds <<< "$row"
-    measure "$link" "$mib" "$rounds"
+    IFS=: read -r link_name mib rounds <<< "$row"
+    measure "$link_name" "$mib" "$rounds"
 done
-if [ "${#servers[@]}" -gt 0 ]; then
-    kill "${servers[@]}"
-    wait "${servers[@]}" || true # they end by the signal
-fi
-umount $work
