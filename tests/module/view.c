@@ -365,33 +365,47 @@ out:
 	close(fd);
 }
 
-/* More granules than the module looks at, or begins to read, in one go. */
-TEST(many_granules)
+FIXTURE(small) {
+	struct disk disk;
+};
+
+FIXTURE_SETUP(small)
 {
 	struct disk_options options = { .bytes = 6 * MIB, .granule = 8 };
-	struct disk disk;
+
+	ASSERT_EQ(0, disk_create(&self->disk, "tm-many", options));
+	ASSERT_EQ(0, view_create(&self->disk));
+}
+
+FIXTURE_TEARDOWN(small)
+{
+	view_remove(&self->disk);
+	disk_remove(&self->disk);
+}
+
+/* More granules than the module looks at, or begins to read, in one go. */
+TEST_F_TIMEOUT(small, many_granules, TIMEOUT)
+{
+	struct disk *disk = &self->disk;
 	uint64_t epoch;
 	char path[128];
 
-	ASSERT_EQ(0, disk_create(&disk, "tm-many", options));
-	ASSERT_EQ(0, view_create(&disk));
-	snprintf(path, sizeof(path), "%s-view", disk.path);
-	EXPECT_EQ(0, write_at(disk.path, O_DIRECT, 0, options.bytes, OLD));
-	ASSERT_EQ(0, seal_drained(&disk, 0, &epoch));
-	EXPECT_EQ(0, discard(&disk, BLKDISCARD, 1, 1534));
-	EXPECT_EQ(1534, disk_info(&disk).preserved);
-	EXPECT_EQ(0, discard(&disk, BLKDISCARD, 0, 1536));
-	EXPECT_EQ(1536, disk_info(&disk).preserved);
-	EXPECT_EQ(0, disk_info(&disk).torn);
-	EXPECT_EQ(OLD, byte_at(path, 0, options.bytes, 60 * KIB));
-	EXPECT_EQ(0, byte_at(disk.data, 0, options.bytes, MIB));
+	snprintf(path, sizeof(path), "%s-view", disk->path);
+	EXPECT_EQ(0, write_at(disk->path, O_DIRECT, 0, 6 * MIB, OLD));
+	ASSERT_EQ(0, seal_drained(disk, 0, &epoch));
+	EXPECT_EQ(0, discard(disk, BLKDISCARD, 1, 1534));
+	EXPECT_EQ(1534, disk_info(disk).preserved);
+	EXPECT_EQ(0, discard(disk, BLKDISCARD, 0, 1536));
+	EXPECT_EQ(1536, disk_info(disk).preserved);
+	EXPECT_EQ(0, disk_info(disk).torn);
+	EXPECT_EQ(OLD, byte_at(path, 0, 6 * MIB, 60 * KIB));
+	EXPECT_EQ(0, byte_at(disk->data, 0, 6 * MIB, MIB));
 	/* freed in many steps too */
-	EXPECT_EQ(0, pool_set(&disk, MIB));
-	EXPECT_EQ(0, change(TIDEMARK_IOC_RELEASE, &disk, epoch, 0, 1000));
-	EXPECT_EQ(536, disk_info(&disk).preserved);
-	EXPECT_EQ(0, view_remove(&disk));
-	EXPECT_TRUE(pool_empty(&disk));
-	disk_remove(&disk);
+	EXPECT_EQ(0, pool_set(disk, MIB));
+	EXPECT_EQ(0, change(TIDEMARK_IOC_RELEASE, disk, epoch, 0, 1000));
+	EXPECT_EQ(536, disk_info(disk).preserved);
+	EXPECT_EQ(0, view_remove(disk));
+	EXPECT_TRUE(pool_empty(disk));
 }
 
 FIXTURE(table) {
