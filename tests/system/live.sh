@@ -6,8 +6,9 @@
 # is one moment of the file system: it mounts by its journal alone, e2fsck finds
 # nothing, and two files that are only ever changed together say the same. So does
 # a point that was made with a preserve pool of 1 MiB while the disk was rewritten:
-# it was torn, that was noticed, and the passes after made it whole. A planned
-# failover is refused as long as the disk is written to.
+# it was torn, that was noticed, and the passes after made it whole. A run holds itself
+# back while the VM's requests take longer than they may. A planned failover is refused
+# as long as the disk is written to.
 set -u
 kernel=$1
 . "$(dirname "$0")/lib.sh"
@@ -59,7 +60,35 @@ ok "and took a further pass" test "$(json passes <<< "$run")" -gt 1
 is "the pool is again as small as it was made" "$(guest 'tidemark disks d0 -n -b -o POOL,POOL-USED' | xargs)" \
     "1048576 0"
 is "no write of the VM has failed" "$(guest 'pgrep -c fio > /dev/null && ! grep -i error /tmp/fio.log && echo none')" none
-guest 'sed -i "s/^plain = yes/&\nmax_passes = 2/" /etc/tidemark/tidemark.conf
+
+# The VM has 64 requests at the disk at all times, of which each takes many milliseconds.
+guest 'pkill fio; while pgrep fio > /dev/null; do sleep 0.1; done
+    sed -i "s/^plain = yes/&\nlatency_limit = 1/" /etc/tidemark/tidemark.conf
+    kill -HUP $(cat /tmp/tidemarkd.pid)
+    setsid fio --name=vm --filename=/mnt/rewritten --size=64m --rw=randwrite --bs=64k --direct=1 \
+        --ioengine=libaio --iodepth=64 --time_based --runtime=100000 > /tmp/fio.log 2>&1 < /dev/null &
+    sleep 2; pgrep fio > /dev/null && tidemark resync c > /tmp/job 2>&1'
+is "a run starts while the VM keeps the disk busy" $? 0
+held=$(guest 'for try in $(seq 600); do
+        tidemark status > /tmp/status
+        grep -o "reads at most .* for latency_limit: the VMs. requests take .* ms" /tmp/status && break
+        sleep 0.2
+    done
+    grep -q "reads at most" /tmp/status || ! cat /tmp/status')
+is "it is held back, and status says why" $? 0
+note "$held"
+guest 'sed -i "/^latency_limit/d" /etc/tidemark/tidemark.conf; kill -HUP $(cat /tmp/tidemarkd.pid); pkill fio
+    for try in $(seq 600); do
+        tidemark status > /tmp/status
+        grep -q "reads at most" /tmp/status || break
+        sleep 0.2
+    done
+    ! grep "reads at most" /tmp/status && tidemark job wait --no-progress "$(cat /tmp/job)"' > "$work/out" 2>&1
+is "without the limit it is not, and completes" $? 0 || note "$(cat "$work/out")"
+
+guest 'setsid fio --name=vm --filename=/mnt/rewritten --size=64m --rw=randwrite --bs=64k --direct=1 \
+        --rate=4m --time_based --runtime=100000 > /tmp/fio.log 2>&1 < /dev/null &
+    sed -i "s/^plain = yes/&\nmax_passes = 2/" /etc/tidemark/tidemark.conf
     kill -HUP $(cat /tmp/tidemarkd.pid); sleep 1'
 output=$(guest 'tidemark planned-failover c --no-progress 2>&1')
 ok "a planned failover is refused while the VM writes" test $? -ne 0
