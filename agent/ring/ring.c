@@ -19,21 +19,32 @@
 #define AREA_WORTH 4
 
 /**
+ * enum area_state - what the engine has made of an area
+ * @AREA_PLAIN: it was not asked to pin it yet
+ * @AREA_PINNED: it has
+ * @AREA_UNPINNED: it would not
+ * @AREA_REFUSED: it has, and the kernel would not do with it what it does with other
+ *	memory
+ */
+enum area_state {
+	AREA_PLAIN,
+	AREA_PINNED,
+	AREA_UNPINNED,
+	AREA_REFUSED,
+};
+
+/**
  * struct area - memory of ring_memory()
  * @memory: NULL: the place is free
  * @size: of it, in bytes
  * @moved: bytes that went through it
- * @asked: the engine was asked to pin it
- * @pinned: and did
- * @refused: the kernel would not do with it what it does with other memory
+ * @state: enum area_state
  */
 struct area {
 	uint8_t *memory;
 	size_t size;
 	uint64_t moved;
-	bool asked;
-	bool pinned;
-	bool refused;
+	enum area_state state;
 };
 
 struct ring {
@@ -144,7 +155,7 @@ void *ring_memory_free(struct ring *r, void *memory)
 		if (a->memory != memory)
 			continue;
 		/* So that the kernel lets go of its pages. */
-		if (a->pinned)
+		if (a->state == AREA_PINNED || a->state == AREA_REFUSED)
 			r->ops->pin(r->engine, i, NULL, 0);
 		*a = (struct area){ 0 };
 	}
@@ -164,11 +175,10 @@ static int8_t ring_area(struct ring *r, const void *buf, size_t size)
 		if (!a->memory || at < from || at + size > from + a->size)
 			continue;
 		a->moved += size;
-		if (!a->asked && r->ops->pin && a->moved >= AREA_WORTH * a->size) {
-			a->asked = true;
-			a->pinned = r->ops->pin(r->engine, i, a->memory, a->size) == 0;
-		}
-		return a->pinned && !a->refused ? (int8_t)i : -1;
+		if (a->state == AREA_PLAIN && r->ops->pin && a->moved >= AREA_WORTH * a->size)
+			a->state = r->ops->pin(r->engine, i, a->memory, a->size) ?
+					   AREA_UNPINNED : AREA_PINNED;
+		return a->state == AREA_PINNED ? (int8_t)i : -1;
 	}
 	return -1;
 }
@@ -189,9 +199,10 @@ static void ring_op_advance(struct ring_op *op, size_t bytes)
 	}
 }
 
-static void ring_start(struct ring *r, struct ring_op *op, enum ring_kind kind, int fd,
-		       uint64_t offset)
+static void ring_start_in(struct ring *r, struct ring_op *op, enum ring_kind kind, int fd,
+			  uint64_t offset, int8_t area)
 {
+	op->area = area;
 	op->kind = kind;
 	op->fd = fd;
 	op->offset = offset;
@@ -202,12 +213,18 @@ static void ring_start(struct ring *r, struct ring_op *op, enum ring_kind kind, 
 	r->ops->queue(r->engine, op);
 }
 
+/* What is moved, if anything is, lies in no area that is pinned. */
+static void ring_start(struct ring *r, struct ring_op *op, enum ring_kind kind, int fd,
+		       uint64_t offset)
+{
+	ring_start_in(r, op, kind, fd, offset, -1);
+}
+
 void ring_read(struct ring *r, struct ring_op *op, int fd, void *buf, size_t size, uint64_t offset)
 {
 	op->iov[0] = (struct iovec){ buf, size };
 	op->iov_count = 1;
-	op->area = ring_area(r, buf, size);
-	ring_start(r, op, RING_READ, fd, offset);
+	ring_start_in(r, op, RING_READ, fd, offset, ring_area(r, buf, size));
 }
 
 void ring_write(struct ring *r, struct ring_op *op, int fd, const void *buf, size_t size,
@@ -215,8 +232,7 @@ void ring_write(struct ring *r, struct ring_op *op, int fd, const void *buf, siz
 {
 	op->iov[0] = (struct iovec){ (void *)buf, size };
 	op->iov_count = 1;
-	op->area = ring_area(r, buf, size);
-	ring_start(r, op, RING_WRITE, fd, offset);
+	ring_start_in(r, op, RING_WRITE, fd, offset, ring_area(r, buf, size));
 }
 
 void ring_fsync(struct ring *r, struct ring_op *op, int fd)
@@ -231,7 +247,6 @@ void ring_send(struct ring *r, struct ring_op *op, int fd, const struct iovec *i
 	for (unsigned int i = 0; i < count; i++)
 		op->iov[i] = iov[i];
 	op->iov_count = count;
-	op->area = -1;
 	ring_start(r, op, RING_SEND, fd, 0);
 }
 
@@ -239,7 +254,6 @@ void ring_recv(struct ring *r, struct ring_op *op, int fd, void *buf, size_t siz
 {
 	op->iov[0] = (struct iovec){ buf, size };
 	op->iov_count = 1;
-	op->area = -1;
 	op->some = false;
 	ring_start(r, op, RING_RECV, fd, 0);
 }
@@ -248,7 +262,6 @@ void ring_recv_some(struct ring *r, struct ring_op *op, int fd, void *buf, size_
 {
 	op->iov[0] = (struct iovec){ buf, size };
 	op->iov_count = 1;
-	op->area = -1;
 	op->some = true;
 	ring_start(r, op, RING_RECV, fd, 0);
 }
@@ -281,7 +294,7 @@ void ring_cancel(struct ring *r, struct ring_op *op)
 static void ring_again(struct ring *r, struct ring_op *op)
 {
 	if (op->area >= 0)
-		r->areas[op->area].refused = true;
+		r->areas[op->area].state = AREA_REFUSED;
 	op->area = -1;
 	r->ops->queue(r->engine, op);
 }
