@@ -39,7 +39,10 @@ struct kernel {
 	uint64_t disk;
 	int data_fd;
 	bool over;
-	uint64_t pool; /* bytes, as it was before it was made larger; 0: it was not */
+	struct {
+		uint64_t found; /* bytes, before it was made larger; 0: it was not */
+		uint64_t left;	/* as it was when that had been done last */
+	} pool;
 };
 
 static struct kernel *kernel_of(struct source *s)
@@ -313,7 +316,10 @@ static int kernel_changed(struct source *s, uint64_t first, uint64_t count, bool
 	return 0;
 }
 
-/* Where nothing is to be preserved, that stays so. */
+/*
+ * Where nothing is to be preserved, that stays so. A size that somebody else has set
+ * meanwhile is what is to be there in the end.
+ */
 static int kernel_grow(struct source *s, uint64_t limit)
 {
 	struct kernel *k = kernel_of(s);
@@ -322,18 +328,29 @@ static int kernel_grow(struct source *s, uint64_t limit)
 
 	if (err || !info.pool_bytes || info.pool_bytes >= limit)
 		return err;
+	if (info.pool_bytes != k->pool.left)
+		k->pool.found = info.pool_bytes;
 	err = tidemark_pool(k->control, k->disk, u64_min(2 * info.pool_bytes, limit));
-	if (!err && !k->pool)
-		k->pool = info.pool_bytes;
+	if (!err)
+		err = tidemark_info(k->control, k->disk, &info);
+	k->pool.left = info.pool_bytes;
 	return err;
+}
+
+static void kernel_shrink(struct kernel *k)
+{
+	struct tidemark_info info;
+
+	if (k->pool.found && !tidemark_info(k->control, k->disk, &info) &&
+	    info.pool_bytes == k->pool.left)
+		(void)tidemark_pool(k->control, k->disk, k->pool.found);
 }
 
 static void kernel_close(struct source *s)
 {
 	struct kernel *k = kernel_of(s);
 
-	if (k->pool)
-		(void)tidemark_pool(k->control, k->disk, k->pool);
+	kernel_shrink(k);
 	tidemark_view_close(k->view);
 	close(k->data_fd);
 	tidemark_close(k->control);

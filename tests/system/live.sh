@@ -59,6 +59,14 @@ ok "and it says that it was torn" test "$(json torn <<< "$run")" -gt 0
 ok "and took a further pass" test "$(json passes <<< "$run")" -gt 1
 is "the pool is again as small as it was made" "$(guest 'tidemark disks d0 -n -b -o POOL,POOL-USED' | xargs)" \
     "1048576 0"
+# What somebody sets while a run has made it larger is what stays.
+guest 'tidemark resync c > /tmp/job && for try in $(seq 600); do
+        [ "$(tidemark disks d0 -n -b -o POOL)" = 1048576 ] || break
+        sleep 0.05
+    done
+    dmsetup message d0 0 pool 3145728 && tidemark job wait --no-progress "$(cat /tmp/job)"' > "$work/out" 2>&1
+is "a run completes while another size is set" $? 0 || note "$(cat "$work/out")"
+is "and leaves that as it is" "$(guest 'tidemark disks d0 -n -b -o POOL' | xargs)" 3145728
 is "no write of the VM has failed" "$(guest 'pgrep -c fio > /dev/null && ! grep -i error /tmp/fio.log && echo none')" none
 
 # The VM has 64 requests at the disk at all times, of which each takes many milliseconds.
