@@ -49,7 +49,24 @@ static inline int checkpoint_seconds(unsigned int seconds)
 	return sh("echo %u > /sys/module/dm_tidemark/parameters/checkpoint_seconds", seconds);
 }
 
-/* A tracked disk with metadata that was just formatted. */
+#define WAIT_FOR(condition) ({						\
+	int wait_for_left = SHORT_MS / 20;				\
+	while (!(condition) && --wait_for_left)				\
+		usleep(20000);						\
+	wait_for_left > 0;						\
+})
+
+static inline uint32_t super_state(struct metadata *meta)
+{
+	struct tidemark_meta_super super;
+
+	return metadata_super(meta, &super) ? 0 : le32toh(super.state);
+}
+
+/*
+ * A tracked disk with metadata that was just formatted, and is believed from here on:
+ * until then all counts as changed, and writes have no intent.
+ */
 FIXTURE_SETUP(meta)
 {
 	struct disk_options options = { .bytes = BYTES };
@@ -63,6 +80,7 @@ FIXTURE_SETUP(meta)
 	snprintf(self->disk.meta, sizeof(self->disk.meta), "%s", self->meta.path);
 	snprintf(self->disk.features, sizeof(self->disk.features), BOOT_1);
 	ASSERT_EQ(0, disk_attach(&self->disk));
+	ASSERT_TRUE(WAIT_FOR(super_state(&self->meta) == TIDEMARK_META_ACTIVE));
 }
 
 FIXTURE_TEARDOWN(meta)
@@ -73,13 +91,6 @@ FIXTURE_TEARDOWN(meta)
 	disk_remove(&self->disk);
 	metadata_remove(&self->meta);
 }
-
-#define WAIT_FOR(condition) ({						\
-	int wait_for_left = SHORT_MS / 20;				\
-	while (!(condition) && --wait_for_left)				\
-		usleep(20000);						\
-	wait_for_left > 0;						\
-})
 
 static inline int write_granule(struct disk *disk, uint64_t granule)
 {
@@ -95,13 +106,6 @@ static inline int checkpoint(struct disk *disk)
 static inline int checkpoint_all(struct disk *disk)
 {
 	return checkpoint(disk) | checkpoint(disk);
-}
-
-static inline uint32_t super_state(struct metadata *meta)
-{
-	struct tidemark_meta_super super;
-
-	return metadata_super(meta, &super) ? 0 : le32toh(super.state);
 }
 
 /* "3 5-7" of what the device says has changed, as granules_text() does. */

@@ -83,7 +83,6 @@ TEST_F_TIMEOUT(meta, intent_comes_first, TIMEOUT)
 	void *ret = NULL;
 	pthread_t writer;
 
-	EXPECT_TRUE(WAIT_FOR(super_state(&self->meta) == TIDEMARK_META_ACTIVE));
 	EXPECT_STREQ("", meta_text(&self->meta, true));
 	ASSERT_EQ(0, sh("modprobe -q dm-delay"));
 	ASSERT_EQ(0, metadata_table(&self->meta, "delay %1$s 0 0 %1$s 0 3000"));
