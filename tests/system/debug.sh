@@ -15,7 +15,7 @@ shift
 
 run() { # KERNEL PROGRAM
     local output status
-    output=$(tests/guest/run --kernel "$1" --timeout 1200 --name "debug-$2-$1" \
+    output=$(tests/guest/run --kernel "$1" --timeout 3000 --name "debug-$2-$1" \
         -- tests/module/run.sh "$2" 2>&1)
     status=$?
     is "$2 passes on $1, which has nothing to complain of" $status 0
