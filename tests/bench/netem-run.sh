@@ -19,14 +19,14 @@ shift
 helpers=build/helpers
 near_ns=tidemark-near-$$ far_ns=tidemark-far-$$
 servers=()
-link=
+link_pid=
 
 die() { echo "netem-run: $*" >&2; exit 1; }
 far() { ip netns exec "$far_ns" "$@"; }
 near() { ip netns exec "$near_ns" "$@"; }
 
 clear_up() {
-    kill ${link:+"$link"} ${servers[@]+"${servers[@]}"} 2> /dev/null || true
+    kill ${link_pid:+"$link_pid"} ${servers[@]+"${servers[@]}"} 2> /dev/null || true
     wait
     ip netns del "$near_ns"
     ip netns del "$far_ns"
@@ -47,7 +47,7 @@ lay_netem() { # LOSS
 
 lay_link() { # LOSS
     exec 3< <(exec $helpers/link 25 100 "${1%\%}" "$near_ns" "$far_ns")
-    link=$!
+    link_pid=$!
     read -r <&3 || die "no link"
 }
 
@@ -58,7 +58,7 @@ link_is() { # clean|lossy
         near ip link del cable 2> /dev/null || true
         lay_netem $loss
     else
-        [ -z "$link" ] || { kill "$link"; wait "$link" || true; }
+        [ -z "$link_pid" ] || { kill "$link_pid"; wait "$link_pid" || true; }
         lay_link $loss
     fi
     near ip addr add 10.9.0.1/24 dev cable
@@ -147,17 +147,17 @@ tool() {
 # -- rounds ---------------------------------------------------------------------------
 
 measure() { # LINK MIB ROUNDS
-    local name_of_link=$1 bytes=$(($2 << 20)) round name seconds before
+    local link=$1 bytes=$(($2 << 20)) round name seconds before
     head -c $bytes /dev/urandom > "$work/image"
     echo "0 $bytes" > "$work/list"
-    link_is "$name_of_link"
+    link_is "$link"
     for round in $(seq "$3"); do
         for name in "${tools[@]}"; do
             forget
             sync
             before=$(busy)
             seconds=$(tool "$name") || exit 1
-            awk -v link="$name_of_link" -v name="$name" -v round="$round" -v bits=$((bytes * 8)) \
+            awk -v link="$link" -v name="$name" -v round="$round" -v bits=$((bytes * 8)) \
                 -v s="$seconds" -v before="$before" -v after="$(busy)" 'BEGIN {
                 split(before, b); split(after, a)
                 printf "%s %s %d %.1f %d\n", link, name, round, bits / s / 1e6,
@@ -191,6 +191,6 @@ fi
 has_netem && how=netem || how='the helper link'
 echo "with $(cat /proc/sys/net/ipv4/tcp_congestion_control), $(uname -r), $how"
 for row; do
-    IFS=: read -r link_name mib rounds <<< "$row"
-    measure "$link_name" "$mib" "$rounds"
+    IFS=: read -r link mib rounds <<< "$row"
+    measure "$link" "$mib" "$rounds"
 done
