@@ -8,7 +8,8 @@
 #include "receive/steps.h"
 #include "wire/pack.h"
 
-#define CONNECTION_RING_DEPTH 64
+/* The writes of an intake, and what a channel and a comparison have under way. */
+#define CONNECTION_RING_DEPTH (INTAKE_DEPTH + 32)
 
 /* -- frames ---------------------------------------------------------------------------- */
 

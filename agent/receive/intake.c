@@ -12,10 +12,24 @@ int intake_open(struct intake *t, struct ring *ring, struct stage *stage)
 	return t->area ? 0 : -ENOMEM;
 }
 
+/* Begin the write that is held back for what may join it. */
+static void intake_begin(struct intake *t)
+{
+	struct intake_chunk *c = t->held;
+
+	if (!c)
+		return;
+	t->held = NULL;
+	ring_write(t->ring, &c->op, t->place.fd, t->data, t->place.length, t->place.offset);
+}
+
 static int intake_wait(struct intake *t)
 {
-	int err = ring_run(t->ring);
+	int err;
 
+	/* What is waited for may be just that. */
+	intake_begin(t);
+	err = ring_run(t->ring);
 	return err == -EINTR ? 0 : err;
 }
 
@@ -121,17 +135,45 @@ void intake_drop(struct intake *t, struct intake_chunk *c)
 
 static void chunk_done(struct ring_op *op, int64_t result);
 
+/* The chunks of a write: those that joined it came next after its first one. */
+static void chunk_free(struct intake_chunk *c)
+{
+	struct intake *t = c->intake;
+
+	for (uint32_t at = c - t->chunks, n = c->joined + 1; n; n--) {
+		t->chunks[at].busy = false;
+		at = (at + 1) % INTAKE_DEPTH;
+	}
+}
+
 static void chunk_fail(struct intake_chunk *c, int err)
 {
 	if (!c->intake->error)
 		c->intake->error = err;
-	c->busy = false;
+	chunk_free(c);
 }
 
-/* As much of the chunk as lies together. */
+/*
+ * Does a whole chunk go on where the write that is held back ends, in memory and in the
+ * file? Chunks are taken one after another, so nothing can lie between the two.
+ */
+static bool intake_joins(const struct intake *t, const struct intake_chunk *c,
+			 const struct raw_place *place)
+{
+	return t->held && !c->moved && place->length >= c->span && place->fd == t->place.fd &&
+	       place->offset == t->place.offset + t->place.length &&
+	       c->buf == t->data + t->place.length &&
+	       t->place.length + place->length <= INTAKE_WRITE;
+}
+
+/*
+ * As much of the chunk as lies together. A whole one is held back: the next ones mostly
+ * lie behind it, and one large request costs less than many small ones.
+ */
 static void chunk_step(struct intake_chunk *c)
 {
 	struct intake *t = c->intake;
+	bool whole = !c->moved;
 	struct raw_place place;
 	int err = stage_place(t->stage, c->disk, c->offset + c->moved, c->span - c->moved, &place);
 
@@ -139,8 +181,19 @@ static void chunk_step(struct intake_chunk *c)
 		chunk_fail(c, err);
 		return;
 	}
-	ring_write(t->ring, &c->op, place.fd, c->buf + c->moved, place.length, place.offset);
+	if (intake_joins(t, c, &place)) {
+		t->place.length += place.length;
+		t->held->joined++;
+	} else {
+		intake_begin(t);
+		t->held = c;
+		t->place = place;
+		t->data = c->buf + c->moved;
+	}
 	c->moved += place.length;
+	whole = whole && c->moved >= c->span;
+	if (!whole || t->place.length >= INTAKE_WRITE)
+		intake_begin(t);
 }
 
 static void chunk_done(struct ring_op *op, int64_t result)
@@ -155,7 +208,7 @@ static void chunk_done(struct ring_op *op, int64_t result)
 	if (c->moved < c->span)
 		chunk_step(c);
 	else
-		c->busy = false;
+		chunk_free(c);
 }
 
 int intake_settle(struct intake *t, uint32_t disk, uint64_t offset, uint64_t span)

@@ -2,8 +2,9 @@
 /*
  * The intake: chunks on their way from the socket to the disk. A chunk is
  * received straight into its place in a fixed area, and written from there,
- * several at a time. When the area is full, taking one more waits: the socket
- * is not read meanwhile, and TCP holds the sender back.
+ * several at a time. Chunks that follow each other in the file, as those of an
+ * overlay mostly do, are written by one request. When the area is full, taking one
+ * more waits: the socket is not read meanwhile, and TCP holds the sender back.
  */
 #ifndef TIDEMARK_RECEIVE_INTAKE_H
 #define TIDEMARK_RECEIVE_INTAKE_H
@@ -12,7 +13,9 @@
 #include "ring/ring.h"
 
 #define INTAKE_SIZE MIB(6)
-#define INTAKE_DEPTH 32
+#define INTAKE_DEPTH 96
+/* A write of many chunks has at most so many bytes; a single chunk may have more. */
+#define INTAKE_WRITE KIB(512)
 
 struct intake;
 
@@ -31,10 +34,14 @@ struct intake_chunk {
 	uint64_t offset;
 	uint32_t span;
 	uint32_t moved;
+	uint32_t joined;
 	bool busy;
 };
 
-/* Private: the area is a ring of chunks, freed in the order in which they came. */
+/*
+ * Private: the area is a ring of chunks, freed in the order in which they came. The
+ * write that begins with @held waits for what may join it: @data goes to @place.
+ */
 struct intake {
 	struct ring *ring;
 	struct stage *stage;
@@ -43,6 +50,9 @@ struct intake {
 	uint32_t first;
 	uint32_t count;
 	int error;
+	struct intake_chunk *held;
+	struct raw_place place;
+	uint8_t *data;
 	struct intake_chunk chunks[INTAKE_DEPTH];
 };
 

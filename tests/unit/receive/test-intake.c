@@ -21,16 +21,23 @@ static char folder[] = "/tmp/tidemark-intake.XXXXXX";
 static struct store *store;
 static struct ring *ring;
 
+static void stage_add(struct stage *s, uint32_t disk, const char *name)
+{
+	struct stage_disk_spec spec = { .vm = "vm", .size = SIZE, .granule = UNIT };
+	struct stage_held held;
+
+	snprintf(spec.disk, sizeof(spec.disk), "%s", name);
+	assert_int_equal(stage_open(s, disk, &spec, &held, NULL), 0);
+	assert_int_equal(stage_begin(s, disk, STAGE_SEED, 0, NULL), 0);
+}
+
 static struct stage *stage_for(const char *collection)
 {
-	struct stage_disk_spec spec = { .vm = "vm", .disk = "vda", .size = SIZE, .granule = UNIT };
-	struct stage_held held;
 	struct stage *s;
 
 	assert_int_equal(store_claim(store, collection, 0, NULL), 0);
 	assert_int_equal(stage_create(store, collection, &s), 0);
-	assert_int_equal(stage_open(s, 0, &spec, &held, NULL), 0);
-	assert_int_equal(stage_begin(s, 0, STAGE_SEED, 0, NULL), 0);
+	stage_add(s, 0, "vda");
 	return s;
 }
 
@@ -44,21 +51,36 @@ static uint64_t dice(uint64_t sides)
 	return (seed >> 11) % sides;
 }
 
+/* What lies where the stage has the disk's bytes. */
+static void assert_stage_has(struct stage *s, const uint8_t *model)
+{
+	static uint8_t got[SIZE] __attribute__((aligned(IO_ALIGN)));
+	struct raw_place place;
+
+	for (uint64_t at = 0; at < SIZE; at += place.length) {
+		assert_int_equal(stage_place(s, 0, at, SIZE - at, &place), 0);
+		assert_int_equal(pread(place.fd, got + at, place.length, place.offset), place.length);
+	}
+	assert_memory_equal(got, model, SIZE);
+}
+
 static void intake__what_came_last_stays(void **state)
 {
 	static uint8_t model[SIZE], got[SIZE];
 	struct stage *s = stage_for("order");
 	struct intake t;
-	uint64_t point;
+	uint64_t point, end = SIZE;
 	char path[STORE_PATH_MAX];
 	int fd;
 
 	assert_int_equal(intake_open(&t, ring, s), 0);
-	for (unsigned int i = 0; i < 400; i++) {
-		uint64_t offset = dice(SIZE / UNIT + 1) * UNIT;
+	for (unsigned int i = 0; i < 1000; i++) {
+		/* Mostly where the one before ends: those can be written together. */
+		uint64_t offset = dice(3) && end < SIZE ? end : dice(SIZE / UNIT + 1) * UNIT;
 		uint32_t span = u64_min((1 + dice(dice(3) ? 2 : 16)) * UNIT, SIZE - offset);
 		struct intake_chunk *c;
 
+		end = offset + span;
 		assert_int_equal(intake_take(&t, span, UNIT, &c), 0);
 		assert_int_equal((uintptr_t)c->buf % IO_ALIGN, 0);
 		/* One that turned out to be spoiled. */
@@ -70,6 +92,10 @@ static void intake__what_came_last_stays(void **state)
 		memset(c->buf, 1 + i % 250, span);
 		memset(model + offset, 1 + i % 250, span);
 		assert_int_equal(intake_write(&t, c, 0, offset), 0);
+		if (i % 50)
+			continue;
+		assert_int_equal(intake_drain(&t), 0);
+		assert_stage_has(s, model);
 	}
 	assert_int_equal(intake_drain(&t), 0);
 	intake_close(&t);
@@ -83,6 +109,58 @@ static void intake__what_came_last_stays(void **state)
 	assert_int_equal(read(fd, got, SIZE), SIZE);
 	close(fd);
 	assert_memory_equal(got, model, SIZE);
+}
+
+static struct intake_chunk *write_to(struct intake *t, uint32_t disk, uint64_t offset,
+				     uint32_t span)
+{
+	struct intake_chunk *c;
+
+	assert_int_equal(intake_take(t, span, UNIT, &c), 0);
+	assert_int_equal(intake_write(t, c, disk, offset), 0);
+	return c;
+}
+
+static struct intake_chunk *write_at(struct intake *t, uint64_t offset, uint32_t span)
+{
+	return write_to(t, 0, offset, span);
+}
+
+/* Chunks that follow each other are one request, until it is large or something else comes. */
+static void intake__neighbours_go_together(void **state)
+{
+	struct stage *s = stage_for("together");
+	struct intake_chunk *first, *next;
+	struct intake t;
+
+	assert_int_equal(intake_open(&t, ring, s), 0);
+	first = write_at(&t, UNIT, UNIT);
+	next = write_at(&t, 2 * UNIT, 2 * UNIT);
+	assert_ptr_equal(t.held, first);
+	assert_int_equal(first->joined, 1);
+	assert_int_equal(t.place.length, 3 * UNIT);
+	/* Elsewhere: what was held back is on its way. */
+	next = write_at(&t, 9 * UNIT, UNIT);
+	assert_ptr_equal(t.held, next);
+	/* The same place again: the older one is written first, whatever it waited for. */
+	write_at(&t, 9 * UNIT, UNIT);
+	assert_false(next->busy);
+	assert_int_equal(intake_drain(&t), 0);
+	assert_null(t.held);
+	first = write_at(&t, 0, INTAKE_WRITE / 2);
+	write_at(&t, INTAKE_WRITE / 2, INTAKE_WRITE / 2);
+	assert_null(t.held);
+	assert_int_equal(first->joined, 1);
+	write_at(&t, INTAKE_WRITE, MIB(1));
+	assert_null(t.held);
+	/* The place where it would go on, but of another disk. */
+	stage_add(s, 1, "vdb");
+	write_at(&t, 0, UNIT);
+	next = write_to(&t, 1, UNIT, UNIT);
+	assert_ptr_equal(t.held, next);
+	intake_close(&t);
+	stage_destroy(s);
+	store_release(store, "together");
 }
 
 /* Rooms never overlap and never leave the area. */
@@ -167,6 +245,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(intake__what_came_last_stays),
+		cmocka_unit_test(intake__neighbours_go_together),
 		cmocka_unit_test(intake__rooms_are_apart),
 		cmocka_unit_test(intake__the_rest_of_a_unit_is_zero),
 		cmocka_unit_test(intake__an_error_comes_back),
