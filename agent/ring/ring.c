@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/util.h"
 #include "ring/engine.h"
@@ -17,6 +18,8 @@
  * all of it resident costs more than it saves.
  */
 #define AREA_WORTH 4
+/* On x86-64, and on others with pages of 4 KiB. Elsewhere it is just an alignment. */
+#define HUGE_PAGE MIB(2)
 
 /**
  * enum area_state - what the engine has made of an area
@@ -135,9 +138,22 @@ unsigned int ring_busy(const struct ring *r)
 
 /* -- memory ------------------------------------------------------------------------- */
 
+/*
+ * A request of small pages that lie all over memory has a segment for each: block devices
+ * take no more than so many at once (virtio 254, mostly), and each of them costs.
+ */
+static void *memory_of_huge_pages(size_t size)
+{
+	void *memory = aligned_alloc(HUGE_PAGE, u64_align(size, HUGE_PAGE));
+
+	if (memory)
+		madvise(memory, u64_align(size, HUGE_PAGE), MADV_HUGEPAGE);
+	return memory;
+}
+
 void *ring_memory(struct ring *r, size_t size)
 {
-	void *memory = aligned_alloc(IO_ALIGN, size);
+	void *memory = size < HUGE_PAGE ? aligned_alloc(IO_ALIGN, size) : memory_of_huge_pages(size);
 
 	for (unsigned int i = 0; memory && i < RING_AREAS; i++)
 		if (!r->areas[i].memory) {

@@ -94,6 +94,7 @@ bool ring_is_plain(const struct ring *r);
  * Where the kernel can, its pages are pinned once, and not anew for each operation:
  * as soon as so much has gone through it that this pays, for pinning makes all of it
  * resident. Where it cannot, or may not (RLIMIT_MEMLOCK), nothing else is different.
+ * From 2 MiB on it is of huge pages where the kernel has them to give.
  *
  * Return: to be given to ring_memory_free() before the ring goes; NULL: no memory
  */
