@@ -123,6 +123,7 @@ static int stage_begin_seed(struct stage *s, struct stage_disk *d, bool force, b
 		err = stage_record_seed(s, d, reason);
 	if (err)
 		return err;
+	d->seeding = true;
 	return d->row.device ? stage_seed_device(s, d, reason)
 			     : stage_seed_file(s, d, resume, reason);
 }

@@ -376,6 +376,18 @@ int catalog_seed(struct catalog *c, const struct catalog_disk *disk, int64_t *re
 	return err;
 }
 
+int catalog_unseed(struct catalog *c, int64_t disk)
+{
+	int err = catalog_start(c);
+
+	if (err)
+		return err;
+	err = catalog_forget_staging(c, disk);
+	if (!err)
+		err = catalog_run(c, "DELETE FROM disk WHERE id = ?1 AND state = 0", disk, 0);
+	return catalog_end(c, err);
+}
+
 /* The newest point of an adopted disk is what it holds: nobody may rely on it. */
 static int catalog_adopt_point(struct catalog *c, int64_t collection, int64_t disk,
 			       const struct catalog_disk *row)

@@ -110,6 +110,12 @@ int catalog_find_path(struct catalog *c, const char *path, const char *identity,
 int catalog_seed(struct catalog *c, const struct catalog_disk *disk, int64_t *ret);
 
 /**
+ * catalog_unseed() - forget, durably, a disk that was begun and never got a point
+ * @disk: id of its row; one that has a point stays
+ */
+int catalog_unseed(struct catalog *c, int64_t disk);
+
+/**
  * catalog_adopt() - a disk that was sent from here is a replica from here on
  * @disk: names, path, device, identity, size, granule, doubted
  *

@@ -129,7 +129,15 @@ static int recover_seeding(const struct recover *r, const struct catalog_disk *d
 		return 0;
 	snprintf(partial, sizeof(partial), "%s.partial", d->path);
 	err = recover_unlink(r, d->path);
-	return err ? err : recover_unlink(r, partial);
+	if (!err)
+		err = recover_unlink(r, partial);
+	if (err)
+		return err;
+	/* Its row goes next: a power loss must not bring the file back without it. */
+	err = file_sync_parent(d->path);
+	return err && err != -ENOENT ?
+	       reason_set(r->reason, err, 0, "cannot sync the folder of %s: %s", d->path,
+			  strerror(-err)) : 0;
 }
 
 int recover_run(const char *dir, const struct recover_known *known, struct reason *reason)

@@ -30,6 +30,7 @@ enum disk_phase {
  * @run, @run_end: SEED: data that came in a row, and where that ended
  * @partial, @final: names before and after the commit; "": a device
  * @made: @partial, and later @final, may be there
+ * @seeding: its row is one of a disk without a point, of this stage
  *
  * Resuming, see settle.c:
  * @staging: what the catalog has, or is to have; its disk is 0: nothing
@@ -46,6 +47,7 @@ struct stage_disk {
 	bool known;
 	bool lost;
 	bool made;
+	bool seeding;
 	struct catalog_disk row;
 	struct raw raw;
 	struct chain *chain;

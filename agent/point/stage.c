@@ -32,6 +32,25 @@ int stage_create(struct store *store, const char *collection, struct stage **ret
 	return 0;
 }
 
+/*
+ * Nothing of it stays. A file that cannot be removed now is removed at the next start, and
+ * one that was to be a raw replica is found by its row. A device keeps the row, which says
+ * that what it carries is ours.
+ */
+static void stage_disk_remove(struct stage *s, struct stage_disk *d)
+{
+	bool gone = true;
+
+	if (d->made) {
+		gone = !file_unlink(d->partial);
+		gone &= !file_unlink(d->final);
+	}
+	d->made = false;
+	if (d->seeding && !d->row.device && gone && !file_sync_parent(d->final))
+		catalog_unseed(store_catalog(s->store), d->row.id);
+	d->seeding = false;
+}
+
 static void stage_disk_clear(struct stage *s, struct stage_disk *d, bool drop)
 {
 	raw_close(&d->raw);
@@ -47,12 +66,7 @@ static void stage_disk_clear(struct stage *s, struct stage_disk *d, bool drop)
 		catalog_staging_forget(store_catalog(s->store), d->row.id);
 	d->recorded = 0;
 	d->staging = (struct catalog_staging){ 0 };
-	if (d->made) {
-		/* What cannot be removed now is removed at the next start. */
-		file_unlink(d->partial);
-		file_unlink(d->final);
-		d->made = false;
-	}
+	stage_disk_remove(s, d);
 }
 
 void stage_drop(struct stage *s, uint32_t index)

@@ -410,6 +410,29 @@ static int store_known(struct store *s, struct catalog_disk **disks, struct cata
 	return err;
 }
 
+static bool store_has_staging(const struct recover_known *known, int64_t disk)
+{
+	for (size_t i = 0; i < known->kept_count; i++)
+		if (known->kept[i].disk == disk)
+			return true;
+	return false;
+}
+
+/*
+ * Disks that were begun, without a point and without anything to go on with: their files
+ * are gone. A device is ours for as long as it may carry half of a VM's signatures. A row
+ * that cannot be forgotten now is no reason not to start.
+ */
+static void store_forget_seeding(struct store *s, const struct recover_known *known)
+{
+	for (size_t i = 0; i < known->disk_count; i++) {
+		const struct catalog_disk *d = &known->disks[i];
+
+		if (d->state == CATALOG_SEEDING && !d->device && !store_has_staging(known, d->id))
+			catalog_unseed(s->catalog, d->id);
+	}
+}
+
 int store_recover(struct store *s, struct reason *reason)
 {
 	_cleanup_free_ struct catalog_disk *disks = NULL;
@@ -424,7 +447,10 @@ int store_recover(struct store *s, struct reason *reason)
 		err = store_pin_failovers(s);
 	if (err)
 		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
-	return recover_run(s->dir, &known, reason);
+	err = recover_run(s->dir, &known, reason);
+	if (!err)
+		store_forget_seeding(s, &known);
+	return err;
 }
 
 int store_recover_disks(struct store *s, const char *collection, struct reason *reason)

@@ -108,8 +108,8 @@ struct store *store_close(struct store *s);
 /**
  * store_recover() - remove what a crash left behind; before anything is claimed
  *
- * Unlinks partial files and points that were never committed. Points that were
- * committed and not merged are left to retain_run().
+ * Unlinks partial files and points that were never committed, and forgets disks that
+ * never had one. Points that were committed and not merged are left to retain_run().
  */
 int store_recover(struct store *s, struct reason *reason);
 

@@ -23,9 +23,9 @@ sender_configure d0 d1 < /dev/null
 bus_start sender && bus_start receiver && receiver_start && sender_start
 tap_line $? "two agents"
 copy=$dir/out.d/c/vm
-points_of() { # how many disks have one
-    there status --json | python3 -c 'import json, sys
-print(sum(r["point"] > 0 for r in json.load(sys.stdin)["replicas"]))'
+held() { # what the replica host has: its replicas, and how many files
+    echo "$(there status --json | field replicas)" \
+        "$(find "$dir/store" -mindepth 2 -type f | wc -l)"
 }
 
 # -- out ------------------------------------------------------------------------------
@@ -49,18 +49,21 @@ is "a host that receives nothing" "$(code here import c "$dir/out.d")" 5
 truncate -s +100 "$copy/d1/replica.raw"
 is "a file that is no disk" "$(code there import c "$dir/out.d")" 2
 like "is named" "$(cat "$dir/out")" "d1/replica.raw is no image"
-is "and the other is not taken either" "$(points_of)" 0
+is "nothing of the other is left either" "$(held)" "[] 0"
 truncate -s -100 "$copy/d1/replica.raw"
 
 # A receiver that dies in the middle of it leaves nothing half.
-agent_kill receiver TERM
-export TIDEMARK_CRASH=begin-recorded:2
-receiver_start
-unset TIDEMARK_CRASH
-code there import c "$dir/out.d" > /dev/null
-agent_kill receiver 9
-receiver_start
-is "killed in the middle: there is no replica" "$(points_of)" 0
+for crash in begin-recorded:2 begin-created:2 disk-durable:1 disk-renamed:2 folders-synced; do
+    agent_kill receiver TERM
+    export TIDEMARK_CRASH=$crash
+    receiver_start
+    unset TIDEMARK_CRASH
+    code there import c "$dir/out.d" > /dev/null
+    wait "$receiver_pid"
+    is "died at $crash" $? 137
+    receiver_start
+    is "and nothing is left" "$(held)" "[] 0"
+done
 old=$(sha256sum < "$dir/d0.img")
 changed=$(change "$dir/d0.img" 10 3)
 is "the copies are taken over" "$(code there import c "$dir/out.d")" 0

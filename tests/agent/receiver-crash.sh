@@ -66,8 +66,9 @@ content() { # DISK
     echo "$verdict"
 }
 
-leftovers() { # files that nobody knows
+leftovers() { # files that nobody knows, and disks that were begun and have nothing
     find "$dir/store" -name '*.partial' | wc -l
+    receiver_status | grep -w seeding
 }
 
 # Those of the layers that are kept are met in points-crash.sh, those of runs that go on

@@ -174,6 +174,21 @@ like "a file with a signature is refused too" "$(full_run file "$dir/a" 1)" \
     "configured.raw is not .* carries ext4 file system labelled \"half\""
 is "and stands" "$(blkid -p -o value -s LABEL "$dir/configured.raw")" half
 rm "$dir/configured.raw"
+peer << END > "$dir/peer.out"
+hello dev 1 1 1
+open 0 vm1 file $tracker $size 65536
+begin 0 full 0
+drop 0 it_is_gone
+wait
+END
+like "one that was begun is given up" "$(cat "$dir/log")" 'drops vm1/file from the run'
+is "its file is gone" "$(find "$dir" -name 'configured.raw*')" ""
+cp "$dir/fs" "$dir/configured.raw"
+receiver_stop
+receiver_start "${targets[@]}"
+is "what somebody puts there then is his" \
+    "$(blkid -p -o value -s LABEL "$dir/configured.raw")" half
+rm "$dir/configured.raw"
 like "a file that is not there is made" "$(full_run file "$dir/a" 1)" 'durable'
 ok "and is identical" cmp "$dir/a" "$dir/configured.raw"
 like "and gets points" "$(next_run file "$dir/a" "$dir/b" 2)" 'durable'

@@ -2,6 +2,7 @@
 #include "point/catalog-point.h"
 
 #include "point/catalog-failover.h"
+#include "point/catalog-staging.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -148,6 +149,32 @@ static void catalog__seeding_anew_forgets(void **state)
 	seed(c, "web", "vda");
 	assert_int_equal(row(c, "vda").point, 0);
 	assert_string_equal(row(c, "vda").file, "");
+	catalog_close(c);
+}
+
+static void catalog__what_was_begun_is_forgotten(void **state)
+{
+	struct catalog_staging s = { .mode = 1, .epoch = 3, .size = MIB(1), .granule = 4096 };
+	struct catalog *c = fresh();
+	struct catalog_disk d;
+
+	s.disk = seed(c, "web", "vda");
+	assert_int_equal(catalog_staging_settle(c, &s, NULL, 0), 0);
+	assert_int_equal(catalog_unseed(c, s.disk), 0);
+	c = again(c);
+	assert_int_equal(catalog_find(c, "web", "vm", "vda", &d), 0);
+	assert_int_equal(catalog_staging_find(c, s.disk, &s), 0);
+	catalog_close(c);
+}
+
+static void catalog__what_has_a_point_is_not(void **state)
+{
+	struct catalog *c = fresh();
+	int64_t id = seed(c, "web", "vda");
+
+	commit(c, 1, id, NULL, 5);
+	assert_int_equal(catalog_unseed(c, id), 0);
+	assert_int_equal(row(c, "vda").point, 1);
 	catalog_close(c);
 }
 
@@ -380,6 +407,8 @@ int main(void)
 		cmocka_unit_test(catalog__all_disks_or_none),
 		cmocka_unit_test(catalog__a_number_is_given_once),
 		cmocka_unit_test(catalog__seeding_anew_forgets),
+		cmocka_unit_test(catalog__what_was_begun_is_forgotten),
+		cmocka_unit_test(catalog__what_has_a_point_is_not),
 		cmocka_unit_test(catalog__damage_takes_the_tracker),
 		cmocka_unit_test(catalog__layers_of_points),
 		cmocka_unit_test(catalog__lists),
