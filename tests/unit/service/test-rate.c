@@ -2,6 +2,8 @@
 /*
  * Rate limits of runs under way: by the time of day, of a job, a collection, the agent.
  */
+#include <poll.h>
+
 #include "tests/unit/service/world.h"
 
 /* It is Monday, 14:13:20 UTC. */
@@ -284,6 +286,68 @@ static void rate__of_a_job_is_refused(void **state)
 	refused(limit_ask(MIB(2)), REASON_NOT_FOUND);
 }
 
+/* A failover lasts until it is told to end. */
+static int failover_check(void *arg, const struct service_failover *f, struct reason *reason)
+{
+	return 0;
+}
+
+static int failover_execute(void *arg, const struct service_failover *f, int cancel_fd,
+			    struct progress *progress, char *ret_peer, size_t peer_size,
+			    struct reason *reason)
+{
+	struct pollfd wait = { .fd = cancel_fd, .events = POLLIN };
+
+	poll(&wait, 1, -1);
+	return -ECANCELED;
+}
+
+static const struct service_failover_ops failovers = { failover_check, failover_execute, NULL };
+
+static void failover_ends(void)
+{
+	struct pollfd wait = { .fd = service_fd(world.service), .events = POLLIN };
+
+	service_job_request(world.service, last_job, JOB_REQUEST_TERMINATE, &last_reason);
+	while (!service_job_ended(service_job(world.service, last_job))) {
+		assert_int_equal(poll(&wait, 1, 5000), 1);
+		service_tick(world.service);
+	}
+}
+
+static void rate__of_a_failover_here_is_refused(void **state)
+{
+	static const struct store_replica replica = {
+		.collection = "r", .vm = "v", .disk = "d", .path = "/r", .size = MIB(1),
+		.point = 1, .created = 1, .state = STORE_READY,
+	};
+	static const enum model_event events[] = { EVENT_TEST, EVENT_FAILOVER };
+
+	world.replica = &replica;
+	world.failover = &failovers;
+	world_open("");
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+		assert_int_equal(ask(events[i], "r", NULL), SERVICE_STARTED);
+		refused(limit_ask(MIB(1)), REASON_NOT_SUPPORTED);
+		refused(limit_ask(0), REASON_NOT_SUPPORTED);
+		assert_int_equal(service_job(world.service, last_job)->rate_limit, 0);
+		failover_ends();
+	}
+}
+
+/* It sends what has changed last. */
+static void rate__of_a_planned_failover(void **state)
+{
+	world.failover = &failovers;
+	world_rates("", "");
+	ask(EVENT_RESYNC, "c", NULL);
+	run_done(0, 1);
+	assert_int_equal(ask(EVENT_PLANNED_FAILOVER, "c", NULL), SERVICE_STARTED);
+	assert_int_equal(limit_ask(MIB(1)), 0);
+	shows_of_job(MIB(1), "the job's own");
+	failover_ends();
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -298,6 +362,8 @@ int main(void)
 		T(rate__of_a_job_forgives_what_was_sent),
 		T(rate__of_a_job_lasts_as_long_as_it),
 		T(rate__of_a_job_is_refused),
+		T(rate__of_a_failover_here_is_refused),
+		T(rate__of_a_planned_failover),
 		T(rate__the_bound_of_latency_is_changed_while_it_runs),
 	};
 

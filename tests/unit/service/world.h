@@ -46,6 +46,8 @@ static struct {
 	uint64_t committed_epoch;
 	uint64_t attach, meta_found, meta_sequence;
 	enum frame_mode mode; /* of runs that end; 0: incremental */
+	const struct store_replica *replica; /* NULL: this host receives nothing */
+	const struct service_failover_ops *failover;
 	struct service *service;
 	char folder[64];
 } world;
@@ -75,6 +77,12 @@ static int fake_look(void *arg, const char *device, bool tracked, uint32_t granu
 		.unreliable = world.unreliable,
 	};
 	return 0;
+}
+
+static int fake_replicas(void *arg, int (*each)(const struct store_replica *r, void *arg),
+			 void *each_arg)
+{
+	return each(world.replica, each_arg);
 }
 
 static int fake_start(void *arg, const struct run_config *config, int ended_fd, void **ret)
@@ -239,10 +247,12 @@ static struct config *world_config(const char *text)
 static void world_open(const char *text)
 {
 	static const struct service_clock clock = { fake_wall, fake_steady, NULL };
-	static const struct service_world disks = { fake_look, NULL, NULL };
+	const struct service_world disks = {
+		.look = fake_look, .replicas = world.replica ? fake_replicas : NULL,
+	};
 	struct service_options options = {
 		.config = world_config(text), .runner = &fake_runner, .clock = &clock,
-		.world = &disks,
+		.world = &disks, .failover = world.failover,
 	};
 	struct reason reason = { 0 };
 
