@@ -58,12 +58,77 @@ static void cover__gaps_between_marks(void **state)
 	cover_destroy(c);
 }
 
+static void cover__what_has_grown_is_not_marked(void **state)
+{
+	struct cover *c = make(4096 * 60);
+
+	cover_mark(c, 0, 4096 * 60);
+	/* In the word that is there, to its end, and by words. */
+	assert_int_equal(cover_grow(&c, 4096 * 61), 0);
+	gap(c, 0, 4096 * 60, 4096);
+	assert_int_equal(cover_grow(&c, 4096 * 64), 0);
+	gap(c, 0, 4096 * 60, 4096 * 4);
+	assert_int_equal(cover_grow(&c, 4096 * 1000), 0);
+	gap(c, 0, 4096 * 60, 4096 * 940);
+	cover_mark(c, 4096 * 900, 4096);
+	gap(c, 0, 4096 * 60, 4096 * 840);
+	cover_destroy(c);
+}
+
+/* Marks before the growth stand, and all of what is new can be marked. */
+static void cover__marks_outlast_growth(void **state)
+{
+	struct cover *c = make(4096 * 10);
+	uint64_t at, length;
+
+	cover_mark(c, 4096 * 3, 4096 * 2);
+	assert_int_equal(cover_grow(&c, 4096 * 4000), 0);
+	assert_true(cover_next(c, 0, &at, &length));
+	assert_int_equal(at, 4096 * 3);
+	assert_int_equal(length, 4096 * 2);
+	assert_false(cover_next_mark(c, 4096 * 5, &at));
+	cover_mark(c, 0, 4096 * 4000);
+	assert_false(cover_next_gap(c, 0, &at, &length));
+	cover_destroy(c);
+}
+
+/* A disk that ended inside of a unit has more of that unit, whose mark stands. */
+static void cover__grows_inside_of_a_unit(void **state)
+{
+	struct cover *c = make(4096 * 2 + 512);
+	uint64_t at, length;
+
+	cover_mark(c, 4096 * 2, 512);
+	assert_int_equal(cover_grow(&c, 4096 * 2 + 1024), 0);
+	assert_true(cover_next(c, 0, &at, &length));
+	assert_int_equal(at, 4096 * 2);
+	assert_int_equal(length, 1024);
+	cover_destroy(c);
+}
+
+static void cover__does_not_shrink(void **state)
+{
+	struct cover *c = make(4096 * 100), *was = c;
+
+	cover_mark(c, 4096 * 99, 4096);
+	assert_int_equal(cover_grow(&c, 4096), 0);
+	assert_int_equal(cover_grow(&c, 4096 * 100), 0);
+	assert_ptr_equal(c, was);
+	assert_true(cover_marked(c, 4096 * 99));
+	gap(c, 0, 0, 4096 * 99);
+	cover_destroy(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cover__empty_is_one_gap),
 		cmocka_unit_test(cover__full_has_none),
 		cmocka_unit_test(cover__gaps_between_marks),
+		cmocka_unit_test(cover__what_has_grown_is_not_marked),
+		cmocka_unit_test(cover__marks_outlast_growth),
+		cmocka_unit_test(cover__grows_inside_of_a_unit),
+		cmocka_unit_test(cover__does_not_shrink),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
