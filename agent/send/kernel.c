@@ -324,15 +324,18 @@ static int kernel_grow(struct source *s, uint64_t limit)
 {
 	struct kernel *k = kernel_of(s);
 	struct tidemark_info info;
+	uint64_t larger;
 	int err = tidemark_info(k->control, k->disk, &info);
 
 	if (err || !info.pool_bytes || info.pool_bytes >= limit)
 		return err;
 	if (info.pool_bytes != k->pool.left)
 		k->pool.found = info.pool_bytes;
-	err = tidemark_pool(k->control, k->disk, u64_min(2 * info.pool_bytes, limit));
-	if (!err)
-		err = tidemark_info(k->control, k->disk, &info);
+	larger = u64_min(2 * info.pool_bytes, limit);
+	err = tidemark_pool(k->control, k->disk, larger);
+	/* Where it cannot be asked what that came to: as much as was said. */
+	if (!err && tidemark_info(k->control, k->disk, &info))
+		info.pool_bytes = larger;
 	k->pool.left = info.pool_bytes;
 	return err;
 }
