@@ -10,9 +10,8 @@
 #include "point/file.h"
 #include "point/overlay.h"
 #include "point/reader.h"
+#include "point/stage.h"
 
-/* Tables in memory; as many as a run may have. */
-#define JOIN_TABLES_MAX MIB(4)
 #define JOIN_PIECE MIB(1)
 
 struct join {
@@ -129,7 +128,7 @@ static int join_make(struct join *j, const char *partial, const struct reader_in
 		.cluster = u64_min(lower->cluster, upper->cluster),
 		.io = { join_write, join_read, j },
 	};
-	int err = tables_create(JOIN_TABLES_MAX, &config.tables);
+	int err = tables_create(STAGE_TABLES_MAX, &config.tables);
 
 	if (!err)
 		err = overlay_create(&config, &j->overlay);

@@ -22,7 +22,10 @@
 
 struct stage;
 
-/* Tables of overlays in memory, all disks of a stage together; the others are in the files. */
+/*
+ * Tables of overlays in memory, all disks of a stage together, or the one overlay that
+ * join.c writes; the others are in the files.
+ */
 #define STAGE_TABLES_MAX MIB(4)
 
 /** enum stage_mode - how a disk is brought up to date */
