@@ -13,6 +13,11 @@ set -u
 kernel=$1
 . "$(dirname "$0")/lib.sh"
 
+# rewrite OPTION...: for the guest, a VM that writes all over a file from here on
+rewrite() {
+    echo "setsid fio --name=vm --filename=/mnt/rewritten --size=64m --rw=randwrite --bs=64k" \
+        "--direct=1 $* --time_based --runtime=100000 > /tmp/fio.log 2>&1 < /dev/null &"
+}
 json() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 
 truncate -s 192M "$work/d0.img"
@@ -48,8 +53,7 @@ is "views kept the last epoch whole: one pass" "$(json passes <<< "$run")" 1
 guest 'dmsetup message d0 0 pool 1048576 && fio --version' > /dev/null
 is "the pool is made small" $? 0
 guest 'dd if=/dev/urandom of=/mnt/rewritten bs=1M count=64 conv=fsync status=none
-    setsid fio --name=vm --filename=/mnt/rewritten --size=64m --rw=randwrite --bs=64k --direct=1 \
-        --rate=4m --time_based --runtime=100000 > /tmp/fio.log 2>&1 < /dev/null &
+    '"$(rewrite --rate=4m)"'
     sleep 2; pgrep fio > /dev/null'
 is "a file is rewritten all over" $? 0
 run=$(guest 'tidemark resync c --wait --json --no-progress')
@@ -73,8 +77,7 @@ is "no write of the VM has failed" "$(guest 'pgrep -c fio > /dev/null && ! grep 
 guest 'pkill fio; while pgrep fio > /dev/null; do sleep 0.1; done
     sed -i "s/^plain = yes/&\nlatency_limit = 1/" /etc/tidemark/tidemark.conf
     kill -HUP $(cat /tmp/tidemarkd.pid)
-    setsid fio --name=vm --filename=/mnt/rewritten --size=64m --rw=randwrite --bs=64k --direct=1 \
-        --ioengine=libaio --iodepth=64 --time_based --runtime=100000 > /tmp/fio.log 2>&1 < /dev/null &
+    '"$(rewrite --ioengine=libaio --iodepth=64)"'
     sleep 2; pgrep fio > /dev/null && tidemark resync c > /tmp/job 2>&1'
 is "a run starts while the VM keeps the disk busy" $? 0
 held=$(guest 'for try in $(seq 600); do
@@ -94,8 +97,7 @@ guest 'sed -i "/^latency_limit/d" /etc/tidemark/tidemark.conf; kill -HUP $(cat /
     ! grep "reads at most" /tmp/status && tidemark job wait --no-progress "$(cat /tmp/job)"' > "$work/out" 2>&1
 is "without the limit it is not, and completes" $? 0 || note "$(cat "$work/out")"
 
-guest 'setsid fio --name=vm --filename=/mnt/rewritten --size=64m --rw=randwrite --bs=64k --direct=1 \
-        --rate=4m --time_based --runtime=100000 > /tmp/fio.log 2>&1 < /dev/null &
+guest "$(rewrite --rate=4m)"'
     sed -i "s/^plain = yes/&\nmax_passes = 2/" /etc/tidemark/tidemark.conf
     kill -HUP $(cat /tmp/tidemarkd.pid); sleep 1'
 output=$(guest 'tidemark planned-failover c --no-progress 2>&1')
