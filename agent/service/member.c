@@ -251,6 +251,7 @@ static int replica_take_one(struct service *s, const struct store_replica *r)
 			collection_free(c);
 		return err;
 	}
+	c->private->in_store = true;
 	if (r->state == STORE_DAMAGED)
 		vm_happen(s, c, vm, EVENT_BROKEN, "the replica is damaged");
 	else
@@ -269,11 +270,43 @@ void member_look_replicas(struct service *s)
 
 	if (!s->world.replicas)
 		return;
+	for (size_t i = 0; i < s->collection_count; i++)
+		s->collections[i]->private->in_store = false;
 	err = s->world.replicas(s->world.arg, replica_take, s);
 	if (err)
 		log_warning("cannot read the store: %s", strerrordesc_np(-err));
 	for (size_t i = 0; i < s->collection_count; i++) {
-		if (s->collections[i]->role == MODEL_REPLICA)
-			collection_refresh(s, s->collections[i]);
+		struct collection *c = s->collections[i];
+
+		c->private->in_store |= err != 0;
+		if (c->role == MODEL_REPLICA)
+			collection_refresh(s, c);
+	}
+}
+
+/* Its first point was begun and given up: as if nobody had ever begun. */
+static bool replica_given_up(const struct collection *c)
+{
+	if (c->role != MODEL_REPLICA || c->origin != ORIGIN_STORE || c->job ||
+	    c->private->in_store)
+		return false;
+	for (size_t i = 0; i < c->vm_count; i++)
+		if (c->vms[i].point)
+			return false;
+	return true;
+}
+
+void member_drop_replicas(struct service *s)
+{
+	if (!s->world.replicas)
+		return;
+	for (size_t i = s->collection_count; i--;) {
+		struct collection *c = s->collections[i];
+		int err = replica_given_up(c) ? record_begin(s) : -EAGAIN;
+
+		if (!err)
+			err = record_end(s, record_forget(s, c->name, c->role));
+		if (!err)
+			service_drop(s, c);
 	}
 }

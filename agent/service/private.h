@@ -35,6 +35,7 @@
  * @cycles: recurring runs that were due since the last reset
  * @missed: of them, missed or failed
  * @seen: a mark for reloads
+ * @in_store: of a replica: the store had something of it when it was looked at last
  */
 struct collection_private {
 	int64_t last_start;
@@ -45,6 +46,7 @@ struct collection_private {
 	uint64_t cycles;
 	uint64_t missed;
 	bool seen;
+	bool in_store;
 };
 
 /** enum job_wish - how a running job is to end, if not by itself */
@@ -236,6 +238,8 @@ struct mode_past member_past(const struct service_disk *d);
 const char *member_doubt(const struct service_disk *d, const struct source_info *info);
 /** member_look_replicas() - take the store's replicas over */
 void member_look_replicas(struct service *s);
+/** member_drop_replicas() - those that were begun and given up; nobody holds a collection */
+void member_drop_replicas(struct service *s);
 /** member_in_sync() - nothing is owed, and the replica has all there was */
 bool member_in_sync(struct service *s, const struct collection *c, const struct service_vm *vm);
 

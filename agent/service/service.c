@@ -328,6 +328,7 @@ static void tick_look(struct service *s)
 		member_look(s, s->collections[s->looked]);
 	}
 	member_look_replicas(s);
+	member_drop_replicas(s);
 }
 
 void service_tick(struct service *s)

@@ -456,6 +456,41 @@ static void health__an_unreliable_tracker(void **state)
 	assert_non_null(strstr(service_find(world.service, "c")->health_text, "went round"));
 }
 
+static void replica__that_was_given_up_is_gone(void **state)
+{
+	static struct store_replica begun = {
+		.collection = "r", .vm = "v", .disk = "d", .state = STORE_SEEDING,
+		.size = MIB(1),
+	};
+
+	world.replica = &begun;
+	world_open("");
+	assert_int_equal(vm_state("r", "v"), VM_INITIAL);
+	advance(11 * SECOND_US);
+	assert_non_null(service_find(world.service, "r"));
+	world.replica = NULL;
+	advance(11 * SECOND_US);
+	assert_null(service_find(world.service, "r"));
+	/* It can be begun again, as if for the first time. */
+	world.replica = &begun;
+	advance(11 * SECOND_US);
+	assert_int_equal(vm_state("r", "v"), VM_INITIAL);
+}
+
+static void replica__that_has_a_point_is_not(void **state)
+{
+	static const struct store_replica whole = {
+		.collection = "r", .vm = "v", .disk = "d", .path = "/r", .state = STORE_READY,
+		.size = MIB(1), .point = 1, .created = 1,
+	};
+
+	world.replica = &whole;
+	world_open("");
+	world.replica = NULL;
+	advance(11 * SECOND_US);
+	assert_int_equal(vm_state("r", "v"), VM_REPLICATING);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
@@ -483,6 +518,8 @@ int main(void)
 		TEST(cycle__what_will_fail_again_is_not_tried_again),
 		TEST(auto__in_its_window_only),
 		TEST(health__an_unreliable_tracker),
+		TEST(replica__that_was_given_up_is_gone),
+		TEST(replica__that_has_a_point_is_not),
 	};
 
 	return cmocka_run_group_tests_name("service/service", tests, NULL, NULL);
