@@ -197,6 +197,29 @@ static void methods__verify_changes_no_state(void **state)
 	assert_int_equal(service_find(world.service, "c")->health, HEALTH_OK);
 }
 
+/* Nothing is sent that would have to stop. */
+static void methods__suspend_one_of_a_verification(void **state)
+{
+	struct service_request rq = { .event = EVENT_SUSPEND, .collection = "c", .vm = "b" };
+	uint64_t id;
+
+	world_open(three);
+	ask(EVENT_RESYNC, "c", NULL);
+	run_done(0, 1);
+	run_done(1, 1);
+	assert_int_equal(ask(EVENT_VERIFY, "c", NULL), SERVICE_STARTED);
+	id = last_job;
+	assert_int_equal(call(&rq), SERVICE_COMPLETED);
+	assert_int_equal(vm_state("c", "b"), VM_SUSPENDED);
+	assert_string_equal(world.runs[2]->left, "");
+	assert_false(world.runs[2]->cancelled);
+	assert_int_equal(job_state(id), JOB_RUNNING);
+	run_done(2, 1);
+	run_done(3, 1);
+	assert_int_equal(job_state(id), JOB_COMPLETED);
+	assert_int_equal(vm_state("c", "b"), VM_SUSPENDED);
+}
+
 /* As asked, or as configured; a job that waits remembers it over a restart. */
 static void methods__paranoid_is_the_jobs_or_the_collections(void **state)
 {
@@ -257,6 +280,7 @@ int main(void)
 		TEST(methods__suspend_and_resume_a_resync),
 		TEST(methods__cancel_resync),
 		TEST(methods__verify_changes_no_state),
+		TEST(methods__suspend_one_of_a_verification),
 		TEST(methods__paranoid_is_the_jobs_or_the_collections),
 		TEST(methods__paranoid_may_be_a_setting),
 		TEST(methods__dry_run_changes_nothing),
