@@ -31,6 +31,14 @@ struct import {
 	struct reason *reason;
 };
 
+/* Does somebody still wait for it? */
+static int import_wanted(struct import *i)
+{
+	int err = i->tick && i->tick->call ? i->tick->call(i->tick->arg) : 0;
+
+	return err ? reason_set(i->reason, err, REASON_FAILED, "stopped") : 0;
+}
+
 /* -- one disk --------------------------------------------------------------- */
 
 static int import_write(struct import *i, uint64_t offset, uint64_t span)
@@ -85,10 +93,10 @@ static int import_copy(struct import *i, int fd, uint64_t size, const char *path
 
 	while ((at = import_data(fd, at, size)) < size) {
 		uint64_t span = u64_min(IMPORT_PIECE, size - at);
-		int err = i->tick && i->tick->call ? i->tick->call(i->tick->arg) : 0;
+		int err = import_wanted(i);
 
 		if (err)
-			return reason_set(i->reason, err, REASON_FAILED, "stopped");
+			return err;
 		memset(i->buf, 0, IMPORT_PIECE);
 		err = import_read(i, fd, at, span, path);
 		if (!err && !bytes_are_zero(i->buf, span)) {
@@ -204,6 +212,9 @@ static int import_all(struct import *i)
 		err = reason_set(i->reason, -ENOENT, REASON_NOT_FOUND,
 				 "there is no %s/%s/VM/DISK/%s", i->folder, i->collection,
 				 IMPORT_FILE);
+	/* The sync of a large copy takes long. */
+	if (!err)
+		err = import_wanted(i);
 	if (!err)
 		err = stage_commit(i->stage, &label, &i->result.point, i->reason);
 	stage_destroy(i->stage);
