@@ -22,7 +22,8 @@ thread) san=thread build=build/tsan ;;
 *) echo "usage: tests/sanitize/run.sh address|thread [all]" >&2; exit 2 ;;
 esac
 unit=(config/test-config wire/test-session send/test-run send/test-members
-    receive/test-intake service/test-method service/test-record point/test-overlay)
+    receive/test-intake service/test-method service/test-record point/test-overlay
+    send/test-held service/test-rate)
 unit=("${unit[@]/#/$build/unit/}")
 agent=(tests/agent/plain.sh tests/agent/initial.sh)
 target=("$build/bin/tidemarkd" "${unit[@]}")
