@@ -19,6 +19,8 @@ struct frame_rule {
 
 #define HELLO_SIZE (2 + 2 + 4 + 2 * NAME_SIZE)
 #define WELCOME_SIZE (2 + 2 + 4)
+#define JOIN_SIZE (FRAME_TOKEN_SIZE + 4 + 4)
+#define TAKE_SIZE (4 + 4)
 #define OPEN_SIZE (2 * NAME_SIZE + FRAME_UUID_SIZE + 8 + 4 + 4)
 #define OPENED_SIZE (4 + 4 + FRAME_UUID_SIZE + 8 + 8 + 8)
 #define BEGIN_SIZE (4 + 4)
@@ -32,7 +34,8 @@ struct frame_rule {
 
 static const struct frame_rule frame_rules[FRAME_TYPE_MAX + 1] = {
 	[FRAME_HELLO] = { "HELLO", HELLO_SIZE, HELLO_SIZE, false, false, false },
-	[FRAME_WELCOME] = { "WELCOME", WELCOME_SIZE, WELCOME_SIZE, false, false, false },
+	[FRAME_WELCOME] = { "WELCOME", WELCOME_SIZE, WELCOME_SIZE + FRAME_TOKEN_SIZE,
+			    false, false, false },
 	[FRAME_OPEN] = { "OPEN", OPEN_SIZE, OPEN_SIZE, true, false, false },
 	[FRAME_OPENED] = { "OPENED", OPENED_SIZE, OPENED_SIZE, true, false, false },
 	[FRAME_BEGIN] = { "BEGIN", BEGIN_SIZE, BEGIN_SIZE, true, false, true },
@@ -58,6 +61,9 @@ static const struct frame_rule frame_rules[FRAME_TYPE_MAX + 1] = {
 	[FRAME_SEALED] = { "SEALED", SEALED_SIZE, SEALED_SIZE + FRAME_SEALED_MAX * RANGE_SIZE,
 			   true, false, true },
 	[FRAME_PACKED] = { "PACKED", 1, FRAME_PAYLOAD_MAX - 1, true, true, true },
+	[FRAME_JOIN] = { "JOIN", JOIN_SIZE, JOIN_SIZE, false, false, false },
+	[FRAME_JOINED] = { "JOINED", 0, 0, false, false, false },
+	[FRAME_TAKE] = { "TAKE", TAKE_SIZE, TAKE_SIZE, false, false, false },
 };
 
 static const char *const frame_faults[FRAME_FAULT_MAX + 1] = {

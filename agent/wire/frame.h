@@ -29,6 +29,11 @@
  * that was cut short; the sender takes it up in BEGIN, and says after each seal, in
  * SEALED frames, which of what is staged has changed.
  *
+ * With FRAME_FEATURE_STREAMS the sender may dial further connections, *lanes*, which
+ * begin with JOIN, answered by JOINED, and then have DATA and PACKED alone. TAKE, on the
+ * first connection, stands for so many frames of a lane: they are read right there, so
+ * that frames have one order, whatever they travel on.
+ *
  * Either side may send ERROR (and close), PING (answered by PONG) at any time;
  * the sender may ABORT a run. Unknown types are refused unless they carry
  * FRAME_SKIPPABLE.
@@ -78,7 +83,10 @@ enum frame_type {
 	FRAME_STAGED = 21,
 	FRAME_SEALED = 22,
 	FRAME_PACKED = 23,
-	FRAME_TYPE_MAX = FRAME_PACKED,
+	FRAME_JOIN = 24,
+	FRAME_JOINED = 25,
+	FRAME_TAKE = 26,
+	FRAME_TYPE_MAX = FRAME_TAKE,
 };
 
 /**
@@ -86,7 +94,7 @@ enum frame_type {
  *
  * HELLO says what the sender knows, WELCOME which of these both know. What was
  * not agreed is not sent. SHA256 is said by a sender only if it is to be: agreed on
- * it holds.
+ * it holds. STREAMS is said only by one that wants lanes.
  */
 enum frame_feature {
 	FRAME_FEATURE_DROP = 1 << 0,  /* DROP */
@@ -96,9 +104,10 @@ enum frame_feature {
 	FRAME_FEATURE_SPACE = 1 << 4,  /* the flag of ERROR */
 	FRAME_FEATURE_PACK = 1 << 5,   /* PACKED */
 	FRAME_FEATURE_SHA256 = 1 << 6, /* HASHES has SHA-256, FRAME_HASH_MAX bytes each */
+	FRAME_FEATURE_STREAMS = 1 << 7, /* JOIN, JOINED, TAKE; WELCOME has a token */
 	FRAME_FEATURES = FRAME_FEATURE_DROP | FRAME_FEATURE_POINT | FRAME_FEATURE_NEED |
 			 FRAME_FEATURE_RESUME | FRAME_FEATURE_SPACE | FRAME_FEATURE_PACK |
-			 FRAME_FEATURE_SHA256,
+			 FRAME_FEATURE_SHA256 | FRAME_FEATURE_STREAMS,
 };
 
 enum frame_flag {
@@ -221,10 +230,41 @@ struct frame_hello {
 	char collection[NAME_SIZE];
 };
 
-/** struct frame_welcome - WELCOME: the version and features of this connection */
+/* Lanes of a connection, and what tells whose they are. */
+#define FRAME_LANES_MAX 8
+#define FRAME_TOKEN_SIZE 16
+/* Frames that one TAKE stands for. */
+#define FRAME_TAKE_MAX 1024
+/* While there are lanes a DATA frame is no longer: the others wait for the one that is read. */
+#define FRAME_LANE_PAYLOAD KIB(128)
+
+/**
+ * struct frame_welcome - WELCOME: the version and features of this connection
+ * @token: random, with FRAME_FEATURE_STREAMS: whoever knows it may JOIN
+ */
 struct frame_welcome {
 	uint16_t version;
 	uint32_t features;
+	uint8_t token[FRAME_TOKEN_SIZE];
+};
+
+/**
+ * struct frame_join - JOIN: this connection is a lane of the one with this token
+ * @lane: its number, less than FRAME_LANES_MAX
+ */
+struct frame_join {
+	uint8_t token[FRAME_TOKEN_SIZE];
+	uint32_t lane;
+};
+
+/**
+ * struct frame_take - TAKE: what comes now is read from a lane
+ * @lane: its number
+ * @frames: of it, 1 to FRAME_TAKE_MAX
+ */
+struct frame_take {
+	uint32_t lane;
+	uint32_t frames;
 };
 
 /**
@@ -382,6 +422,10 @@ uint32_t frame_hello_encode(const struct frame_hello *v, void *buf);
 int frame_hello_decode(const void *buf, uint32_t length, struct frame_hello *ret);
 uint32_t frame_welcome_encode(const struct frame_welcome *v, void *buf);
 int frame_welcome_decode(const void *buf, uint32_t length, struct frame_welcome *ret);
+uint32_t frame_join_encode(const struct frame_join *v, void *buf);
+int frame_join_decode(const void *buf, uint32_t length, struct frame_join *ret);
+uint32_t frame_take_encode(const struct frame_take *v, void *buf);
+int frame_take_decode(const void *buf, uint32_t length, struct frame_take *ret);
 uint32_t frame_open_encode(const struct frame_open *v, void *buf);
 int frame_open_decode(const void *buf, uint32_t length, struct frame_open *ret);
 uint32_t frame_opened_encode(const struct frame_opened *v, void *buf);

@@ -147,6 +147,8 @@ uint32_t frame_welcome_encode(const struct frame_welcome *v, void *buf)
 	put_u16(&c, v->version);
 	put_u16(&c, 0);
 	put_u32(&c, v->features);
+	if (v->features & FRAME_FEATURE_STREAMS)
+		put_bytes(&c, v->token, sizeof(v->token));
 	return cursor_written(&c, buf);
 }
 
@@ -159,7 +161,57 @@ int frame_welcome_decode(const void *buf, uint32_t length, struct frame_welcome 
 	v.version = get_u16(&c);
 	reserved = get_u16(&c);
 	v.features = get_u32(&c);
+	if (v.features & FRAME_FEATURE_STREAMS)
+		get_bytes(&c, v.token, sizeof(v.token));
 	if (!cursor_good(&c) || reserved || v.version == 0)
+		return FRAME_FAULT_PAYLOAD;
+	*ret = v;
+	return FRAME_OK;
+}
+
+uint32_t frame_join_encode(const struct frame_join *v, void *buf)
+{
+	struct cursor c = cursor_write(buf);
+
+	put_bytes(&c, v->token, sizeof(v->token));
+	put_u32(&c, v->lane);
+	put_u32(&c, 0);
+	return cursor_written(&c, buf);
+}
+
+int frame_join_decode(const void *buf, uint32_t length, struct frame_join *ret)
+{
+	struct cursor c = cursor_read(buf, length);
+	struct frame_join v = { 0 };
+	uint32_t reserved;
+
+	get_bytes(&c, v.token, sizeof(v.token));
+	v.lane = get_u32(&c);
+	reserved = get_u32(&c);
+	if (!cursor_good(&c) || reserved || v.lane >= FRAME_LANES_MAX)
+		return FRAME_FAULT_PAYLOAD;
+	*ret = v;
+	return FRAME_OK;
+}
+
+uint32_t frame_take_encode(const struct frame_take *v, void *buf)
+{
+	struct cursor c = cursor_write(buf);
+
+	put_u32(&c, v->lane);
+	put_u32(&c, v->frames);
+	return cursor_written(&c, buf);
+}
+
+int frame_take_decode(const void *buf, uint32_t length, struct frame_take *ret)
+{
+	struct cursor c = cursor_read(buf, length);
+	struct frame_take v = { 0 };
+
+	v.lane = get_u32(&c);
+	v.frames = get_u32(&c);
+	if (!cursor_good(&c) || v.lane >= FRAME_LANES_MAX || !v.frames ||
+	    v.frames > FRAME_TAKE_MAX)
 		return FRAME_FAULT_PAYLOAD;
 	*ret = v;
 	return FRAME_OK;

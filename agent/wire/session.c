@@ -147,10 +147,14 @@ static int check_disk_frame(struct session *s, const struct frame *f)
 int session_check(struct session *s, const struct frame *f)
 {
 	s->why = NULL;
+	if (s->take.frames && f->type != FRAME_DATA && f->type != FRAME_PACKED)
+		return session_fault(s, FRAME_FAULT_ORDER, "a lane has DATA and PACKED alone");
 	if (f->type == FRAME_ERROR)
 		return FRAME_OK;
-	if (s->phase == SESSION_NEW && f->type != FRAME_HELLO)
+	if (s->phase == SESSION_NEW && f->type != FRAME_HELLO && f->type != FRAME_JOIN)
 		return session_fault(s, FRAME_FAULT_ORDER, "a connection begins with HELLO");
+	if (s->phase == SESSION_LANE)
+		return session_fault(s, FRAME_FAULT_ORDER, "a lane has DATA and PACKED alone");
 	/* What is not known here was flagged as skippable: frame_check() saw to that. */
 	if (f->type == FRAME_PING || f->type == FRAME_PONG || f->type > FRAME_TYPE_MAX)
 		return FRAME_OK;
@@ -160,6 +164,14 @@ int session_check(struct session *s, const struct frame *f)
 	case FRAME_HELLO:
 		if (s->phase != SESSION_NEW)
 			return session_fault(s, FRAME_FAULT_ORDER, "HELLO came twice");
+		return FRAME_OK;
+	case FRAME_JOIN:
+		if (s->phase != SESSION_NEW)
+			return session_fault(s, FRAME_FAULT_ORDER, "JOIN comes first or not at all");
+		return FRAME_OK;
+	case FRAME_TAKE:
+		if (!(s->features & FRAME_FEATURE_STREAMS))
+			return session_fault(s, FRAME_FAULT_ORDER, "lanes were not agreed on");
 		return FRAME_OK;
 	case FRAME_OPEN:
 		return check_open(s, f);
@@ -252,10 +264,21 @@ static int take_begin(struct session *s, const struct frame *f, const void *payl
 	return FRAME_OK;
 }
 
+static int take_join(struct session *s, const struct frame *f, const void *payload)
+{
+	int fault = frame_join_decode(payload, f->length, &s->join);
+
+	if (!fault)
+		s->phase = SESSION_LANE;
+	return fault;
+}
+
 static int take_chunk(struct session *s, const struct frame *f)
 {
 	struct session_disk *d = &s->disks[f->disk];
 
+	if (s->take.frames)
+		s->take.frames--;
 	d->sum.frames++;
 	d->sum.bytes += f->span;
 	d->sum.digest += frame_digest(f);
@@ -342,6 +365,10 @@ int session_take(struct session *s, const struct frame *f, const void *payload)
 	switch (f->type) {
 	case FRAME_HELLO:
 		return take_hello(s, f, payload);
+	case FRAME_JOIN:
+		return take_join(s, f, payload);
+	case FRAME_TAKE:
+		return frame_take_decode(payload, f->length, &s->take);
 	case FRAME_OPEN:
 		return take_open(s, f, payload);
 	case FRAME_BEGIN:

@@ -22,6 +22,7 @@ enum session_phase {
 	SESSION_NEW,	   /* HELLO must come */
 	SESSION_OPEN,	   /* the job is under way */
 	SESSION_COMMITTED, /* COMMIT has come: nothing more about disks */
+	SESSION_LANE,	   /* JOIN has come: it is read where another session says so */
 };
 
 /** enum session_disk_phase - of one disk */
@@ -67,6 +68,9 @@ struct session_disk {
  * @features: agreed on, enum frame_feature
  * @commit: what COMMIT said; without FRAME_FEATURE_POINT: what may be assumed
  * @hello: what HELLO said
+ * @join: what JOIN said
+ * @take: what the newest TAKE said; as long as its .frames is not 0 the next frame is one
+ *	of that lane, and a DATA or PACKED
  * @disks: by their handles
  * @disk_count: of them
  * @disk_max: no more are allowed
@@ -78,6 +82,8 @@ struct session {
 	uint32_t features;
 	struct frame_commit commit;
 	struct frame_hello hello;
+	struct frame_join join;
+	struct frame_take take;
 	struct session_disk *disks;
 	uint32_t disk_count;
 	uint32_t disk_room;

@@ -8,8 +8,8 @@ import struct
 import sys
 
 HELLO, OPEN, BEGIN, DATA, ZERO, HASH, PASS, END, COMMIT, ABORT, ERROR, PING, DROP, SEALED, \
-    PACKED = \
-    1, 3, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 19, 22, 23
+    PACKED, JOIN, TAKE = \
+    1, 3, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 19, 22, 23, 24, 26
 
 
 def name(text):
@@ -62,6 +62,12 @@ RUNS = {
     "paranoid": hello(127) + open_disk(0, 1 << 30, 4096) + begin(0, 3) +
     frame(HASH, span=1 << 27) + frame(HASH, offset=1 << 27, span=65536) +
     frame(ZERO, span=65536, epoch=1) + frame(HASH, span=(1 << 27) + 4096),
+    "lanes": hello(255) + open_disk(0, 1 << 20, 65536) + begin(0, 1) +
+    frame(TAKE, struct.pack("<II", 7, 2)) + frame(DATA, bytes(65536), span=65536, epoch=1) +
+    frame(PACKED, bytes.fromhex("28b52ffd6000ff65000020616263640100f9ff754704"), offset=65536,
+          span=65536, epoch=1) + frame(ZERO, offset=131072, span=65536, epoch=1) +
+    frame(TAKE, struct.pack("<II", 0, 1)) + end(0),
+    "lane": frame(JOIN, bytes(16) + struct.pack("<II", 3, 0)) + frame(PING),
     "skipped": hello() + frame(200, bytes(700), flags=1) +
     frame(ERROR, struct.pack("<I", 32768) + b"enough"),
 }

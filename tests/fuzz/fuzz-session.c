@@ -18,6 +18,12 @@ static void check_promises(const struct session *s, const struct frame *f)
 {
 	const struct session_disk *d;
 
+	if (s->phase == SESSION_LANE && f->type != FRAME_ERROR)
+		abort();
+	if (s->take.lane >= FRAME_LANES_MAX || s->take.frames > FRAME_TAKE_MAX)
+		abort();
+	if (s->take.frames && f->type != FRAME_DATA && f->type != FRAME_PACKED)
+		abort();
 	if (f->type != FRAME_DATA && f->type != FRAME_ZERO && f->type != FRAME_HASH &&
 	    f->type != FRAME_PACKED)
 		return;

@@ -133,7 +133,7 @@ static void payload__round_trips(void **state)
 {
 	uint8_t buf[FRAME_CONTROL_MAX];
 	struct frame_hello hello = { 1, 2, 0, "kvm1", "web" }, hello2;
-	struct frame_welcome welcome = { 1, 0 }, welcome2;
+	struct frame_welcome welcome = { .version = 1 }, welcome2;
 	struct frame_open open = { "web01", "vda", { 1, 2 }, 1 << 30, 65536 }, open2;
 	struct frame_opened opened = { 1, { 3 }, 9, 1 << 30, 4 }, opened2;
 	struct frame_begin begin = { FRAME_MODE_COMPARE, true, true }, begin2;
@@ -150,7 +150,10 @@ static void payload__round_trips(void **state)
 
 	n = frame_welcome_encode(&welcome, buf);
 	assert_int_equal(frame_welcome_decode(buf, n, &welcome2), FRAME_OK);
+	assert_int_equal(n, 8);
 	assert_int_equal(welcome2.version, 1);
+	assert_int_equal(frame_welcome_decode(buf, n + FRAME_TOKEN_SIZE, &welcome2),
+			 FRAME_FAULT_PAYLOAD);
 
 	n = frame_open_encode(&open, buf);
 	assert_int_equal(frame_open_decode(buf, n, &open2), FRAME_OK);
@@ -187,6 +190,48 @@ static void payload__round_trips(void **state)
 	assert_int_equal(frame_error_decode(buf, n, &error2), FRAME_OK);
 	assert_int_equal(error2.code, 32774);
 	assert_true(error2.space);
+}
+
+/* The token is there when streams were agreed on, and only then. */
+static void streams__round_trips_and_bounds(void **state)
+{
+	struct frame_welcome welcome = { 1, FRAME_FEATURE_STREAMS, "0123456789abcde" }, welcome2;
+	struct frame_join join = { "0123456789abcde", FRAME_LANES_MAX - 1 }, join2;
+	struct frame_take take = { FRAME_LANES_MAX - 1, FRAME_TAKE_MAX }, take2;
+	uint8_t buf[FRAME_CONTROL_MAX];
+	uint32_t n = frame_welcome_encode(&welcome, buf);
+
+	assert_int_equal(n, 24);
+	assert_int_equal(frame_welcome_decode(buf, n, &welcome2), FRAME_OK);
+	assert_memory_equal(welcome2.token, welcome.token, FRAME_TOKEN_SIZE);
+	assert_int_equal(frame_welcome_decode(buf, 8, &welcome2), FRAME_FAULT_PAYLOAD);
+
+	n = frame_join_encode(&join, buf);
+	assert_int_equal(n, 24);
+	assert_int_equal(frame_join_decode(buf, n, &join2), FRAME_OK);
+	assert_int_equal(join2.lane, FRAME_LANES_MAX - 1);
+	assert_memory_equal(join2.token, join.token, FRAME_TOKEN_SIZE);
+	assert_int_equal(frame_join_decode(buf, n - 1, &join2), FRAME_FAULT_PAYLOAD);
+	buf[20] = 1;
+	assert_int_equal(frame_join_decode(buf, n, &join2), FRAME_FAULT_PAYLOAD);
+	join.lane = FRAME_LANES_MAX;
+	n = frame_join_encode(&join, buf);
+	assert_int_equal(frame_join_decode(buf, n, &join2), FRAME_FAULT_PAYLOAD);
+
+	n = frame_take_encode(&take, buf);
+	assert_int_equal(n, 8);
+	assert_int_equal(frame_take_decode(buf, n, &take2), FRAME_OK);
+	assert_int_equal(take2.lane, FRAME_LANES_MAX - 1);
+	assert_int_equal(take2.frames, FRAME_TAKE_MAX);
+	take.frames++;
+	assert_int_equal(frame_take_decode(buf, frame_take_encode(&take, buf), &take2),
+			 FRAME_FAULT_PAYLOAD);
+	take.frames = 0;
+	assert_int_equal(frame_take_decode(buf, frame_take_encode(&take, buf), &take2),
+			 FRAME_FAULT_PAYLOAD);
+	take = (struct frame_take){ FRAME_LANES_MAX, 1 };
+	assert_int_equal(frame_take_decode(buf, frame_take_encode(&take, buf), &take2),
+			 FRAME_FAULT_PAYLOAD);
 }
 
 static void payload__refuses(void **state)
@@ -340,6 +385,7 @@ int main(void)
 		cmocka_unit_test(frame_verify__any_flipped_bit_shows),
 		cmocka_unit_test(frame_check__faults),
 		cmocka_unit_test(payload__round_trips),
+		cmocka_unit_test(streams__round_trips_and_bounds),
 		cmocka_unit_test(payload__refuses),
 		cmocka_unit_test(bytes_are_zero__finds_every_byte),
 		cmocka_unit_test(commit__bounds),

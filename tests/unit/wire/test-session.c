@@ -443,6 +443,74 @@ static void session__what_was_not_agreed_on(void **state)
 	session_done(&s);
 }
 
+static int hello_with(struct session *s, uint32_t features)
+{
+	struct frame_hello v = { .min_version = 1, .max_version = 1, .features = features,
+				 .node = "n", .collection = "c" };
+
+	return pass(s, (struct frame){ .type = FRAME_HELLO,
+				       .length = frame_hello_encode(&v, payload) });
+}
+
+static int take(struct session *s, uint32_t lane, uint32_t frames)
+{
+	struct frame_take v = { lane, frames };
+
+	return pass(s, (struct frame){ .type = FRAME_TAKE,
+				       .length = frame_take_encode(&v, payload) });
+}
+
+static void session__a_take_is_so_many_frames_of_a_lane(void **state)
+{
+	struct session s;
+
+	session_init(&s, 8);
+	assert_int_equal(hello_with(&s, FRAME_FEATURES), FRAME_OK);
+	assert_int_equal(open_disk(&s, 0, "vda", 65536), FRAME_OK);
+	assert_int_equal(begin(&s, 0, FRAME_MODE_FULL, 0), FRAME_OK);
+	assert_int_equal(take(&s, 3, 2), FRAME_OK);
+	assert_int_equal(s.take.lane, 3);
+	refused(&s, simple(&s, FRAME_PING), FRAME_FAULT_ORDER);
+	refused(&s, take(&s, 2, 1), FRAME_FAULT_ORDER);
+	refused(&s, chunk(&s, FRAME_ZERO, 0, 0, 65536), FRAME_FAULT_ORDER);
+	refused(&s, pass(&s, (struct frame){ .type = FRAME_ERROR }), FRAME_FAULT_ORDER);
+	refused(&s, pass(&s, (struct frame){ .type = 200, .flags = FRAME_SKIPPABLE }),
+		FRAME_FAULT_ORDER);
+	assert_int_equal(chunk(&s, FRAME_DATA, 0, 0, 65536), FRAME_OK);
+	assert_int_equal(s.take.frames, 1);
+	assert_int_equal(chunk(&s, FRAME_DATA, 0, 65536, 65536), FRAME_OK);
+	assert_int_equal(s.take.frames, 0);
+	assert_int_equal(simple(&s, FRAME_PING), FRAME_OK);
+	/* What is no bulk, or is without a lane, may come as ever. */
+	assert_int_equal(chunk(&s, FRAME_ZERO, 0, 131072, 65536), FRAME_OK);
+	assert_int_equal(chunk(&s, FRAME_DATA, 0, 196608, 65536), FRAME_OK);
+	assert_int_equal(s.disks[0].sum.frames, 4);
+	refused(&s, pass(&s, (struct frame){ .type = FRAME_JOIN }), FRAME_FAULT_ORDER);
+	session_done(&s);
+
+	session_init(&s, 8);
+	refused(&s, take(&s, 0, 1), FRAME_FAULT_ORDER);
+	assert_int_equal(hello_with(&s, FRAME_FEATURES & ~FRAME_FEATURE_STREAMS), FRAME_OK);
+	refused(&s, take(&s, 0, 1), FRAME_FAULT_ORDER);
+	session_done(&s);
+}
+
+static void session__after_join_nothing_comes_by_itself(void **state)
+{
+	struct frame_join join = { .token = { 1 }, .lane = 5 };
+	struct session s;
+
+	session_init(&s, 8);
+	assert_int_equal(pass(&s, (struct frame){ .type = FRAME_JOIN,
+				.length = frame_join_encode(&join, payload) }), FRAME_OK);
+	assert_int_equal(s.join.lane, 5);
+	refused(&s, hello(&s, 1, 1), FRAME_FAULT_ORDER);
+	refused(&s, simple(&s, FRAME_PING), FRAME_FAULT_ORDER);
+	refused(&s, pass(&s, (struct frame){ .type = FRAME_JOIN }), FRAME_FAULT_ORDER);
+	refused(&s, chunk(&s, FRAME_DATA, 0, 0, 65536), FRAME_FAULT_ORDER);
+	session_done(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -465,6 +533,8 @@ int main(void)
 		cmocka_unit_test(session__a_dropped_disk_is_over),
 		cmocka_unit_test(session__seals),
 		cmocka_unit_test(session__what_was_not_agreed_on),
+		cmocka_unit_test(session__a_take_is_so_many_frames_of_a_lane),
+		cmocka_unit_test(session__after_join_nothing_comes_by_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
