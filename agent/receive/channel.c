@@ -31,8 +31,10 @@ static void channel_tick(struct ring_op *op, int64_t result)
 	if (c->closing)
 		return;
 	c->expired |= passed(c->receiving, c->recv_deadline);
-	if (c->expired || *c->stop)
+	if (c->expired || *c->stop) {
 		shutdown(c->fd, SHUT_RD);
+		shutdown(c->from_fd, SHUT_RD);
+	}
 	if (passed(c->sending, c->send_deadline)) {
 		c->expired = true;
 		shutdown(c->fd, SHUT_RDWR);
@@ -68,6 +70,8 @@ void channel_open(struct channel *c, struct ring *ring, struct stream *stream, i
 		.stop = stop,
 		.stream = stream,
 		.fd = fd,
+		.from = stream,
+		.from_fd = fd,
 		.send_ms = send_ms,
 		.sent_at = now_ms(),
 		.recv_op.done = channel_received,
@@ -81,6 +85,8 @@ void channel_open(struct channel *c, struct ring *ring, struct stream *stream, i
 void channel_close(struct channel *c)
 {
 	c->closing = true;
+	if (c->receiving)
+		shutdown(c->from_fd, SHUT_RDWR);
 	if (c->receiving || c->sending)
 		shutdown(c->fd, SHUT_RDWR);
 	else if (stream_busy(c->stream))
@@ -106,6 +112,12 @@ static int channel_cause(const struct channel *c, int err)
 	return *c->stop ? -ECANCELED : err;
 }
 
+void channel_from(struct channel *c, struct stream *stream, int fd)
+{
+	c->from = stream ? stream : c->stream;
+	c->from_fd = stream ? fd : c->fd;
+}
+
 int channel_recv(struct channel *c, void *buf, size_t size, unsigned int limit_ms)
 {
 	int err;
@@ -114,7 +126,7 @@ int channel_recv(struct channel *c, void *buf, size_t size, unsigned int limit_m
 		return -ECANCELED;
 	c->recv_deadline = now_ms() + limit_ms;
 	c->receiving = true;
-	stream_recv(c->stream, &c->recv_op, buf, size);
+	stream_recv(c->from, &c->recv_op, buf, size);
 	while (c->receiving) {
 		err = channel_wait(c);
 		if (err)

@@ -30,6 +30,8 @@ struct channel {
 	/* private */
 	struct stream *stream;
 	int fd;
+	struct stream *from;
+	int from_fd;
 	unsigned int send_ms;
 	struct ring_op recv_op;
 	int64_t recv_result;
@@ -58,6 +60,12 @@ void channel_open(struct channel *c, struct ring *ring, struct stream *stream, i
 		  unsigned int send_ms, const atomic_bool *stop);
 /** channel_close() - end what is under way; the ring has nothing of the channel then */
 void channel_close(struct channel *c);
+
+/**
+ * channel_from() - what is received from here on comes from another socket
+ * @stream: over @fd, on the channel's ring; NULL: from the channel's own again
+ */
+void channel_from(struct channel *c, struct stream *stream, int fd);
 
 /**
  * channel_recv() - exactly @size bytes

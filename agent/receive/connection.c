@@ -52,17 +52,23 @@ static bool connection_may_end(const struct connection *c)
 
 static int connection_lost(struct connection *c, int err)
 {
+	const char *why = stream_why(c->channel.from);
+
 	/* What came until now came whole. */
 	c->keep = true;
-	if (stream_why(c->stream)) {
+	if (why) {
 		c->silent = true;
 		return reason_set(&c->reason, err,
 				  err == -EKEYREJECTED ? REASON_ACCESS_DENIED : REASON_FAILED, "%s",
-				  stream_why(c->stream));
+				  why);
 	}
-	if (err == -ENODATA && connection_may_end(c))
+	if (err == -ENODATA && !c->session.take.frames && connection_may_end(c))
 		return STEPS_OVER;
 	c->silent = err != -ETIMEDOUT && err != -ECANCELED;
+	/* Not told to a peer that may find the other connections whole: it is to try again. */
+	if (c->session.take.frames && c->silent)
+		return reason_set(&c->reason, err, 0, "lane %u is lost: %s", c->session.take.lane,
+				  err == -ENODATA ? "the peer closed it" : strerror(-err));
 	switch (err) {
 	case -ENODATA:
 		return reason_set(&c->reason, err, 0, "the peer left before COMMIT");
@@ -139,6 +145,8 @@ static int connection_frame(struct connection *c)
 	struct frame f;
 	int err;
 
+	if (!c->session.take.frames)
+		channel_from(&c->channel, NULL, -1);
 	err = channel_recv(&c->channel, &c->wire, sizeof(c->wire), connection_limit(c));
 	if (err)
 		return connection_lost(c, err);
@@ -171,6 +179,7 @@ static void connection_end(struct connection *c)
 	settle_keep(c);
 	steps_shrink(c);
 	channel_close(&c->channel);
+	c->lanes = berths_close(c->lanes);
 	if (c->reason.code)
 		log_about(LOG_WARNING, &fields, "%s%s%s: %s", steps_collection(c),
 			  steps_collection(c)[0] ? ": " : "", c->peer, c->reason.text);
@@ -202,6 +211,7 @@ void connection_run(const struct connection_config *config,
 	c->fd = socket->fd;
 	c->peer = socket->peer;
 	c->admitted = socket->admitted;
+	c->is_lane = socket->lane;
 	err = ring_create(&c->ring, CONNECTION_RING_DEPTH);
 	if (!err)
 		err = stream_create(&c->stream, c->ring, c->fd, socket->tls, NULL);

@@ -31,7 +31,7 @@ static unsigned int places_count(const struct place *first, const uint8_t *host,
 	unsigned int count = 0;
 
 	for (const struct place *p = first; p; p = p->next)
-		count += place_is_of(p, host) && !(strangers && p->admitted);
+		count += place_is_of(p, host) && !p->lane && !(strangers && p->admitted);
 	return count;
 }
 

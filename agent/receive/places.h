@@ -23,6 +23,7 @@
  * @host: where it comes from, see place_host()
  * @since_ms: when it came
  * @admitted: the peer has shown that it may be here
+ * @lane: it is a lane of another connection, which it counts with: FRAME_LANES_MAX at most
  * @ended: it is over
  */
 struct place {
@@ -30,6 +31,7 @@ struct place {
 	uint8_t host[PLACE_HOST_SIZE];
 	uint64_t since_ms;
 	atomic_bool admitted;
+	atomic_bool lane;
 	atomic_bool ended;
 };
 

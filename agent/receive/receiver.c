@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "point/retain.h"
 #include "receive/connection.h"
+#include "receive/berth.h"
 #include "receive/places.h"
 #include "receive/refuse.h"
 #include "ring/ring.h"
@@ -57,6 +58,7 @@ struct receiver {
 	struct store *store;
 	struct connection_config connection;
 	struct peers *peers;
+	struct berths *lanes;
 	char *tls_dir;
 	struct tls_context *tls; /* of the accepting thread alone, once it runs */
 	atomic_bool stop;
@@ -144,6 +146,7 @@ static void *service_main(void *arg)
 		.peer = s->peer,
 		.tls = s->tls,
 		.admitted = &s->place.admitted,
+		.lane = &s->place.lane,
 	};
 
 	connection_run(&s->receiver->connection, &socket);
@@ -433,7 +436,9 @@ static int receiver_init(struct receiver *r, const struct receiver_config *confi
 {
 	int err;
 
-	err = peers_create(&r->peers);
+	err = berths_create(&r->lanes);
+	if (!err)
+		err = peers_create(&r->peers);
 	if (!err)
 		err = peers_set(r->peers, config->peers, config->peer_count);
 	if (err)
@@ -470,6 +475,7 @@ static int receiver_init(struct receiver *r, const struct receiver_config *confi
 		.stop = &r->stop,
 		.peers = r->peers,
 		.trackers = config->trackers,
+		.lanes = r->lanes,
 	};
 	return receiver_start(r, reason);
 }
@@ -515,6 +521,7 @@ struct receiver *receiver_destroy(struct receiver *r)
 	closep(&r->tidy_fd);
 	store_close(r->store);
 	peers_destroy(r->peers);
+	berths_destroy(r->lanes);
 	tls_context_unref(r->tls);
 	free(r->tls_dir);
 	free(r);

@@ -119,10 +119,17 @@ static int steps_authorize(struct connection *c)
 			  count ? names[0] : "nobody", steps_collection(c));
 }
 
+/* Lanes are a matter of speed: where there can be none, they are not agreed on. */
+static void steps_offer_lanes(struct connection *c, uint8_t *token)
+{
+	if (c->session.features & FRAME_FEATURE_STREAMS &&
+	    berths_open(c->config->lanes, c->guest, steps_collection(c), &c->lanes, token))
+		c->session.features &= ~FRAME_FEATURE_STREAMS;
+}
+
 static int step_hello(struct connection *c)
 {
-	struct frame_welcome welcome = { .version = c->session.version,
-					 .features = c->session.features };
+	struct frame_welcome welcome = { .version = c->session.version };
 	uint8_t buf[FRAME_CONTROL_MAX];
 	int err;
 
@@ -145,7 +152,56 @@ static int step_hello(struct connection *c)
 				  strerror(-err));
 	log_info("%s (%s, %s) sends the collection %s", c->session.hello.node, c->peer,
 		 stream_secret(c->stream), steps_collection(c));
+	steps_offer_lanes(c, welcome.token);
+	welcome.features = c->session.features;
 	return steps_send(c, FRAME_WELCOME, 0, buf, frame_welcome_encode(&welcome, buf));
+}
+
+/*
+ * This connection is a lane of another one. When JOINED is in the socket nothing is under
+ * way here: the stream can go to the other thread.
+ */
+static int step_join(struct connection *c)
+{
+	char names[STREAM_NAMES_MAX][NAME_SIZE];
+	size_t count = stream_names(c->stream, names);
+	int err;
+
+	c->lane.fd = c->fd;
+	c->lane.stream = c->stream;
+	err = berths_join(c->config->lanes, &c->session.join, names, count, &c->lane, &c->reason);
+	if (err)
+		return err;
+	*c->admitted = true;
+	*c->is_lane = true;
+	log_info("%s (%s) is lane %u of the collection %s", c->peer, stream_secret(c->stream),
+		 c->session.join.lane, c->lane.collection);
+	err = steps_send(c, FRAME_JOINED, 0, NULL, 0);
+	if (!err) {
+		err = channel_flush(&c->channel);
+		err = err ? steps_unsent(c, err) : 0;
+	}
+	if (err) {
+		berth_leave(c->config->lanes, &c->lane);
+		return err;
+	}
+	channel_close(&c->channel);
+	berth_serve(c->config->lanes, &c->lane);
+	return STEPS_OVER;
+}
+
+/* What comes now is read from a lane, as many frames as the session counts. */
+static int step_take(struct connection *c)
+{
+	uint32_t index = c->session.take.lane;
+	struct berth *lane = berths_use(c->lanes, index, c->config->limits->handshake_ms);
+
+	if (!lane)
+		return reason_set(&c->reason, -EPROTO, 0, "TAKE names lane %u, which has not joined",
+				  index);
+	stream_move(lane->stream, c->ring);
+	channel_from(&c->channel, lane->stream, lane->fd);
+	return 0;
 }
 
 /*
@@ -446,6 +502,7 @@ static int step_commit(struct connection *c)
 	if (!err)
 		err = channel_flush(&c->channel);
 	crash_at("told");
+	c->lanes = berths_close(c->lanes);
 	steps_shrink(c);
 	c->stage = stage_destroy(c->stage);
 	c->keep = false;
@@ -487,6 +544,10 @@ int steps_take(struct connection *c, const struct frame *f)
 	switch (f->type) {
 	case FRAME_HELLO:
 		return step_hello(c);
+	case FRAME_JOIN:
+		return step_join(c);
+	case FRAME_TAKE:
+		return step_take(c);
 	case FRAME_OPEN:
 		return step_open(c, f->disk);
 	case FRAME_BEGIN:

@@ -10,6 +10,7 @@
 #include "receive/connection.h"
 #include "receive/hasher.h"
 #include "receive/intake.h"
+#include "receive/berth.h"
 #include "receive/settle.h"
 #include "wire/session.h"
 
@@ -22,6 +23,8 @@
  * @trackers: of each disk: what its own tracker was when OPENED told of it; zeroes: it
  *	did not
  * @guest: the name of the certificate that counts as one more connection; "": none
+ * @lanes: those that may join it; NULL: none may
+ * @is_lane: set when this is one of another connection; @lane: then
  * @merged: points that were left over from before have been merged
  * @packed: room for what is to be unpacked; NULL: none was needed yet
  * @space: it ends for want of room
@@ -45,7 +48,10 @@ struct connection {
 	struct intake intake;
 	struct hasher hasher;
 	atomic_bool *admitted;
+	atomic_bool *is_lane;
 	char guest[NAME_SIZE];
+	struct berths_owner *lanes;
+	struct berth lane;
 	bool claimed;
 	bool merged;
 	bool silent;

@@ -267,7 +267,7 @@ static void stream_raw(struct stream *s)
 	}
 	/* Something is received only while somebody wants it, as without TLS. */
 	if (!s->receiving && !s->in_used && !s->end && !s->broken && !s->error &&
-	    (!s->ready || s->in.op)) {
+	    (!s->ready || (s->in.op && s->in.moved < s->in.total))) {
 		s->receiving = true;
 		s->in_first = 0;
 		ring_recv_some(s->ring, &s->recv_op, s->fd, s->in_buf, sizeof(s->in_buf));
@@ -385,6 +385,11 @@ void stream_recv(struct stream *s, struct ring_op *op, void *buf, size_t size)
 bool stream_busy(const struct stream *s)
 {
 	return s->sending || s->receiving;
+}
+
+void stream_move(struct stream *s, struct ring *ring)
+{
+	s->ring = ring;
 }
 
 int stream_last(struct stream *s, const void *buf, size_t size)

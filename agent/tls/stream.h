@@ -53,6 +53,14 @@ void stream_recv(struct stream *s, struct ring_op *op, void *buf, size_t size);
  */
 int stream_last(struct stream *s, const void *buf, size_t size);
 
+/**
+ * stream_move() - from now on it works on another thread's ring
+ *
+ * The handshake is over, no piece is under way, and it is not stream_busy(): then it has
+ * nothing in the old ring, and begins nothing by itself.
+ */
+void stream_move(struct stream *s, struct ring *ring);
+
 /** stream_busy() - operations of its own in the ring; shutdown() of the socket ends them */
 bool stream_busy(const struct stream *s);
 

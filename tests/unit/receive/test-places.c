@@ -140,6 +140,20 @@ static void peers__a_name_has_so_many_connections(void **state)
 	peers_destroy(p);
 }
 
+static void places__lanes_count_with_their_connection(void **state)
+{
+	struct place *leaves;
+
+	add("10.0.0.1", true, 0);
+	for (unsigned int i = 0; i < 6; i++)
+		add("10.0.0.1", true, 0)->lane = true;
+	assert_int_equal(judge(&limits, "10.0.0.1", &leaves), PLACE_FREE);
+	places[6].lane = false;
+	places[5].lane = false;
+	places[4].lane = false;
+	assert_int_equal(judge(&limits, "10.0.0.1", &leaves), PLACE_NONE);
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, nobody)
 
 int main(void)
@@ -150,6 +164,7 @@ int main(void)
 		TEST(places__strangers_have_so_many),
 		TEST(places__admitted_ones_leave_for_nobody),
 		TEST(places__a_network_of_ipv6_is_one_host),
+		TEST(places__lanes_count_with_their_connection),
 		TEST(peers__a_name_has_so_many_connections),
 	};
 
