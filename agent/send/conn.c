@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "send/dial.h"
+#include "send/lanes.h"
 
 #define CONN_TICK_MS 500
 #define CONN_LAST_WORDS_MS 2000
@@ -24,7 +25,24 @@
 /* Sends of less say nothing of the network. */
 #define CONN_RATE_BYTES 65536
 
+/* How long answers to JOIN are waited for. */
+#define CONN_JOIN_MS 5000u
+
+struct conn_list {
+	struct conn_item *first;
+	struct conn_item **last;
+};
+
+/* struct conn_batch - what one send is given */
+struct conn_batch {
+	struct iovec iov[RING_IOV_MAX];
+	unsigned int parts;
+	uint32_t frames;
+	size_t bytes;
+};
+
 struct conn {
+	struct conn_config config;
 	struct ring *ring;
 	struct progress *progress;
 	struct reason *reason;
@@ -36,15 +54,18 @@ struct conn {
 	char peer[128];
 
 	/* out */
-	struct conn_item *first;
-	struct conn_item **last;
+	struct lanes *lanes;	  /* NULL: none */
+	struct conn_list waiting; /* with lanes: what is not handed out yet */
+	struct conn_list queue;	  /* what this connection is to send */
 	struct conn_item *sending; /* the items of the send under way */
 	struct ring_op send_op;
 	uint64_t send_since;
 	uint64_t send_begun_ns;
+	uint64_t moved; /* when a send has ended last, a lane's too */
 	uint64_t rate; /* bytes a second that were taken lately, 0: not known */
 	uint64_t heard; /* when something was received last */
 	int broken; /* errno of a send that failed */
+	uint64_t broken_at;
 	struct conn_item pong;
 	bool pong_busy;
 	struct conn_item ping;
@@ -117,13 +138,15 @@ int conn_fail(struct conn *c, int error)
 
 bool conn_slow(const struct conn *c)
 {
+	uint64_t rate = c->lanes ? lanes_rate(c->lanes) : c->rate;
+
 	for (size_t i = 0; i < CONN_THROTTLES; i++) {
 		uint64_t limit = c->throttles[i] ? atomic_load(&c->throttles[i]->rate) : 0;
 
 		if (limit && limit < CONN_FAST)
 			return true;
 	}
-	return c->rate && c->rate < CONN_FAST;
+	return rate && rate < CONN_FAST;
 }
 
 /* -- out -------------------------------------------------------------------- */
@@ -161,38 +184,125 @@ static void conn_throttle_over(struct ring_op *op, int64_t result)
 	conn_pump(c);
 }
 
-static void conn_pump(struct conn *c)
-{
-	size_t batch = throttles_piece(c->throttles, CONN_THROTTLES, CONN_BATCH_BYTES);
-	struct iovec iov[RING_IOV_MAX];
-	struct conn_item **end = &c->sending;
-	unsigned int count = 0;
-	size_t bytes = 0;
+/* -- lists of items ----------------------------------------------------------- */
 
-	if (c->sending || !c->first || c->error || c->broken || c->closing || conn_throttled(c))
-		return;
-	for (unsigned int n = 0; c->first && n < CONN_BATCH_ITEMS; n++) {
-		struct conn_item *item = c->first;
+static void conn_list_clear(struct conn_list *l)
+{
+	l->first = NULL;
+	l->last = &l->first;
+}
+
+static void conn_list_add(struct conn_list *l, struct conn_item *item)
+{
+	item->next = NULL;
+	*l->last = item;
+	l->last = &item->next;
+}
+
+static struct conn_item *conn_list_take(struct conn_list *l)
+{
+	struct conn_item *item = l->first;
+
+	l->first = item->next;
+	if (!l->first)
+		l->last = &l->first;
+	item->next = NULL;
+	return item;
+}
+
+/* Is it a frame that a lane may carry? */
+static bool conn_bulk(const struct conn_item *item)
+{
+	return item->frame.type == FRAME_DATA || item->frame.type == FRAME_PACKED;
+}
+
+/* One item, and what follows it as long as it fits; with @bulk as long as it is such. */
+static struct conn_item *conn_collect(struct conn_list *from, size_t max, bool bulk,
+				      struct conn_batch *ret)
+{
+	struct conn_item *first = NULL, **end = &first;
+
+	*ret = (struct conn_batch){ 0 };
+	while (from->first && ret->frames < CONN_BATCH_ITEMS) {
+		struct conn_item *item = from->first;
 		size_t size = FRAME_HEADER_SIZE + item->frame.length;
 
-		if (n && bytes + size > batch)
+		if (ret->frames && (ret->bytes + size > max || (bulk && !conn_bulk(item))))
 			break;
-		iov[count++] = (struct iovec){ &item->wire, FRAME_HEADER_SIZE };
+		ret->iov[ret->parts++] = (struct iovec){ &item->wire, FRAME_HEADER_SIZE };
 		if (item->frame.length)
-			iov[count++] = (struct iovec){ (void *)item->payload, item->frame.length };
-		bytes += size;
-		c->first = item->next;
-		item->next = NULL;
-		*end = item;
-		end = &item->next;
+			ret->iov[ret->parts++] = (struct iovec){ (void *)item->payload,
+								 item->frame.length };
+		ret->bytes += size;
+		ret->frames++;
+		*end = conn_list_take(from);
+		end = &(*end)->next;
 	}
-	if (!c->first)
-		c->last = &c->first;
-	throttles_take(c->throttles, CONN_THROTTLES, conn_now_ns(), bytes);
+	return first;
+}
+
+/* -- sending ------------------------------------------------------------------ */
+
+static void conn_append(struct conn *c, struct conn_list *to, struct conn_item *item)
+{
+	frame_encode(&item->frame, item->payload, &item->wire);
+	item->frame.checksum = le64_get(item->wire.checksum);
+	conn_list_add(to, item);
+}
+
+static size_t conn_piece(struct conn *c, size_t max)
+{
+	return throttles_piece(c->throttles, CONN_THROTTLES, max);
+}
+
+/*
+ * What waits goes to lanes and to the connection, in the order in which it was queued: a
+ * batch is a TAKE there. Limits are obeyed here, and what the connection has to send then
+ * is short.
+ */
+static void conn_hand_out(struct conn *c)
+{
+	while (c->waiting.first) {
+		struct conn_batch batch;
+		struct conn_item *items;
+		struct lane *lane;
+
+		if (!conn_bulk(c->waiting.first)) {
+			conn_list_add(&c->queue, conn_list_take(&c->waiting));
+			continue;
+		}
+		if (conn_throttled(c))
+			return;
+		lane = lanes_idle(c->lanes);
+		if (!lane)
+			return;
+		items = conn_collect(&c->waiting, conn_piece(c, LANE_BATCH_BYTES), true, &batch);
+		throttles_take(c->throttles, CONN_THROTTLES, conn_now_ns(), batch.bytes);
+		conn_append(c, &c->queue,
+			    lane_send(lane, items, batch.frames, batch.iov, batch.parts));
+	}
+}
+
+static void conn_send_queue(struct conn *c)
+{
+	struct conn_batch batch;
+
+	if (c->sending || !c->queue.first || (!c->lanes && conn_throttled(c)))
+		return;
+	c->sending = conn_collect(&c->queue, conn_piece(c, CONN_BATCH_BYTES), false, &batch);
+	throttles_take(c->throttles, CONN_THROTTLES, conn_now_ns(), batch.bytes);
 	c->send_since = conn_now();
 	c->send_begun_ns = conn_now_ns();
 	c->greeted = true;
-	stream_send(c->stream, &c->send_op, iov, count);
+	stream_send(c->stream, &c->send_op, batch.iov, batch.parts);
+}
+
+static void conn_pump(struct conn *c)
+{
+	if (c->error || c->broken || c->closing)
+		return;
+	conn_hand_out(c);
+	conn_send_queue(c);
 }
 
 static void conn_rate(struct conn *c, uint64_t bytes)
@@ -204,22 +314,20 @@ static void conn_rate(struct conn *c, uint64_t bytes)
 		c->rate = c->rate ? (c->rate * 7 + now) / 8 : now;
 }
 
-static void conn_sent(struct ring_op *op, int64_t result)
+/* A send has ended, the connection's or a lane's. */
+static void conn_over(struct conn *c, struct conn_item *item, int64_t result)
 {
-	struct conn *c = container_of(op, struct conn, send_op);
-	struct conn_item *item = c->sending;
-
-	c->sending = NULL;
+	c->moved = conn_now();
 	/*
 	 * A receiver that gives up says why and closes: the send fails, but the
 	 * reason lies in what was received. It has a moment to be heard.
 	 */
-	if (result < 0)
+	if (result < 0 && !c->broken) {
 		c->broken = result;
-	if (result > 0) {
-		progress_add(&c->progress->wire, result);
-		conn_rate(c, result);
+		c->broken_at = c->moved;
 	}
+	if (result > 0)
+		progress_add(&c->progress->wire, result);
 	while (item) {
 		struct conn_item *next = item->next;
 
@@ -230,13 +338,25 @@ static void conn_sent(struct ring_op *op, int64_t result)
 	conn_pump(c);
 }
 
+static void conn_sent(struct ring_op *op, int64_t result)
+{
+	struct conn *c = container_of(op, struct conn, send_op);
+	struct conn_item *items = c->sending;
+
+	c->sending = NULL;
+	if (result > 0)
+		conn_rate(c, result);
+	conn_over(c, items, result);
+}
+
+static void conn_lane_sent(void *owner, struct conn_item *items, int64_t result)
+{
+	conn_over(owner, items, result);
+}
+
 void conn_queue(struct conn *c, struct conn_item *item)
 {
-	frame_encode(&item->frame, item->payload, &item->wire);
-	item->frame.checksum = le64_get(item->wire.checksum);
-	item->next = NULL;
-	*c->last = item;
-	c->last = &item->next;
+	conn_append(c, c->lanes ? &c->waiting : &c->queue, item);
 	conn_pump(c);
 }
 
@@ -398,6 +518,19 @@ static void conn_received(struct ring_op *op, int64_t result)
 
 /* -- the clock -------------------------------------------------------------- */
 
+/*
+ * Is something under way, and nothing has moved for too long? A lane may wait long for its
+ * turn: that others move is a sign of life.
+ */
+static bool conn_stuck(const struct conn *c, uint64_t now)
+{
+	uint64_t since = lanes_since(c->lanes);
+
+	if (c->sending && (!since || c->send_since < since))
+		since = c->send_since;
+	return since && now - u64_max(since, c->moved) > c->timeout_ms;
+}
+
 static void conn_tick(struct ring_op *op, int64_t result)
 {
 	struct conn *c = container_of(op, struct conn, tick_op);
@@ -406,11 +539,11 @@ static void conn_tick(struct ring_op *op, int64_t result)
 	if (c->closing)
 		return;
 	progress_tick(c->progress, &c->meter, now);
-	if (c->broken && now - c->send_since > CONN_LAST_WORDS_MS)
+	if (c->broken && now - c->broken_at > CONN_LAST_WORDS_MS)
 		conn_fail(c, reason_set(c->reason, c->broken, REASON_NOT_AVAILABLE,
 					"lost the connection to the replica host %s: %s", c->peer,
 					strerrordesc_np(-c->broken)));
-	if (c->sending && now - c->send_since > c->timeout_ms)
+	if (conn_stuck(c, now))
 		conn_fail(c, reason_set(c->reason, -ETIMEDOUT, REASON_TIMEOUT,
 					"the replica host %s took nothing for %u s", c->peer,
 					c->timeout_ms / 1000));
@@ -453,13 +586,15 @@ int conn_open(struct conn **ret, const struct conn_config *config, struct ring *
 		close(fd);
 		return reason_set(reason, -ENOMEM, 0, "out of memory");
 	}
+	c->config = *config;
 	c->ring = ring;
 	c->progress = progress;
 	c->reason = reason;
 	c->fd = fd;
 	c->timeout_ms = config->timeout_ms;
 	c->payload = TAKE_PTR(payload);
-	c->last = &c->first;
+	conn_list_clear(&c->waiting);
+	conn_list_clear(&c->queue);
 	snprintf(c->peer, sizeof(c->peer), "%s:%s", config->host, config->port);
 	c->send_op.done = conn_sent;
 	c->recv_op.done = conn_received;
@@ -468,7 +603,7 @@ int conn_open(struct conn **ret, const struct conn_config *config, struct ring *
 		c->throttles[i] = config->throttles[i];
 	c->tick_op.done = conn_tick;
 	c->cancel_op.done = conn_cancelled;
-	c->heard = c->send_since = conn_now();
+	c->heard = c->send_since = c->moved = conn_now();
 	conn_receive_header(c);
 	ring_timeout(ring, &c->tick_op, CONN_TICK_MS);
 	ring_poll(ring, &c->cancel_op, config->cancel_fd);
@@ -483,16 +618,42 @@ struct conn *conn_close(struct conn *c)
 	c->closing = true;
 	/* Ends a send and a receive under way, also those of a silent peer. */
 	shutdown(c->fd, SHUT_RDWR);
+	lanes_hang_up(c->lanes, true);
 	ring_cancel(c->ring, &c->tick_op);
 	ring_cancel(c->ring, &c->throttle_op);
 	ring_cancel(c->ring, &c->cancel_op);
 	while (ring_busy(c->ring) && ring_run(c->ring) != -EBADF)
 		;
+	lanes_destroy(c->lanes);
 	stream_destroy(c->stream);
 	close(c->fd);
 	free(c->payload);
 	free(c);
 	return NULL;
+}
+
+int conn_lanes(struct conn *c, const uint8_t token[FRAME_TOKEN_SIZE], unsigned int count,
+	       unsigned int *ret, struct reason *why)
+{
+	struct lanes *lanes = lanes_dial(&c->config, c->ring, c->fd, token, count, conn_lane_sent,
+					 c, why);
+	uint64_t deadline = conn_now() + CONN_JOIN_MS;
+	bool late = false;
+
+	*ret = 0;
+	if (!lanes)
+		return c->error;
+	/* Those that are late are told at once; that their operations end takes no time. */
+	while (lanes_joining(lanes)) {
+		late |= conn_run(c) || conn_now() > deadline;
+		if (late)
+			lanes_hang_up(lanes, false);
+		if (c->error && ring_run(c->ring) == -EBADF)
+			break;
+	}
+	*ret = lanes_settle(lanes, why);
+	c->lanes = *ret ? lanes : lanes_destroy(lanes);
+	return c->error;
 }
 
 int conn_run(struct conn *c)
@@ -535,11 +696,12 @@ int conn_send(struct conn *c, struct frame *frame, const void *payload)
 	if (call.sent)
 		return c->error;
 	/*
-	 * The item is on this stack, so it must not be left behind: neither in the
-	 * queue, which nothing is taken from after a failure, nor in a send.
+	 * The item is on this stack, so it must not be left behind: neither in a
+	 * queue, which nothing is taken from after a failure, nor in a send. It is
+	 * none that a lane would carry.
 	 */
-	c->first = NULL;
-	c->last = &c->first;
+	conn_list_clear(&c->waiting);
+	conn_list_clear(&c->queue);
 	shutdown(c->fd, SHUT_RDWR);
 	while (c->sending && !call.sent && ring_run(c->ring) != -EBADF)
 		;
@@ -582,16 +744,19 @@ void conn_abort(struct conn *c)
 
 	if (c->deaf || c->broken)
 		return;
-	/* The failure is the caller's own: frames can still be sent, but these not. */
-	c->first = NULL;
-	c->last = &c->first;
+	/*
+	 * The failure is the caller's own: frames can still be sent, but these not. Of
+	 * what lanes have been given the receiver must be told, or ABORT comes too early.
+	 */
+	conn_list_clear(c->lanes ? &c->waiting : &c->queue);
 	c->error = 0;
 	/* Completions come until the ring is empty, after this function too. */
 	c->reason = &c->unheard;
 	c->timeout_ms = CONN_LAST_WORDS_MS;
 	memset(c->throttles, 0, sizeof(c->throttles));
 	c->throttling = false;
-	while (c->sending && !conn_run(c))
+	conn_pump(c);
+	while ((c->sending || lanes_since(c->lanes)) && !conn_run(c))
 		;
 	conn_send(c, &frame, NULL);
 	conn_fail(c, -ECANCELED);

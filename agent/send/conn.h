@@ -69,7 +69,9 @@ struct conn_config {
 
 /**
  * conn_open() - connect
- * @ring: of this thread, with room for five operations more than the caller's
+ * @config: what it points to stays until conn_close()
+ * @ring: of this thread, with room for five operations more than the caller's, and two
+ *	more for each lane
  * @progress: counts bytes on the wire
  * @reason: where the first failure is kept
  */
@@ -81,6 +83,18 @@ int conn_open(struct conn **ret, const struct conn_config *config, struct ring *
  * caller's, to end. NULL is ignored. Return: NULL
  */
 struct conn *conn_close(struct conn *c);
+
+/**
+ * conn_lanes() - carry DATA and PACKED over further connections, from here on
+ * @token: that WELCOME had
+ * @count: so many, FRAME_LANES_MAX at most; nothing is queued
+ * @ret: how many there are: what cannot be had is done without
+ * @why: filled if there are fewer: why
+ *
+ * The caller keeps DATA frames short then, see FRAME_LANE_PAYLOAD. Return: 0 or as conn_run().
+ */
+int conn_lanes(struct conn *c, const uint8_t token[FRAME_TOKEN_SIZE], unsigned int count,
+	       unsigned int *ret, struct reason *why);
 
 /** conn_secret() - the cipher, for status lines, once something was received */
 const char *conn_secret(const struct conn *c);
@@ -120,8 +134,8 @@ int conn_fail(struct conn *c, int error);
  * conn_send() - send one frame and wait until it is on its way
  * @frame: header; @payload: frame->length bytes, at most FRAME_CONTROL_MAX
  *
- * Everything that was queued before has been sent then, too. @frame->checksum
- * is filled in.
+ * Everything that was queued before has been sent then, too, or is with a lane and
+ * comes before it. @frame->checksum is filled in.
  */
 int conn_send(struct conn *c, struct frame *frame, const void *payload);
 

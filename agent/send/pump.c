@@ -68,6 +68,7 @@ struct pump {
 	struct brake *brake;	  /* NULL: none */
 	unsigned int depth;
 	uint64_t slot_size;
+	uint32_t frame_max;
 	uint64_t filled;
 	uint64_t handled;
 	uint64_t freed;
@@ -230,7 +231,7 @@ static void slot_data(struct slot *s, uint64_t offset, uint64_t length)
 {
 	slot_flush_zero(s);
 	while (length) {
-		uint64_t n = u64_min(length, FRAME_PAYLOAD_MAX);
+		uint64_t n = u64_min(length, s->pump->frame_max);
 
 		slot_send_data(s, offset, n);
 		offset += n;
@@ -631,6 +632,7 @@ int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,
 	p->wait.done = pump_wait_over;
 	p->depth = pump_depth(granule);
 	p->slot_size = size;
+	p->frame_max = FRAME_PAYLOAD_MAX;
 	p->slots = calloc(p->depth, sizeof(*p->slots));
 	p->memory = ring_memory(ring, p->depth * size);
 	if (!p->slots || !p->memory) {
@@ -650,6 +652,11 @@ int pump_pack(struct pump *p)
 {
 	p->packed = malloc(p->depth * p->slot_size);
 	return p->packed ? packer_create(&p->packer) : -ENOMEM;
+}
+
+void pump_frame_max(struct pump *p, uint32_t bytes)
+{
+	p->frame_max = bytes;
 }
 
 void pump_compare_rate(struct pump *p, struct throttle *limit)

@@ -85,6 +85,8 @@ int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,
  * While the network is fast nothing is packed: it would only cost time. Return: 0 or -ENOMEM. Takes PUMP_MEMORY more.
  */
 int pump_pack(struct pump *p);
+/** pump_frame_max() - DATA frames are no longer than this, a multiple of 64 KiB */
+void pump_frame_max(struct pump *p, uint32_t bytes);
 /**
  * pump_hash() - how granules are compared, before the first one is; once
  *

@@ -144,11 +144,38 @@ static int run_open_all(struct run *r)
 	return err;
 }
 
+/* Several streams, or as many as can be had: a run never fails for want of them. */
+static int run_streams(struct run *r, const struct frame_welcome *welcome)
+{
+	struct reason why = { 0 };
+	unsigned int count = 0;
+	int err;
+
+	atomic_store(&r->report->streams, 1);
+	if (!(r->features & FRAME_FEATURE_STREAMS))
+		return 0;
+	err = conn_lanes(r->conn, welcome->token, r->config->streams, &count, &why);
+	if (err)
+		return err;
+	if (count) {
+		atomic_store(&r->report->streams, count);
+		pump_frame_max(r->pump, FRAME_LANE_PAYLOAD);
+	}
+	if (count < r->config->streams)
+		snprintf(r->report->streams_why, sizeof(r->report->streams_why), "%s", why.text);
+	return 0;
+}
+
 /* What was agreed on for all disks. */
 static int run_agree(struct run *r)
 {
-	int err = session_hello(r->conn, r->config, &r->features, r->reason);
+	struct frame_welcome welcome;
+	int err = session_hello(r->conn, r->config, &welcome, r->reason);
 
+	if (err)
+		return err;
+	r->features = welcome.features;
+	err = run_streams(r, &welcome);
 	if (err)
 		return err;
 	err = pump_hash(r->pump, hash_kind(r->features));

@@ -86,6 +86,8 @@ struct run_vm {
  *	cannot be sent: none is dropped. On success nothing is owed or marked
  * @compress: pack what is sent where that pays, if the receiver knows it
  * @paranoid: compare by SHA-256; a receiver that does not know it fails the run
+ * @streams: connections that carry the disks' bytes, if the receiver knows it; 0 and 1:
+ *	the one connection carries all. FRAME_LANES_MAX at most
  * @history_given: @history means something; else the receiver decides
  * @history: further points that the replica is to keep, 0 to FRAME_HISTORY_MAX
  * @collection: its name
@@ -121,6 +123,7 @@ struct run_config {
 	bool final;
 	bool compress;
 	bool paranoid;
+	uint32_t streams;
 	bool history_given;
 	uint32_t history;
 	const char *collection;
@@ -269,6 +272,9 @@ struct run_range {
  *	dropped; RUN_TROUBLE_NONE: neither
  * @consistency: of the new point, enum run_consistency, 0: there is none
  * @hash: the hash by which disks are compared, its name, NULL: none is (yet)
+ * @streams: connections that carry the disks' bytes, 0: not agreed on yet; as @hash it may
+ *	be read while the run lasts
+ * @streams_why: why these are fewer than were asked for; "": they are not
  * @excluded_ns: for how long the longest of its seals kept writes waiting
  * @point: the replica's newest point now, 0: none, or not known
  * @warning: a sentence; "": none
@@ -283,6 +289,8 @@ struct run_report {
 	enum run_trouble trouble;
 	enum run_consistency consistency;
 	_Atomic(const char *) hash;
+	_Atomic uint32_t streams;
+	char streams_why[REASON_TEXT_MAX];
 	uint64_t excluded_ns;
 	uint64_t point;
 	char warning[REASON_TEXT_MAX];

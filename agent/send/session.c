@@ -21,14 +21,26 @@ static int session_malformed(struct conn *c, struct reason *reason, const char *
 				       what));
 }
 
-int session_hello(struct conn *c, const struct run_config *config, uint32_t *ret_features,
+/* Two are said only if they are wanted. */
+static uint32_t session_features(const struct run_config *config)
+{
+	uint32_t features = FRAME_FEATURES;
+
+	if (!config->paranoid)
+		features &= ~FRAME_FEATURE_SHA256;
+	/* A verification sends no bytes of a disk. */
+	if (config->streams < 2 || config->kind == RUN_VERIFY)
+		features &= ~FRAME_FEATURE_STREAMS;
+	return features;
+}
+
+int session_hello(struct conn *c, const struct run_config *config, struct frame_welcome *ret,
 		  struct reason *reason)
 {
 	struct frame_hello hello = {
 		.min_version = FRAME_VERSION,
 		.max_version = FRAME_VERSION,
-		.features = config->paranoid ? FRAME_FEATURES :
-					       FRAME_FEATURES & ~FRAME_FEATURE_SHA256,
+		.features = session_features(config),
 	};
 	struct frame f = { .type = FRAME_HELLO };
 	struct frame_welcome welcome;
@@ -51,7 +63,7 @@ int session_hello(struct conn *c, const struct run_config *config, uint32_t *ret
 		return conn_fail(c, reason_set(reason, -EOPNOTSUPP, REASON_NOT_SUPPORTED,
 					       "the replica host %s cannot compare by SHA-256 "
 					       "(paranoid): its Tidemark is too old", conn_peer(c)));
-	*ret_features = welcome.features;
+	*ret = welcome;
 	return 0;
 }
 

@@ -61,8 +61,8 @@ struct session_disk {
 	bool torn;
 };
 
-/** session_hello() - HELLO, WELCOME; *@ret_features: enum frame_feature that both know */
-int session_hello(struct conn *c, const struct run_config *config, uint32_t *ret_features,
+/** session_hello() - HELLO, WELCOME; *@ret: what the receiver has said */
+int session_hello(struct conn *c, const struct run_config *config, struct frame_welcome *ret,
 		  struct reason *reason);
 
 /*
