@@ -247,6 +247,7 @@ static struct json_object *job_json(const struct service_job *job)
 	document_put_u64(o, "latency_us", p.latency);
 	document_put_u64(o, "passes", p.passes);
 	document_put_text(o, "hash", job->hash[0] ? job->hash : NULL);
+	document_put_u64(o, "streams", job->streams);
 	document_put_u64(o, "error", job->error);
 	document_put_text(o, "text", job->text);
 	document_put_time(o, "submitted", job->submitted / 1000000);

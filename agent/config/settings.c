@@ -15,6 +15,7 @@
 #define HISTORY_MAX 24u
 #define TIMEOUT_MAX 86400u
 #define LATENCY_MAX 10000u
+#define STREAMS_MAX 8u /* FRAME_LANES_MAX */
 #define POOL_LIMIT_MAX (1024ULL << 20) /* TIDEMARK_POOL_MAX of <linux/tidemark.h> */
 
 /* -- one of each ------------------------------------------------------------ */
@@ -243,6 +244,7 @@ SETTING_UINT(interval_s, 0, INTERVAL_MAX)
 SETTING_UINT(consistent_s, 0, INTERVAL_MAX)
 SETTING_UINT(latency_ms, 0, LATENCY_MAX)
 SETTING_UINT(max_concurrent, 0, 64)
+SETTING_UINT(streams, 1, STREAMS_MAX)
 SETTING_UINT(max_passes, 1, 10000)
 SETTING_UINT(timeout_s, 1, TIMEOUT_MAX)
 SETTING_UINT(drain_timeout_s, 1, TIMEOUT_MAX)
@@ -293,6 +295,7 @@ static const struct setting table[] = {
 	  set_max_concurrent, get_max_concurrent },
 	{ "pool_limit", "PoolLimit", 't', "bytes, 0 (the pool stays as it is) to 1G",
 	  set_pool_limit, get_pool_limit },
+	{ "streams", "Streams", 'u', "1 to 8", set_streams, get_streams },
 	{ "max_passes", "MaxPasses", 'u', "1 to 10000", set_max_passes, get_max_passes },
 	{ "timeout", "Timeout", 'u', SECONDS, set_timeout_s, get_timeout_s },
 	{ "drain_timeout", "DrainTimeout", 'u', SECONDS, set_drain_timeout_s,
@@ -325,6 +328,7 @@ void settings_defaults(struct settings *s)
 		.allow_compare = true,
 		.window_start_s = 18 * 3600 + 30 * 60,
 		.window_end_s = 6 * 3600,
+		.streams = 1,
 		.max_passes = 32,
 		.pool_limit = 64 << 20,
 		.timeout_s = 60,

@@ -553,6 +553,10 @@ static void run_end(struct service *s, struct collection *c, struct service_job 
 
 	run->ended = true;
 	job->hash = atomic_load(&((struct run_report *)report)->hash) ?: job->hash;
+	job->streams = u64_max(job->streams, atomic_load(&((struct run_report *)report)->streams));
+	if (report->streams_why[0])
+		log_notice("%s: the run had %u of %u streams: %s", job->collection, job->streams,
+			   run->config.streams, report->streams_why);
 	for (size_t i = 0; i < job->member_count; i++) {
 		if (job_is_failover(job) ||
 		    (job->members[i].disk_count && run_slot(job, i, 0)->run == index))

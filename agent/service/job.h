@@ -93,6 +93,7 @@ struct service_job_member {
  * @compare: by comparing, whatever bits say
  * @paranoid: what is compared is by SHA-256, whatever the settings say
  * @hash: the hash by which a disk was compared, "": none was, or not yet
+ * @streams: TCP connections that carried the bytes of a run, 0: not known yet
  * @initial: StartReplication: enum service_initial, else 0
  * @submitted: TimeSubmitted
  * @scheduled: ScheduledStartTime, 0: at once
@@ -124,6 +125,7 @@ struct service_job {
 	bool compare;
 	bool paranoid;
 	const char *hash;
+	uint32_t streams;
 	uint32_t initial;
 	int64_t submitted;
 	int64_t scheduled;

@@ -38,6 +38,7 @@ static const struct property {
 	U32("ErrorCode", error),
 	U32("Permille", permille),
 	U32("Passes", passes),
+	U32("Streams", streams),
 	U32("Torn", torn),
 	U64("BytesDisk", bytes_disk),
 	U64("BytesMarked", bytes_marked),

@@ -79,6 +79,7 @@ struct bus_range {
  * @ended: when it ended
  * @point: number of the newest point
  * @hash: by which it compared; "": it did not, or not yet
+ * @streams: TCP connections that carried its bytes; 0: none, or not known yet
  * @members: JSON array: its VMs, and how far each is
  * @disks: JSON array: their disks
  * @ranges: what differs, the first of them
@@ -97,6 +98,7 @@ struct bus_job {
 	uint32_t error;
 	uint32_t permille;
 	uint32_t passes;
+	uint32_t streams;
 	uint32_t torn;
 	uint64_t bytes_disk;
 	uint64_t bytes_marked;

@@ -197,6 +197,7 @@ static int job_print_json(struct bus *b, const struct bus_job *job)
 	put(o, "bytes_different", job->bytes_different);
 	put(o, "read_calls", job->read_calls);
 	json_object_object_add(o, "hash", job->hash[0] ? json_object_new_string(job->hash) : NULL);
+	put(o, "streams", job->streams);
 	put(o, "passes", job->passes);
 	put(o, "torn", job->torn);
 	put(o, "point", job->point);
@@ -270,6 +271,8 @@ static void print_bytes_of(const struct bus_job *job, const struct job_options *
 	print_bytes("on the wire", job->bytes_on_wire, options);
 	if (!verify)
 		printf("  %-16s %u\n", "passes", job->passes);
+	if (job->streams > 1)
+		printf("  %-16s %u\n", "streams", job->streams);
 	if (job->hash[0])
 		printf("  %-16s %s\n", "compared by", job->hash);
 	printf("  %-16s %" PRIu64 "\n", "reads", job->read_calls);
