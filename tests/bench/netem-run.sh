@@ -109,7 +109,7 @@ iperf3() { # STREAMS: the rate that its receiver has seen
 
 no_points() { [ -z "$(find "$work/store" -name 'point-*.qcow2')" ]; }
 
-tidemark() { # plain|tls: a run of everything, to where nothing is yet
+tidemark() { # plain|tls STREAMS: a run of everything, to where nothing is yet
     local tls=() client=() server seconds
     if [ "$1" = tls ]; then
         tls=(--tls-dir "$work/server" --peer bench)
@@ -120,7 +120,7 @@ tidemark() { # plain|tls: a run of everything, to where nothing is yet
         > "$work/receiver" 2>&1 &
     server=$!
     wait_for "the receiver" listens 7000
-    seconds=$(clock near $helpers/send-bits --host $far 7000 "$work/image" "$work/list" 1 "${client[@]}") ||
+    seconds=$(clock near $helpers/send-bits --host $far --streams "$2" 7000 "$work/image" "$work/list" 1 "${client[@]}") ||
         die "the run failed: $(cat "$work/receiver")"
     wait_for "the merge" no_points
     kill $server
@@ -138,8 +138,11 @@ rsync() {
 tool() {
     case $1 in
     iperf3) iperf3 1 ;;
-    tidemark) tidemark plain ;;
-    tidemark-tls) tidemark tls ;;
+    iperf3-4) iperf3 4 ;;
+    tidemark) tidemark plain 1 ;;
+    tidemark-4) tidemark plain 4 ;;
+    tidemark-tls) tidemark tls 1 ;;
+    tidemark-tls-4) tidemark tls 4 ;;
     rsync) rsync ;;
     esac
 }
@@ -174,12 +177,12 @@ ip netns add "$far_ns"
 trap clear_up EXIT
 near ip link set lo up
 far ip link set lo up
-tools=(tidemark)
+tools=(tidemark tidemark-4)
 pki init bench && pki server $far -o "$work/server" && pki client bench -o "$work/client"
-tools+=(tidemark-tls)
+tools+=(tidemark-tls tidemark-tls-4)
 if type -P iperf3 > /dev/null; then
     serve 5201 iperf3 -s
-    tools+=(iperf3)
+    tools+=(iperf3 iperf3-4)
 fi
 if type -P rsync > /dev/null; then
     mkdir -p "$work/copy"

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # A first copy over a link of 100 Mbit/s with a round trip of 50 ms, without loss and
-# with 0.1 % of it each way, beside one stream of iperf3, and rsync: medians of the bits
-# of the image in each second, their ratio to iperf3's, and every round. The target is
-# 0.85 of iperf3 or more. Between two network namespaces, see netem-run.sh; all use the
+# with 0.1 % of it each way, with one stream and four (-4), beside as many of iperf3, and
+# rsync: medians of the bits of the image in each second, their ratio to iperf3's, and every
+# round. The target is 0.85 of iperf3 or more. Between two network namespaces, see netem-run.sh; all use the
 # congestion control that the kernel has chosen. Each run must end with an identical replica.
 # As root.
 #
@@ -27,7 +27,7 @@ for name in iperf3 rsync; do
 done
 tests/bench/netem-run.sh "$work" "$@" > "$raw"
 sed -n 's/^with /  congestion control, kernel, link: /p' "$raw"
-printf '  %-6s %-13s %10s %9s %7s\n' link tool Mbit/s "x iperf3" "CPU %"
+printf '  %-6s %-14s %10s %9s %7s\n' link tool Mbit/s "x iperf3" "CPU %"
 grep -v '^with ' "$raw" | sort -k1,2 -k4,4n | awk '
     function flush() {
         if (!n) return
@@ -39,9 +39,9 @@ grep -v '^with ' "$raw" | sort -k1,2 -k4,4n | awk '
         flush()
         for (i = 1; i <= rows; i++) {
             split(order[i], k, " ")
-            base = median[k[1] " iperf3"]
+            base = median[k[1] " iperf3" (k[2] ~ /-4$/ ? "-4" : "")]
             ratio = base ? sprintf("%.2f", median[order[i]] / base) : "-"
-            printf "  %-6s %-13s %10.1f %9s %7d\n", k[1], k[2], median[order[i]], ratio, cpu[order[i]]
+            printf "  %-6s %-14s %10.1f %9s %7d\n", k[1], k[2], median[order[i]], ratio, cpu[order[i]]
         }
     }'
 echo "  every round: link, tool, round, Mbit/s, CPU %"

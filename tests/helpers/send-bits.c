@@ -4,7 +4,7 @@
  * would: for measuring without the kernel module. The list is true by its caller's
  * word, and the file is at rest.
  *
- *   send-bits [--host ADDRESS] PORT FILE LIST EPOCH [TLS-DIR]
+ *   send-bits [--host ADDRESS] [--streams N] PORT FILE LIST EPOCH [TLS-DIR]
  *     LIST: lines "OFFSET LENGTH", ascending, in whole granules of 64 KiB
  *     EPOCH: the current one of the "tracker"; the one before it is committed
  *
@@ -196,8 +196,14 @@ int main(int argc, char **argv)
 		argv += 2;
 		argc -= 2;
 	}
+	if (argc > 2 && !strcmp(argv[1], "--streams")) {
+		config.streams = strtoul(argv[2], NULL, 10);
+		argv += 2;
+		argc -= 2;
+	}
 	if (argc < 5 || bits_read(argv[3])) {
-		fprintf(stderr, "usage: send-bits [--host ADDRESS] PORT FILE LIST EPOCH [TLS-DIR]\n");
+		fprintf(stderr, "usage: send-bits [--host ADDRESS] [--streams N] PORT FILE LIST EPOCH "
+			"[TLS-DIR]\n");
 		return 2;
 	}
 	config.port = argv[1];
