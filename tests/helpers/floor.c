@@ -147,10 +147,16 @@ static void send_all(int sock, int fd, FILE *list)
 		die("no answer");
 }
 
+/* What the ring has to tell may interrupt a recv() that has some of it. */
 static void get(int sock, void *buf, size_t size)
 {
-	if (recv(sock, buf, size, MSG_WAITALL) != (ssize_t)size)
-		die("receiving");
+	for (size_t got = 0; got < size;) {
+		ssize_t n = recv(sock, (uint8_t *)buf + got, size - got, MSG_WAITALL);
+
+		if (n <= 0 && !(n < 0 && errno == EINTR))
+			die("receiving");
+		got += n < 0 ? 0 : n;
+	}
 }
 
 static void receive_all(int sock, int fd)
