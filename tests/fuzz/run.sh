@@ -35,7 +35,9 @@ fuzz() { # NAME MAX_LEN SOURCES AND LIBRARIES...
     # What it finds new is kept, so that the next run begins there.
     "$out/$name" -max_total_time="$seconds" -max_len="$length" -timeout=5 -rss_limit_mb=1024 -dict="$out/$name.dict" \
         -artifact_prefix="$out/$name-" "$out/corpus-$name" > "$out/$name.log" 2>&1 || status=$?
-    is "$name: $(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "$out/$name.log") inputs, nothing found" \
+    # "#4711  DONE   cov: 815 ft: ..." and "Done 4711 runs in 61 second(s)"
+    is "$name: $(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "$out/$name.log") inputs,$(
+        sed -n 's/.*DONE *cov: \([0-9]*\).*/ \1/p' "$out/$name.log") edges covered, nothing found" \
         $status 0
     [ $status = 0 ] || tail -n 40 "$out/$name.log" | sed 's/^/# /'
 }
