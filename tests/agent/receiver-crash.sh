@@ -138,7 +138,7 @@ for point in $points; do
     one_point "$point" "second run" incremental a b
     [ $met = yes ] && second_seen+=" $point"
 done
-for point in write:20 merge-copied:9 disk-durable:2 disk-renamed:2 merge-recorded:2; do
+for point in write:3 merge-copied:9 disk-durable:2 disk-renamed:2 merge-recorded:2; do
     rm -rf "$dir/store"
     receiver_start
     script 1 full x a | peer > /dev/null
