@@ -126,15 +126,19 @@ agent_kill receiver TERM
 
 # -- through TLS -----------------------------------------------------------------------
 
-agent_kill sender TERM
-configure_sender 3 'authentication = certificate'
-receiver_with << END
+receiver_secure() {
+    receiver_with << END
 tls = yes
 [peer primary]
 collections = c slow
 [peer other]
 collections = c
 END
+}
+
+agent_kill sender TERM
+configure_sender 3 'authentication = certificate'
+receiver_secure
 tap_line $? "the receiver starts, with TLS"
 sender_start
 tap_line $? "the sender starts"
@@ -150,13 +154,7 @@ agent_kill receiver TERM
 like "a receiver that is told to end does, and the run is lost" \
     "$(cat "$dir/receiver.log")" 'slow: .*the agent stops'
 here job wait "$path" --no-progress > /dev/null 2>&1
-receiver_with << END
-tls = yes
-[peer primary]
-collections = c slow
-[peer other]
-collections = c
-END
+receiver_secure
 here resync slow --wait > /dev/null 2>&1
 is "the next run goes on to the end" $? 0
 ok "its replica is the disk" replica_is d2 "$dir/d2.img"

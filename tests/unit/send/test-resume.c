@@ -9,12 +9,10 @@
  */
 #define GRANULES 256u
 
-#include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sys/socket.h>
 
-#include "tests/unit/send/world.h"
+#include "tests/unit/send/relay.h"
 
 /* -- the relay ---------------------------------------------------------------- */
 
@@ -30,32 +28,6 @@ static struct relay {
 	pthread_t thread;
 	char port[8];
 } relay;
-
-static int relay_dial(uint16_t port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static bool relay_put(int fd, const char *buf, ssize_t n)
-{
-	while (n > 0) {
-		ssize_t done = send(fd, buf, n, MSG_NOSIGNAL);
-
-		if (done <= 0)
-			return false;
-		buf += done;
-		n -= done;
-	}
-	return true;
-}
 
 static void relay_serve(int near, int far)
 {
@@ -111,18 +83,10 @@ static void *relay_main(void *arg)
 
 static int relay_setup(void **state)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET };
-	socklen_t size = sizeof(a);
-
 	if (group_setup(state))
 		return -1;
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	relay.listener = socket(AF_INET, SOCK_STREAM, 0);
-	if (bind(relay.listener, (struct sockaddr *)&a, size) || listen(relay.listener, 4) ||
-	    getsockname(relay.listener, (struct sockaddr *)&a, &size))
-		return -1;
-	snprintf(relay.port, sizeof(relay.port), "%u", ntohs(a.sin_port));
-	return pthread_create(&relay.thread, NULL, relay_main, NULL);
+	relay.listener = relay_listen(relay.port);
+	return relay.listener < 0 ? -1 : pthread_create(&relay.thread, NULL, relay_main, NULL);
 }
 
 static int relay_teardown(void **state)
@@ -138,9 +102,7 @@ static int resume_setup(void **state)
 	struct world *w = *state;
 
 	setup(state);
-	for (size_t i = 0; i < FAKES; i++)
-		for (size_t g = 0; g < GRANULES; g++)
-			memset(fakes[i].disk + g * GRANULE, g % 7 ? 1 + g % 251 : 0, bytes_of(g));
+	fakes_fill();
 	relay.to = receiver_port(w->receiver);
 	relay.limit = UINT64_MAX;
 	relay.passed = 0;

@@ -6,13 +6,11 @@
  */
 #define GRANULES 256u
 
-#include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sys/socket.h>
 
 #include "send/conn.h"
-#include "tests/unit/send/world.h"
+#include "tests/unit/send/relay.h"
 
 #define STREAMS 4u
 
@@ -36,37 +34,19 @@ static struct relay {
 	int fds[64];
 } relay;
 
-static int dial_port(uint16_t port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 static bool pass_on(int from, int to, size_t max, size_t *ret)
 {
 	static _Thread_local char buf[65536];
 	ssize_t n = recv(from, buf, u64_min(sizeof(buf), max), 0);
 
 	*ret = n > 0 ? n : 0;
-	for (ssize_t at = 0, done; at < n; at += done) {
-		done = send(to, buf + at, n - at, MSG_NOSIGNAL);
-		if (done <= 0)
-			return false;
-	}
-	return n > 0;
+	return n > 0 && relay_put(to, buf, n);
 }
 
 static void *relay_serve(void *arg)
 {
 	unsigned int index = (uintptr_t)arg;
-	int near = relay.fds[index], far = dial_port(relay.to);
+	int near = relay.fds[index], far = relay_dial(relay.to);
 	struct pollfd p[2] = { { near, POLLIN, 0 }, { far, POLLIN, 0 } };
 	size_t n;
 
@@ -115,18 +95,10 @@ static void relay_reset(struct world *w, unsigned int cut, uint64_t limit)
 
 static int relay_setup(void **state)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET };
-	socklen_t size = sizeof(a);
-
 	if (group_setup(state))
 		return -1;
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	relay.listener = socket(AF_INET, SOCK_STREAM, 0);
-	if (bind(relay.listener, (struct sockaddr *)&a, size) || listen(relay.listener, 16) ||
-	    getsockname(relay.listener, (struct sockaddr *)&a, &size))
-		return -1;
-	snprintf(relay.port, sizeof(relay.port), "%u", ntohs(a.sin_port));
-	return pthread_create(&relay.thread, NULL, relay_main, NULL);
+	relay.listener = relay_listen(relay.port);
+	return relay.listener < 0 ? -1 : pthread_create(&relay.thread, NULL, relay_main, NULL);
 }
 
 static int relay_teardown(void **state)
@@ -146,9 +118,7 @@ static int streams_setup(void **state)
 	struct world *w = *state;
 
 	setup(state);
-	for (size_t i = 0; i < FAKES; i++)
-		for (size_t g = 0; g < GRANULES; g++)
-			memset(fakes[i].disk + g * GRANULE, g % 7 ? 1 + g % 251 : 0, bytes_of(g));
+	fakes_fill();
 	w->config.streams = STREAMS;
 	relay_reset(w, UINT32_MAX, 0);
 	return 0;
@@ -345,7 +315,7 @@ static int say_hello(struct world *w, uint8_t *token)
 	struct frame_hello hello = { 1, 1, FRAME_FEATURES, "node", "" };
 	struct frame_welcome welcome;
 	uint8_t buf[FRAME_CONTROL_MAX];
-	int fd = dial_port(receiver_port(w->receiver));
+	int fd = relay_dial(receiver_port(w->receiver));
 
 	snprintf(hello.collection, sizeof(hello.collection), "%s", w->collection);
 	put(fd, (struct frame){ .type = FRAME_HELLO, .length = frame_hello_encode(&hello, buf) },
@@ -360,7 +330,7 @@ static int say_join(struct world *w, const uint8_t *token, uint32_t lane, uint32
 {
 	struct frame_join join = { .lane = lane };
 	uint8_t buf[FRAME_CONTROL_MAX];
-	int fd = dial_port(receiver_port(w->receiver));
+	int fd = relay_dial(receiver_port(w->receiver));
 
 	memcpy(join.token, token, sizeof(join.token));
 	put(fd, (struct frame){ .type = FRAME_JOIN, .length = frame_join_encode(&join, buf) },
