@@ -107,6 +107,14 @@ uint64_t conn_now(void)
 	return (uint64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+uint64_t conn_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 const char *conn_secret(const struct conn *c)
 {
 	return stream_secret(c->stream);
@@ -152,14 +160,6 @@ bool conn_slow(const struct conn *c)
 /* -- out -------------------------------------------------------------------- */
 
 static void conn_pump(struct conn *c);
-
-static uint64_t conn_now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 /* Must a send wait for a limit? Then it is tried again when the wait is over. */
 static bool conn_throttled(struct conn *c)

@@ -164,5 +164,7 @@ void conn_abort(struct conn *c);
 
 /** conn_now() - milliseconds of the monotonic clock */
 uint64_t conn_now(void);
+/** conn_now_ns() - its nanoseconds */
+uint64_t conn_now_ns(void);
 
 #endif

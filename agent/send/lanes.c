@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "send/dial.h"
 
@@ -69,14 +68,6 @@ struct lanes {
 	unsigned int next;
 	struct lane *lanes[FRAME_LANES_MAX];
 };
-
-static uint64_t lane_now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 /* -- joining ------------------------------------------------------------------ */
 
@@ -316,7 +307,7 @@ struct conn_item *lane_send(struct lane *lane, struct conn_item *items, uint32_t
 	};
 	lane->take.frame.length = frame_take_encode(&take, lane->take_payload);
 	lane->since = conn_now();
-	lane->begun_ns = lane_now_ns();
+	lane->begun_ns = conn_now_ns();
 	stream_send(lane->stream, &lane->send_op, iov, count);
 	return &lane->take;
 }
@@ -327,7 +318,7 @@ static void lane_measure(struct lane *lane, uint64_t bytes)
 	if (bytes < LANE_RATE_BYTES)
 		return;
 	lane->sent_bytes = lane->sent_bytes / 8 * 7 + bytes;
-	lane->sent_ns = lane->sent_ns / 8 * 7 + u64_max(lane_now_ns() - lane->begun_ns, 1);
+	lane->sent_ns = lane->sent_ns / 8 * 7 + u64_max(conn_now_ns() - lane->begun_ns, 1);
 }
 
 static void lane_sent(struct ring_op *op, int64_t result)
