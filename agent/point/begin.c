@@ -90,6 +90,7 @@ static int stage_seed_file(struct stage *s, struct stage_disk *d, bool resume,
 	if (err)
 		return reason_set(reason, err, 0, "cannot make %s: %s", d->partial,
 				  strerror(-err));
+	d->hole = 0;
 	crash_at("begin-created");
 	return 0;
 }
@@ -312,6 +313,7 @@ int stage_begin(struct stage *s, uint32_t index, enum stage_mode mode, unsigned 
 	int err;
 
 	d->mode = mode;
+	d->hole = UINT64_MAX;
 	err = mode == STAGE_READ ? 0 : stage_judge_size(d, reason);
 	if (!err)
 		err = stage_begin_staged(s, d, resume, reason);

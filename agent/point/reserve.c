@@ -35,7 +35,7 @@ int reserve_overlay(struct stage_disk *d)
 	return 0;
 }
 
-void reserve_seed(struct stage_disk *d, uint64_t offset, uint64_t span)
+static void reserve_row(struct stage_disk *d, uint64_t offset, uint64_t span)
 {
 	uint64_t end = offset + span, want;
 
@@ -49,4 +49,10 @@ void reserve_seed(struct stage_disk *d, uint64_t offset, uint64_t span)
 	/* Where it fails the writes themselves show whether there is room. */
 	(void)!fallocate(d->raw.fd, FALLOC_FL_KEEP_SIZE, offset, want - offset);
 	d->reserved = want;
+}
+
+void reserve_seed(struct stage_disk *d, uint64_t offset, uint64_t span)
+{
+	reserve_row(d, offset, span);
+	d->hole = u64_max(d->hole, u64_max(offset + span, d->reserved));
 }

@@ -27,6 +27,8 @@ enum disk_phase {
  * @cover: SEED of a device: what was written, for the rest carries old bytes
  * @overlay, @file: OVERLAY: its tables and its file
  * @reserved: bytes that the file has been grown to
+ * @hole: SEED: from here on the file has nothing but a hole, for it was made by this
+ *	stage; UINT64_MAX: nobody knows, or it is a device
  * @run, @run_end: SEED: data that came in a row, and where that ended
  * @partial, @final: names before and after the commit; "": a device
  * @made: @partial, and later @final, may be there
@@ -56,6 +58,7 @@ struct stage_disk {
 	struct overlay *overlay;
 	struct raw file;
 	uint64_t reserved;
+	uint64_t hole;
 	uint64_t run;
 	uint64_t run_end;
 	uint64_t epoch;
@@ -91,7 +94,7 @@ struct table_io stage_table_io(struct stage_disk *d);
 
 /** reserve_overlay() - the overlay's file has room for what was mapped last. Return: 0 or errno */
 int reserve_overlay(struct stage_disk *d);
-/** reserve_seed() - data comes here: after much of it in a row make room for more */
+/** reserve_seed() - data comes here: no hole any more, and after much in a row room for more */
 void reserve_seed(struct stage_disk *d, uint64_t offset, uint64_t span);
 
 /* -- settle.c: for stage.c and begin.c -- */

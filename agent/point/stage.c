@@ -295,12 +295,20 @@ int stage_place(struct stage *s, uint32_t index, uint64_t offset, uint64_t span,
 	return err;
 }
 
+/* A hole is not made twice: to punch one waits for all writes to the file that are under way. */
+static int stage_zero_seed(struct stage_disk *d, uint64_t offset, uint64_t span)
+{
+	if (offset >= d->hole)
+		return 0;
+	return raw_zero(&d->raw, offset, u64_min(span, d->hole - offset));
+}
+
 int stage_zero(struct stage *s, uint32_t index, uint64_t offset, uint64_t span)
 {
 	struct stage_disk *d = s->disks[index];
 	int err;
 
-	err = d->mode == STAGE_SEED ? raw_zero(&d->raw, offset, span)
+	err = d->mode == STAGE_SEED ? stage_zero_seed(d, offset, span)
 				    : overlay_zero(d->overlay, offset, span);
 	if (!err && d->cover)
 		cover_mark(d->cover, offset, span);
