@@ -104,24 +104,50 @@ class Server:
         return usage.ru_utime + usage.ru_stime, peak
 
 
+def watch(process, sign):
+    """Wait until there is something to read. Return: peak KiB until then."""
+    peak = 0
+    there = select.poll()
+    there.register(sign, select.POLLIN)
+    # The kernel's own peak is that of this program, before the exec: look now and then.
+    while not there.poll(5):
+        peak = peak_of(process.pid) or peak
+    return peak
+
+
+def reap(process):
+    """Return: CPU seconds of all of its life."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = 0
+    if status:
+        die("%s failed" % process.args[0])
+    return usage.ru_utime + usage.ru_stime
+
+
 def client(command):
     """Run to the end. Return: seconds, CPU seconds, peak KiB."""
+    # The program itself is not to be read from the disk.
+    subprocess.run([command[0], "--version"], stdout=subprocess.DEVNULL, check=True)
     begun = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     end = os.pidfd_open(process.pid)
-    over = select.poll()
-    over.register(end, select.POLLIN)
-    peak = 0
-    # The kernel's own peak is that of this program, before the exec: look now and then.
-    while not over.poll(5):
-        peak = peak_of(process.pid) or peak
+    peak = watch(process, end)
     wall = time.monotonic() - begun
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = 0
     os.close(end)
-    if status:
-        die("%s failed" % command[0])
-    return wall, usage.ru_utime + usage.ru_stime, peak
+    return wall, reap(process), peak
+
+
+def told(command):
+    """The same of a program of tests/helpers/told.h: from when it is told to when it is done."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    if process.stdout.readline() != b"ready\n":
+        die("%s does not get ready" % command[0])
+    begun = time.monotonic()
+    process.stdin.write(b"\n")
+    peak = watch(process, process.stdout)
+    wall = time.monotonic() - begun
+    process.stdout.read()
+    return wall, reap(process), peak
 
 
 class Tool:
@@ -156,8 +182,8 @@ class Tool:
         return ""
 
 
-def timed(command, server, stop=True):
-    wall, cpu, peak = client(command)
+def timed(command, server, stop=True, run=client):
+    wall, cpu, peak = run(command)
     there, there_peak = server.stop() if stop else (cpu_of(server.pid), peak_of(server.pid))
     return wall, cpu + there, peak, there_peak
 
@@ -173,7 +199,7 @@ class Floor(Tool):
         wait_for(lambda: os.path.exists(port_file) and os.path.getsize(port_file), "the floor")
         port = open(port_file).read().strip()
         return timed([HELPERS + "/floor", "send", port, self.bench.source, self.bench.list],
-                     server)
+                     server, run=told)
 
 
 class Tidemark(Tool):
@@ -197,38 +223,37 @@ class Tidemark(Tool):
     def command(self):
         self.epoch += 1
         tls = [self.bench.certificates("client")] if self.secure else []
-        return [HELPERS + "/send-bits", self.port, self.bench.source, self.bench.list,
+        return [HELPERS + "/send-bits", "--told", self.port, self.bench.source, self.bench.list,
                 str(self.epoch), *tls]
 
     def setup(self):
         self.store = os.path.join(self.bench.work, "store")
         self.epoch = 0
-        if self.secure:
-            self.bench.certificates("server")
+        self.server = None
         shutil.rmtree(self.store, ignore_errors=True)
         if self.bench.full:
             return
         self.begin()
-        client(self.command())
+        told(self.command())
         self.settle()
-        self.server.stop()
 
     def before(self):
         if self.bench.full:
-            shutil.rmtree(self.store, ignore_errors=True)
+            self.end()
             self.epoch = 0
+            self.begin()
 
     def run(self):
-        self.begin()
         before = cpu_of(self.server.pid)
-        result = timed(self.command(), self.server, stop=False)
+        result = timed(self.command(), self.server, stop=False, run=told)
         durable = cpu_of(self.server.pid)
         self.settle()
         self.later = cpu_of(self.server.pid) - durable
-        self.server.stop()
         return result[0], result[1] - before, result[2], result[3]
 
     def end(self):
+        if self.server:
+            self.server.stop()
         shutil.rmtree(self.store, ignore_errors=True)
 
 

@@ -17,7 +17,7 @@ import shutil
 import statistics
 
 import peers
-from peers import GRANULE, Tidemark, client, cpu_of, drop_caches, peak_of
+from peers import GRANULE, Tidemark, cpu_of, drop_caches, peak_of, told
 
 GIB = 1 << 30
 
@@ -60,7 +60,7 @@ class Replica(Tidemark):
 
     def once(self):
         before, beside = cpu_of(self.server.pid), self.written()
-        wall, cpu, here = client(self.command())
+        wall, cpu, here = told(self.command())
         cpu += cpu_of(self.server.pid) - before
         beside = self.written() - beside - len(self.bench.granules) * GRANULE
         self.settle()

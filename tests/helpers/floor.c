@@ -5,7 +5,7 @@
  * control. What a benchmark compares with.
  *
  *   floor receive PORT-FILE FILE
- *   floor send PORT FILE LIST         LIST: lines "OFFSET LENGTH", ascending
+ *   floor send PORT FILE LIST         LIST: lines "OFFSET LENGTH", ascending; see told.h
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "tests/helpers/told.h"
 
 #define DEPTH 32
 #define PIECE KIB(256)
@@ -220,9 +221,12 @@ int main(int argc, char **argv)
 	if (fd < 0)
 		die(argv[3]);
 	setup();
-	if (sending)
+	if (sending) {
+		told_begin();
 		send_all(dial(argv[2]), fd, fopen(argv[4], "r"));
-	else
+		told_end();
+	} else {
 		receive_all(serve(argv[2]), fd);
+	}
 	return 0;
 }

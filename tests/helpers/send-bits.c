@@ -4,7 +4,8 @@
  * would: for measuring without the kernel module. The list is true by its caller's
  * word, and the file is at rest.
  *
- *   send-bits [--host ADDRESS] [--streams N] PORT FILE LIST EPOCH [TLS-DIR]
+ *   send-bits [--told] [--host ADDRESS] [--streams N] PORT FILE LIST EPOCH [TLS-DIR]
+ *     --told: see told.h
  *     LIST: lines "OFFSET LENGTH", ascending, in whole granules of 64 KiB
  *     EPOCH: the current one of the "tracker"; the one before it is committed
  *
@@ -20,6 +21,7 @@
 
 #include "send/run.h"
 #include "send/source.h"
+#include "tests/helpers/told.h"
 
 #define GRANULE 65536u
 
@@ -191,6 +193,10 @@ int main(int argc, char **argv)
 		.commit_ms = 600000,
 	};
 
+	bool told = argc > 1 && !strcmp(argv[1], "--told");
+
+	argv += told;
+	argc -= told;
 	if (argc > 2 && !strcmp(argv[1], "--host")) {
 		config.host = argv[2];
 		argv += 2;
@@ -202,8 +208,8 @@ int main(int argc, char **argv)
 		argc -= 2;
 	}
 	if (argc < 5 || bits_read(argv[3])) {
-		fprintf(stderr, "usage: send-bits [--host ADDRESS] [--streams N] PORT FILE LIST EPOCH "
-			"[TLS-DIR]\n");
+		fprintf(stderr, "usage: send-bits [--told] [--host ADDRESS] [--streams N] PORT FILE "
+			"LIST EPOCH [TLS-DIR]\n");
 		return 2;
 	}
 	config.port = argv[1];
@@ -211,12 +217,16 @@ int main(int argc, char **argv)
 	bits.epoch = strtoull(argv[4], NULL, 10);
 	config.tls_dir = argc > 5 ? argv[5] : NULL;
 	report.disks = &report_disk;
+	if (told)
+		told_begin();
 	if (run_execute(&config, &control, &progress, &report, &reason)) {
 		fprintf(stderr, "%u (%s): %s\n", reason.code,
 			run_recoverable(report.trouble) ? "worth another try" : "final",
 			reason.text);
 		return 1;
 	}
+	if (told)
+		told_end();
 	printf("%s %" PRIu64 " bytes on the wire, point %" PRIu64 "\n", mode_name(report_disk.mode),
 	       (uint64_t)progress.wire, report.point);
 	return 0;
