@@ -12,11 +12,14 @@
 # second of the whole run, and how much of the machine's processors was taken, in percent.
 # Each run must end with status 0 and an identical replica.
 #
-# netem-run.sh DIRECTORY LINK:MIB:ROUNDS...      LINK: clean, lossy (0.1 %)
+# netem-run.sh DIRECTORY LINK:MIB:ROUNDS[:CONGESTION]...      LINK: clean, lossy (0.1 %)
+#     CONGESTION: cubic, bbr, ...: else what the kernel has chosen
 set -eu
 work=$1 far=10.9.0.2
 shift
 helpers=build/helpers
+net=/proc/sys/net/ipv4
+allowed=$(cat $net/tcp_allowed_congestion_control)
 near_ns=tidemark-near-$$ far_ns=tidemark-far-$$
 servers=()
 link_pid=
@@ -30,6 +33,7 @@ clear_up() {
     wait
     ip netns del "$near_ns"
     ip netns del "$far_ns"
+    echo "$allowed" > $net/tcp_allowed_congestion_control
 }
 
 has_netem() { far tc qdisc replace dev lo root netem delay 1ms 2> /dev/null && far tc qdisc del dev lo root; }
@@ -65,6 +69,15 @@ link_is() { # clean|lossy
     far ip addr add $far/24 dev cable
     near ip link set cable up
     far ip link set cable up
+}
+
+# A namespace may use what the whole machine allows to everybody.
+congestion_is() { # NAME
+    local side
+    [[ " $allowed " == *" $1 "* ]] || echo "$allowed $1" > $net/tcp_allowed_congestion_control
+    for side in near far; do
+        $side sysctl -qw net.ipv4.tcp_congestion_control="$1"
+    done
 }
 
 # Nothing of the run before is left for the next: no route, no window.
@@ -149,18 +162,19 @@ tool() {
 
 # -- rounds ---------------------------------------------------------------------------
 
-measure() { # LINK MIB ROUNDS
+measure() { # LINK MIB ROUNDS [CONGESTION]
     local link=$1 bytes=$(($2 << 20)) round name seconds before
     head -c $bytes /dev/urandom > "$work/image"
     echo "0 $bytes" > "$work/list"
     link_is "$link"
+    congestion_is "${4:-$congestion}"
     for round in $(seq "$3"); do
         for name in "${tools[@]}"; do
             forget
             sync
             before=$(busy)
             seconds=$(tool "$name") || exit 1
-            awk -v link="$link" -v name="$name" -v round="$round" -v bits=$((bytes * 8)) \
+            awk -v link="$link${4:+,$4}" -v name="$name" -v round="$round" -v bits=$((bytes * 8)) \
                 -v s="$seconds" -v before="$before" -v after="$(busy)" 'BEGIN {
                 split(before, b); split(after, a)
                 printf "%s %s %d %.1f %d\n", link, name, round, bits / s / 1e6,
@@ -192,8 +206,9 @@ if type -P rsync > /dev/null; then
     tools+=(rsync)
 fi
 has_netem && how=netem || how='the helper link'
-echo "with $(cat /proc/sys/net/ipv4/tcp_congestion_control), $(uname -r), $how"
+congestion=$(cat $net/tcp_congestion_control)
+echo "with $congestion, $(uname -r), $how"
 for row; do
-    IFS=: read -r link mib rounds <<< "$row"
-    measure "$link" "$mib" "$rounds"
+    IFS=: read -r link mib rounds control <<< "$row"
+    measure "$link" "$mib" "$rounds" ${control:+"$control"}
 done

@@ -4,14 +4,14 @@
 # A first copy over a link of 100 Mbit/s with a round trip of 50 ms, without loss and
 # with 0.1 % of it each way, with one stream and four (-4), beside as many of iperf3, and
 # rsync: medians of the bits of the image in each second, their ratio to iperf3's, and every
-# round. The target is 0.85 of iperf3 or more. Between two network namespaces, see netem-run.sh; all use the
-# congestion control that the kernel has chosen. Each run must end with an identical replica.
-# As root.
+# round. The target is 0.85 of iperf3 or more. Between two network namespaces, see
+# netem-run.sh; all use the same congestion control, the kernel's choice if none is named.
+# Each run must end with an identical replica. As root.
 #
-# netem.sh [LINK:MIB:ROUNDS...]
+# netem.sh [LINK:MIB:ROUNDS[:CONGESTION]...]
 set -eu
 cd "$(dirname "$0")/../.."
-[ $# -gt 0 ] || set -- clean:64:5 lossy:16:7
+[ $# -gt 0 ] || set -- clean:64:5 lossy:16:7 lossy:16:5:cubic
 if [ "$(id -u)" != 0 ]; then
     echo "  skipped: network namespaces take root"
     exit
@@ -27,7 +27,7 @@ for name in iperf3 rsync; do
 done
 tests/bench/netem-run.sh "$work" "$@" > "$raw"
 sed -n 's/^with /  congestion control, kernel, link: /p' "$raw"
-printf '  %-6s %-14s %10s %9s %7s\n' link tool Mbit/s "x iperf3" "CPU %"
+printf '  %-12s %-14s %10s %9s %7s\n' link tool Mbit/s "x iperf3" "CPU %"
 grep -v '^with ' "$raw" | sort -k1,2 -k4,4n | awk '
     function flush() {
         if (!n) return
@@ -41,7 +41,7 @@ grep -v '^with ' "$raw" | sort -k1,2 -k4,4n | awk '
             split(order[i], k, " ")
             base = median[k[1] " iperf3" (k[2] ~ /-4$/ ? "-4" : "")]
             ratio = base ? sprintf("%.2f", median[order[i]] / base) : "-"
-            printf "  %-6s %-14s %10.1f %9s %7d\n", k[1], k[2], median[order[i]], ratio, cpu[order[i]]
+            printf "  %-12s %-14s %10.1f %9s %7d\n", k[1], k[2], median[order[i]], ratio, cpu[order[i]]
         }
     }'
 echo "  every round: link, tool, round, Mbit/s, CPU %"
