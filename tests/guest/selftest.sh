@@ -47,6 +47,7 @@ status_is() { [[ $status -eq $1 ]]; }
 stdout_is() { [[ $(cat "$dir/stdout") == "$1" ]]; }
 stderr_is() { [[ $(cat "$dir/stderr") == "$1" ]]; }
 stderr_has() { grep -q -- "$1" "$dir/stderr"; }
+stderr_counts() { [[ $(grep -c -- "$2" "$dir/stderr") -eq $1 ]]; }
 gone() { ! kill -0 "$1" 2> /dev/null; }
 
 # wait_for SECONDS COMMAND...: until it succeeds
@@ -198,6 +199,33 @@ test_failures() {
 	check "... with the command that builds it" stderr_has "build-module --kernel"
 }
 
+# RIG_BREAK breaks boots, one after the other.
+test_anew() {
+	local log=$dir/anew.log
+	RIG_BREAK=panic guest --name anew --log "$log" --disk 16M -- bash -c 'echo up; exit 3'
+	check "a boot that breaks is started anew, and COMMAND's status comes" status_is 3
+	check "... with its output" stdout_is up
+	check "... which is said, once" \
+		stderr_counts 1 "guest anew: boot broke (Kernel panic), started anew"
+	check "the broken boot's log is kept" grep -qs "Kernel panic" "$dir/anew.boot1.log"
+	check "... and the log tells of it" grep -q "^rig: boot 1 broke: $dir/anew.boot1.log" "$log"
+	check "... but is that of the boot that did not break" \
+		[ "$(grep -c "Kernel panic" "$log")" = 0 ]
+	RIG_BREAK='panic hang' guest --log "$log" -- echo up
+	check "a second boot that hangs is killed, and there is a third" status_is 0
+	check "... which is said" stderr_has "boot broke (it hung), started anew"
+	RIG_BREAK='panic panic panic' guest --log "$log" -- echo up
+	check "three broken boots: 125" status_is 125
+	check "... after two new starts" stderr_counts 2 "started anew"
+	check "... with the kernel's words" stderr_has "Kernel panic"
+	check "... and all three logs" \
+		[ "$(grep -ls "Kernel panic" "$dir"/anew.boot[12].log "$log" | wc -l)" = 3 ]
+	guest --log "$log" -- bash -c 'echo c > /proc/sysrq-trigger; sleep 10'
+	check "a panic under COMMAND: 125" status_is 125
+	check "... and no new start" stderr_counts 0 "started anew"
+	check "... and the logs of the run before are gone" [ ! -e "$dir/anew.boot1.log" ]
+}
+
 test_cable() {
 	local cable=$dir/cable
 	tests/guest/run --kernel "$kernel" --module none --timeout 100 \
@@ -277,6 +305,21 @@ test_module() {
 	check "... and prints its path" [ -f "$ko" ]
 	guest --module selftest -- cat /sys/module/dm_tidemark/parameters/mutant
 	check "--module boots with it" stdout_is Y
+	# what breaks as it is loaded is a result, though COMMAND has not begun
+	cat >> "$source/dm-tidemark.c" <<-'END'
+	static int __init broken_init(void)
+	{
+		BUG();
+		return 0;
+	}
+	module_init(broken_init);
+	END
+	TIDEMARK_MODULE_SOURCE=$source tests/guest/build-module --kernel "$kernel" \
+		--name selftest > "$dir/stdout" 2> "$dir/stderr"
+	guest --module selftest -- true
+	check "a module that breaks the guest as it is loaded: 125" status_is 125
+	check "... with the kernel's words" stderr_has "kernel BUG at"
+	check "... and no new start" stderr_counts 0 "started anew"
 	echo '#error broken' >> "$source/dm-tidemark.c"
 	TIDEMARK_MODULE_SOURCE=$source tests/guest/build-module --kernel "$kernel" \
 		--name selftest > "$dir/stdout" 2> "$dir/stderr"
@@ -310,7 +353,7 @@ test_icount() {
 	done
 }
 
-tests=(command streams files inside disks kill failures cable host module cold icount)
+tests=(command streams files inside disks kill failures anew cable host module cold icount)
 for name in "${@:-${tests[@]}}"; do
 	"test_$name"
 done
