@@ -263,6 +263,17 @@ void ring_send(struct ring *r, struct ring_op *op, int fd, const struct iovec *i
 	for (unsigned int i = 0; i < count; i++)
 		op->iov[i] = iov[i];
 	op->iov_count = count;
+	op->tls = false;
+	ring_start(r, op, RING_SEND, fd, 0);
+}
+
+void ring_send_tls(struct ring *r, struct ring_op *op, int fd, const struct iovec *iov,
+		   unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		op->iov[i] = iov[i];
+	op->iov_count = count;
+	op->tls = true;
 	ring_start(r, op, RING_SEND, fd, 0);
 }
 

@@ -43,6 +43,7 @@ struct ring_op {
 	int8_t area; /* that the buffer lies in, for the kernel; or -1 */
 	bool busy;
 	bool some; /* ends with the first bytes that come */
+	bool tls; /* sends through kernel TLS */
 	int fd;
 	uint64_t offset;
 	uint64_t moved;
@@ -114,6 +115,9 @@ void ring_fsync(struct ring *r, struct ring_op *op, int fd);
 /* @iov is copied; at most RING_IOV_MAX parts */
 void ring_send(struct ring *r, struct ring_op *op, int fd, const struct iovec *iov,
 	       unsigned int count);
+/* The same on a socket with kernel TLS: that is asked for parts, for it refuses MSG_WAITALL. */
+void ring_send_tls(struct ring *r, struct ring_op *op, int fd, const struct iovec *iov,
+		   unsigned int count);
 /* Receives exactly @size bytes, or fewer at the end of the stream. */
 void ring_recv(struct ring *r, struct ring_op *op, int fd, void *buf, size_t size);
 /* Receives what there is, at least one byte and at most @size; 0 at the end of the stream. */

@@ -101,7 +101,8 @@ static void uring_queue(struct engine *e, struct ring_op *op)
 		break;
 	case RING_SEND:
 		*msg = (struct msghdr){ .msg_iov = v, .msg_iovlen = op->iov_count - op->iov_first };
-		io_uring_prep_sendmsg(sqe, op->fd, msg, MSG_NOSIGNAL | MSG_WAITALL);
+		io_uring_prep_sendmsg(sqe, op->fd, msg,
+				      MSG_NOSIGNAL | (op->tls ? 0 : MSG_WAITALL));
 		break;
 	case RING_RECV:
 		io_uring_prep_recv(sqe, op->fd, v->iov_base, v->iov_len,
