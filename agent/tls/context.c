@@ -16,6 +16,7 @@
 
 #include "base/util.h"
 #include "tls/internal.h"
+#include "tls/measure.h"
 
 #define TLS_SECURE_HEAP (256u << 10)
 
@@ -215,6 +216,24 @@ struct tls_context *tls_context_unref(struct tls_context *c)
 		free(c);
 	}
 	return NULL;
+}
+
+/* -- who encrypts --------------------------------------------------------------- */
+
+/* Secrets are told of to nobody else, and only if the kernel is to have one. */
+void tls_context_kernel(struct tls_context *c, enum tls_kernel who)
+{
+	if (who == TLS_KERNEL_AUTO)
+		c->kernel = measure_wins(&c->kernel_why);
+	else
+		c->kernel = who == TLS_KERNEL_YES;
+	if (c->kernel)
+		SSL_CTX_set_keylog_callback(c->ssl, stream_keylog);
+}
+
+const char *tls_kernel_verdict(void)
+{
+	return measure_verdict();
 }
 
 bool tls_context_stale(const struct tls_context *c)

@@ -34,6 +34,18 @@ enum tls_role {
 	TLS_SERVER = 2,
 };
 
+/**
+ * enum tls_kernel - is what a sender sends encrypted by the kernel?
+ * @TLS_KERNEL_NO: by OpenSSL
+ * @TLS_KERNEL_AUTO: where the kernel can, and was measured to be cheaper
+ * @TLS_KERNEL_YES: where the kernel can
+ */
+enum tls_kernel {
+	TLS_KERNEL_NO = 0,
+	TLS_KERNEL_AUTO,
+	TLS_KERNEL_YES,
+};
+
 /** Where certificates are, when nobody says otherwise. */
 #define TLS_DIR "/etc/tidemark/tls"
 
@@ -53,6 +65,17 @@ int tls_context_create(struct tls_context **ret, const char *dir, enum tls_role 
 struct tls_context *tls_context_ref(struct tls_context *c);
 /** tls_context_unref() - one owner less. NULL is ignored. Return: NULL */
 struct tls_context *tls_context_unref(struct tls_context *c);
+
+/**
+ * tls_context_kernel() - who encrypts what the streams of a TLS_CLIENT send
+ *
+ * Before the first stream; if it is never called, OpenSSL does. TLS_KERNEL_AUTO measures
+ * once in a process, for some 10 ms. Where the kernel cannot, OpenSSL does as well.
+ */
+void tls_context_kernel(struct tls_context *c, enum tls_kernel who);
+
+/** tls_kernel_verdict() - what is known of kernel TLS here, for status; it stays */
+const char *tls_kernel_verdict(void);
 
 /** tls_context_stale() - have the files changed since? */
 bool tls_context_stale(const struct tls_context *c);

@@ -2,6 +2,7 @@
 #include "tls/stream.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 
 #include "base/util.h"
 #include "tls/internal.h"
+#include "tls/measure.h"
+#include "tls/offload.h"
 
 #define RECORD_MAX 16384u
 /* A record's header, tag and content type, with room to spare. */
@@ -43,7 +46,15 @@ struct stream {
 	bool pumping;
 	int error;
 	char why[256];
-	char secret[64];
+	const char *secret;
+
+	/* kernel TLS, see offload.h */
+	bool offload; /* wanted, and not decided: nothing is encrypted before it is */
+	bool kernel; /* the kernel encrypts; OpenSSL has nothing to send any more */
+	uint8_t *traffic; /* the secret, in locked memory, until it is decided */
+	size_t traffic_size;
+	const char *kernel_why;
+	uint64_t records;
 
 	struct piece out;
 	struct piece in;
@@ -64,6 +75,81 @@ struct stream {
 
 static void stream_pump(struct stream *s);
 
+/* -- kernel TLS ------------------------------------------------------------------ */
+
+static void offload_forget(struct stream *s)
+{
+	OPENSSL_secure_clear_free(s->traffic, OFFLOAD_SECRET_MAX);
+	s->traffic = NULL;
+	s->offload = false;
+}
+
+void stream_keylog(const SSL *ssl, const char *line)
+{
+	struct stream *s = SSL_get_app_data(ssl);
+
+	if (s && s->offload && s->traffic && !s->traffic_size)
+		s->traffic_size = offload_secret(line, s->traffic);
+}
+
+static bool offload_cipher(const struct stream *s)
+{
+	int cipher = SSL_CIPHER_get_cipher_nid(SSL_get_current_cipher(s->ssl));
+
+	return cipher == NID_aes_256_gcm || cipher == NID_aes_128_gcm;
+}
+
+/* Return: NULL, or why not */
+static const char *offload_begin(struct stream *s)
+{
+	const char *why = "its secret is not to be had";
+	struct offload_key key;
+
+	if (!offload_cipher(s))
+		return "the cipher is not AES-GCM";
+	if (!s->traffic_size || offload_derive(&key, s->traffic, s->traffic_size))
+		return why;
+	s->kernel = !offload_attach(s->fd, &key, &why);
+	offload_wipe(&key);
+	return s->kernel ? NULL : why;
+}
+
+static const char *secret_text(const struct stream *s)
+{
+	static const char *const texts[][2] = {
+		{ "TLSv1.3 TLS_AES_256_GCM_SHA384", "TLSv1.3 TLS_AES_256_GCM_SHA384, kernel TLS" },
+		{ "TLSv1.3 TLS_AES_128_GCM_SHA256", "TLSv1.3 TLS_AES_128_GCM_SHA256, kernel TLS" },
+		{ "TLSv1.3 TLS_CHACHA20_POLY1305_SHA256", NULL },
+	};
+	const char *cipher = SSL_get_cipher_name(s->ssl);
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		if (strcmp(texts[i][0] + strlen("TLSv1.3 "), cipher) == 0)
+			return texts[i][s->kernel];
+	return "TLSv1.3";
+}
+
+/*
+ * The handshake is over, and its last word is in the socket, behind which the kernel's
+ * records come. The next record would be the first that our key encrypts.
+ */
+static void stream_offload(struct stream *s)
+{
+	if (!s->offload || !s->ready || s->sending || s->out_used || s->error || s->broken)
+		return;
+	s->kernel_why = offload_begin(s);
+	measure_note(s->kernel_why ?: "to be had");
+	offload_forget(s);
+	s->secret = secret_text(s);
+}
+
+/* The key that OpenSSL has used is not the kernel's to begin with. */
+static void offload_too_late(struct stream *s)
+{
+	s->kernel_why = "OpenSSL has sent something already";
+	offload_forget(s);
+}
+
 /* -- OpenSSL's side of the buffers -------------------------------------------- */
 
 static int bio_write(BIO *bio, const char *data, int size)
@@ -72,6 +158,11 @@ static int bio_write(BIO *bio, const char *data, int size)
 	size_t room = s->sending ? 0 : sizeof(s->out_buf) - s->out_used;
 
 	BIO_clear_retry_flags(bio);
+	/* An alert at most: nobody could decrypt it. */
+	if (s->kernel)
+		return -1;
+	if (s->offload && s->ready)
+		offload_too_late(s);
 	if (!room) {
 		BIO_set_retry_write(bio);
 		return -1;
@@ -190,8 +281,7 @@ static void stream_shake(struct stream *s)
 	ret = SSL_do_handshake(s->ssl);
 	if (ret == 1) {
 		s->ready = true;
-		snprintf(s->secret, sizeof(s->secret), "%s %s", SSL_get_version(s->ssl),
-			 SSL_get_cipher_name(s->ssl));
+		s->secret = secret_text(s);
 	} else {
 		stream_again(s, ret);
 	}
@@ -215,7 +305,8 @@ static void stream_encrypt(struct stream *s)
 {
 	struct piece *p = &s->out;
 
-	while (p->op && p->moved < p->total && s->ready && !s->error && stream_has_room(s)) {
+	while (p->op && p->moved < p->total && s->ready && !s->offload && !s->kernel &&
+	       !s->error && stream_has_room(s)) {
 		struct iovec *v = &p->iov[p->first];
 		size_t done = 0;
 		int ret;
@@ -238,6 +329,34 @@ static void stream_encrypt(struct stream *s)
 	}
 }
 
+/* What is to be sent goes to the kernel as it is, and is the ring's and the caller's then. */
+static void stream_hand_over(struct stream *s)
+{
+	struct piece *p = &s->out;
+	struct ring_op *op = p->op;
+
+	if (!s->kernel || !op || s->error || s->broken)
+		return;
+	s->records += offload_records(p->total);
+	if (s->records > offload_records_last()) {
+		s->error = -EKEYEXPIRED;
+		snprintf(s->why, sizeof(s->why), "its key has encrypted as much as it may");
+		return;
+	}
+	p->op = NULL;
+	ring_send_tls(s->ring, op, s->fd, p->iov, p->count);
+}
+
+/* OpenSSL would say with its next record that it has changed the key, as it was asked to. */
+static void stream_check_key(struct stream *s)
+{
+	if (!s->kernel || s->error || SSL_get_key_update_type(s->ssl) == SSL_KEY_UPDATE_NONE)
+		return;
+	s->error = -EPROTO;
+	snprintf(s->why, sizeof(s->why), "the replica host asks for another key, which kernel TLS "
+		 "cannot change to");
+}
+
 static void stream_decrypt(struct stream *s)
 {
 	struct piece *p = &s->in;
@@ -249,6 +368,7 @@ static void stream_decrypt(struct stream *s)
 		ERR_clear_error();
 		ret = SSL_read_ex(s->ssl, (char *)p->iov[0].iov_base + p->moved,
 				  p->total - p->moved, &done);
+		stream_check_key(s);
 		if (ret != 1) {
 			stream_again(s, ret);
 			return;
@@ -318,7 +438,9 @@ static void stream_pump(struct stream *s)
 	s->pumping = true;
 	do {
 		stream_shake(s);
+		stream_offload(s);
 		stream_encrypt(s);
+		stream_hand_over(s);
 		stream_decrypt(s);
 		stream_raw(s);
 	} while (stream_tell(s));
@@ -397,8 +519,15 @@ int stream_last(struct stream *s, const void *buf, size_t size)
 	const char *data = buf;
 	size_t done = size;
 
+	if (s->kernel) {
+		if (s->error || s->broken ||
+		    send(s->fd, buf, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
+			return -EPIPE;
+		return offload_end(s->fd);
+	}
 	if (s->ssl) {
-		if (!s->ready || s->error || s->broken || s->sending || size > RECORD_MAX ||
+		if (!s->ready || s->offload || s->error || s->broken || s->sending ||
+		    size > RECORD_MAX ||
 		    SSL_write_ex(s->ssl, buf, size, &done) != 1 || done != size)
 			return -EPIPE;
 		SSL_shutdown(s->ssl);
@@ -417,7 +546,22 @@ const char *stream_why(const struct stream *s)
 
 const char *stream_secret(const struct stream *s)
 {
-	return s->ssl ? s->secret : "plain";
+	return s->secret;
+}
+
+const char *stream_kernel_why(const struct stream *s)
+{
+	return s->kernel_why;
+}
+
+uint64_t stream_kernel_bytes(void)
+{
+	return offload_bytes(offload_records_max());
+}
+
+bool stream_spent(const struct stream *s)
+{
+	return s->kernel && s->records >= offload_records_max();
 }
 
 static size_t names_add(char ret[STREAM_NAMES_MAX][NAME_SIZE], size_t count,
@@ -489,6 +633,14 @@ static int stream_secure(struct stream *s, const struct tls_context *context, co
 	BIO_set_init(bio, 1);
 	SSL_set_bio(s->ssl, bio, bio);
 	s->client = context->role == TLS_CLIENT;
+	s->secret = "";
+	s->kernel_why = context->kernel_why;
+	SSL_set_app_data(s->ssl, s);
+	if (s->client && context->kernel) {
+		s->traffic = OPENSSL_secure_zalloc(OFFLOAD_SECRET_MAX);
+		s->offload = s->traffic != NULL;
+		s->kernel_why = s->offload ? NULL : "no locked memory is left for its key";
+	}
 	if (!s->client) {
 		SSL_set_accept_state(s->ssl);
 		return 0;
@@ -507,6 +659,7 @@ int stream_create(struct stream **ret, struct ring *ring, int fd,
 		return -ENOMEM;
 	s->ring = ring;
 	s->fd = fd;
+	s->secret = "plain";
 	s->send_op.done = stream_sent;
 	s->recv_op.done = stream_received;
 	if (context && stream_secure(s, context, host)) {
@@ -521,6 +674,7 @@ struct stream *stream_destroy(struct stream *s)
 {
 	if (s) {
 		SSL_free(s->ssl);
+		OPENSSL_secure_clear_free(s->traffic, OFFLOAD_SECRET_MAX);
 		free(s);
 	}
 	return NULL;

@@ -9,6 +9,11 @@
  * batches of at most STREAM_BATCH, so that this costs no system call more. After
  * STREAM_REKEY bytes the sending key is changed: AES-GCM may encrypt 2^24.5 records
  * with one.
+ *
+ * Where the context says so (tls_context_kernel()) the kernel encrypts what a client
+ * sends, straight from the caller's memory: see offload.h. OpenSSL goes on decrypting what
+ * comes, and never sends again. That key cannot be changed: the stream is spent after as
+ * many bytes, see stream_spent().
  */
 #ifndef TIDEMARK_TLS_STREAM_H
 #define TIDEMARK_TLS_STREAM_H
@@ -70,8 +75,23 @@ bool stream_busy(const struct stream *s);
  */
 const char *stream_why(const struct stream *s);
 
-/** stream_secret() - "TLSv1.3 TLS_AES_256_GCM_SHA384", or "plain" */
+/**
+ * stream_secret() - "TLSv1.3 TLS_AES_256_GCM_SHA384", that with ", kernel TLS", or "plain";
+ * a string that stays; "": there was no handshake yet
+ */
 const char *stream_secret(const struct stream *s);
+
+/** stream_kernel_why() - why no kernel TLS, a string that stays; NULL: it is, or need not be */
+const char *stream_kernel_why(const struct stream *s);
+
+/**
+ * stream_spent() - has its key encrypted so much that another stream should take over?
+ *
+ * Only with kernel TLS. Some GiB more are carried; then sends end with -EKEYEXPIRED.
+ */
+bool stream_spent(const struct stream *s);
+/** stream_kernel_bytes() - about so many it has carried then */
+uint64_t stream_kernel_bytes(void);
 
 /**
  * stream_names() - whom the peer's certificate is for, once something was received
