@@ -120,6 +120,11 @@ const char *conn_secret(const struct conn *c)
 	return stream_secret(c->stream);
 }
 
+const char *conn_kernel_why(const struct conn *c)
+{
+	return stream_kernel_why(c->stream);
+}
+
 const char *conn_peer(const struct conn *c)
 {
 	return c->peer;
@@ -142,6 +147,18 @@ int conn_fail(struct conn *c, int error)
 	if (!c->error)
 		c->error = error;
 	return c->error;
+}
+
+bool conn_spent(const struct conn *c)
+{
+	return stream_spent(c->stream) || lanes_spent(c->lanes);
+}
+
+int conn_expire(struct conn *c)
+{
+	return conn_fail(c, reason_set(c->reason, -EKEYEXPIRED, REASON_NOT_AVAILABLE,
+				       "the key of the connection to %s has encrypted enough",
+				       c->peer));
 }
 
 bool conn_slow(const struct conn *c)

@@ -96,8 +96,19 @@ struct conn *conn_close(struct conn *c);
 int conn_lanes(struct conn *c, const uint8_t token[FRAME_TOKEN_SIZE], unsigned int count,
 	       unsigned int *ret, struct reason *why);
 
-/** conn_secret() - the cipher, for status lines, once something was received */
+/** conn_secret() - stream_secret(), for status lines, once something was received */
 const char *conn_secret(const struct conn *c);
+/** conn_kernel_why() - stream_kernel_why() */
+const char *conn_kernel_why(const struct conn *c);
+
+/**
+ * conn_spent() - stream_spent() of one of its streams
+ *
+ * Then no more of a disk is to be read for it; what was read may still be sent.
+ */
+bool conn_spent(const struct conn *c);
+/** conn_expire() - and that was: end it. Return: -EKEYEXPIRED, or of an earlier failure */
+int conn_expire(struct conn *c);
 
 /**
  * conn_slow() - is the way to the receiver slower than packing is?

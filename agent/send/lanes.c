@@ -342,6 +342,14 @@ uint64_t lanes_since(const struct lanes *l)
 	return since;
 }
 
+bool lanes_spent(const struct lanes *l)
+{
+	for (unsigned int i = 0; l && i < l->count; i++)
+		if (stream_spent(l->lanes[i]->stream))
+			return true;
+	return false;
+}
+
 uint64_t lanes_rate(const struct lanes *l)
 {
 	uint64_t rate = 0;

@@ -71,6 +71,8 @@ struct conn_item *lane_send(struct lane *lane, struct conn_item *items, uint32_t
 
 /** lanes_since() - when the oldest batch that is under way began, of conn_now(); 0: none is */
 uint64_t lanes_since(const struct lanes *l);
+/** lanes_spent() - stream_spent() of one of them */
+bool lanes_spent(const struct lanes *l);
 /** lanes_rate() - bytes a second that they took lately, together; 0: not known */
 uint64_t lanes_rate(const struct lanes *l);
 

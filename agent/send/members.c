@@ -94,8 +94,8 @@ static int members_out(struct run *r, struct session_disk *d, enum run_outcome o
 	if (!r->report->trouble)
 		r->report->trouble = d->report->trouble;
 	members_disown(r, d);
-	d->report->frames = d->pump.sent.frames;
-	d->report->bytes = d->pump.sent.bytes;
+	d->report->frames += d->pump.sent.frames;
+	d->report->bytes += d->pump.sent.bytes;
 	members_fold(r, d);
 	/* The reason is read by who sees this. */
 	atomic_store(&d->report->outcome, outcome);
@@ -211,6 +211,8 @@ static int members_open_disk(struct run *r, struct session_disk *d)
 	d->report->size = d->source->size;
 	memcpy(d->report->uuid, d->before.uuid, sizeof(d->report->uuid));
 	d->pump.source = d->source;
+	if (r->renewed)
+		return 0; /* it was counted when the run began */
 	/* A granule may be in both bitmaps, so this may count it twice; not more than all. */
 	marked = u64_min((d->before.marked + d->before.sealed) * d->source->granule,
 			 d->source->size);
@@ -232,7 +234,7 @@ int members_open(struct run *r)
 	for (size_t i = 0; i < config->disk_count; i++) {
 		struct session_disk *d = &r->disks[r->count];
 
-		if (config->disks[i].left_out)
+		if (config->disks[i].left_out || atomic_load(&r->report->disks[i].outcome))
 			continue;
 		d->config = &config->disks[i];
 		d->report = &r->report->disks[i];
@@ -250,11 +252,32 @@ int members_open(struct run *r)
 	return err;
 }
 
+/*
+ * Each connection gets on by what its key lasts for, unless a VM writes over what was sent
+ * as fast as that, or the receiver keeps nothing.
+ */
+bool members_renew(struct run *r, uint64_t bytes_each)
+{
+	uint64_t bytes = 0;
+	bool kept = !r->pass;
+
+	for (struct session_disk *d = members_first(r); d; d = members_next(r, d)) {
+		struct progress_view p;
+
+		progress_read(&d->report->progress, &p);
+		atomic_fetch_sub(&r->progress->owed, p.remaining);
+		atomic_fetch_sub(&d->report->progress.owed, p.remaining);
+		kept &= d->told && d->mode != FRAME_MODE_REVERSE;
+		bytes += d->source->size;
+	}
+	return kept && r->renewed <= 1 + bytes / bytes_each;
+}
+
 void members_close(struct run *r, bool failed)
 {
 	for (struct session_disk *d = members_first(r); d; d = members_next(r, d)) {
-		d->report->frames = d->pump.sent.frames;
-		d->report->bytes = d->pump.sent.bytes;
+		d->report->frames += d->pump.sent.frames;
+		d->report->bytes += d->pump.sent.bytes;
 		members_give_back(r, d, failed);
 	}
 	for (size_t i = 0; i < r->count; i++) {

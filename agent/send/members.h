@@ -23,6 +23,10 @@
  * @first: the first disk that failed; its reason is the run's when none is left
  * @frozen: every VM that is left was frozen at the newest seal
  * @features: agreed on with the receiver, enum frame_feature
+ * @kernel: enum tls_kernel, of the connection
+ * @kernel_why: why it is not what was asked for; NULL: it is
+ * @pass: that is under way, the first is 0
+ * @renewed: so many connections went before this one, each as far as its key lasted
  */
 struct run {
 	const struct run_config *config;
@@ -41,6 +45,10 @@ struct run {
 	const struct session_disk *first;
 	bool frozen;
 	uint32_t features;
+	uint32_t kernel;
+	const char *kernel_why;
+	uint32_t pass;
+	uint32_t renewed;
 };
 
 /* "disk web01/vda", for sentences. */
@@ -60,6 +68,14 @@ size_t members_count(struct run *r);
  * Return: 0, or the negative errno that ends the run.
  */
 int members_open(struct run *r);
+
+/**
+ * members_renew() - before members_close(): another connection goes on with what is left
+ *
+ * What is owed of them counts with the seal that comes. Return: all of them can be gone on
+ * with, as the receiver has them, and not for ever: so many connections go before.
+ */
+bool members_renew(struct run *r, uint64_t bytes_each);
 
 /**
  * members_close() - close, complete the report

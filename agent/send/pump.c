@@ -91,6 +91,7 @@ struct pump {
 	struct plan plan;
 	struct plan_region region; /* the newest one of it */
 	bool pending;	  /* it has not been read */
+	bool spent;	  /* the connection is: nothing more is read */
 	struct plan_run page[PUMP_RUNS];
 	uint64_t next;
 	struct progress_meter meter;
@@ -471,9 +472,10 @@ static bool pump_fill(struct pump *p)
 				pump_fail_disk(p, err);
 			break;
 		case PLAN_REGION:
-			p->pending = pump_held(p);
+			p->spent = conn_spent(p->conn);
+			p->pending = p->spent || pump_held(p);
 			if (p->pending)
-				return true;
+				return !p->spent;
 			pump_start(p);
 			break;
 		}
@@ -566,7 +568,11 @@ static int pump_loop(struct pump *p)
 		if (p->brake)
 			brake_tick(p->brake, conn_now());
 	}
-	return p->failed ? PUMP_DISK_FAILED : pump_last_zero(p);
+	if (p->failed)
+		return PUMP_DISK_FAILED;
+	err = pump_last_zero(p);
+	/* All that was read is on its way: another connection goes on behind it. */
+	return !err && p->spent ? conn_expire(p->conn) : err;
 }
 
 /* What is left of a torn pass is owed again by the next seal: count it once. */
@@ -593,6 +599,7 @@ int pump_disk_run(struct pump *p, struct conn *conn, struct pump_disk *disk)
 	p->torn = false;
 	p->failed = false;
 	p->pending = false;
+	p->spent = false;
 	p->handled_bytes = 0;
 	plan_init(&p->plan, disk->source->size, disk->source->granule, PUMP_REGION);
 	conn_on(conn, disk->task == PUMP_SEND ? 0 : CONN_TYPE(FRAME_HASHES), pump_hashes, p);

@@ -61,6 +61,9 @@
 
 #define RUN_RING_DEPTH 64
 #define RUN_WAIT_SLICE_MS 500
+/* So long the next connection is tried for while the receiver has not let go of the last. */
+#define RUN_RENEW_MS 30000
+#define RUN_RENEW_SLICE_MS 200
 
 static bool run_cancelled(const struct run *r)
 {
@@ -175,6 +178,10 @@ static int run_agree(struct run *r)
 	if (err)
 		return err;
 	r->features = welcome.features;
+	atomic_store(&r->report->secret, conn_secret(r->conn));
+	/* With "auto" it is no news that the kernel does not: see tls_kernel_verdict(). */
+	if (r->config->kernel_tls == TLS_KERNEL_YES)
+		r->report->kernel_why = r->kernel_why ?: conn_kernel_why(r->conn);
 	err = run_streams(r, &welcome);
 	if (err)
 		return err;
@@ -409,6 +416,7 @@ static int run_send(struct run *r)
 		if (pass == r->config->max_passes)
 			return run_leave_torn(r);
 		run_grow(r);
+		r->pass = pass;
 		err = session_pass(r->conn);
 		if (!err)
 			err = run_pass(r, pass);
@@ -515,12 +523,36 @@ static int run_talk(struct run *r)
 	return err;
 }
 
+/* Would another connection go on where a key ends, or is there no need of one? */
+static bool run_renewable(struct run *r)
+{
+	bool tracked = true;
+	uint64_t bytes = 0;
+
+	for (struct session_disk *d = members_first(r); d; d = members_next(r, d)) {
+		tracked &= d->before.tracked;
+		bytes += d->source->size;
+	}
+	return tracked || bytes < stream_kernel_bytes() / 2;
+}
+
 /* Read for each run: what was renewed, or revoked, counts with the next one. */
 static int run_certificates(struct run *r)
 {
+	int err;
+
 	if (!r->config->tls_dir)
 		return 0;
-	return tls_context_create(&r->tls, r->config->tls_dir, TLS_CLIENT, r->reason);
+	err = tls_context_create(&r->tls, r->config->tls_dir, TLS_CLIENT, r->reason);
+	if (err)
+		return err;
+	if (r->kernel && !run_renewable(r)) {
+		r->kernel = TLS_KERNEL_NO;
+		r->kernel_why = "its disks are not tracked, and its keys last for less than they "
+				"have";
+	}
+	tls_context_kernel(r->tls, r->kernel);
+	return 0;
 }
 
 static int run_brake(struct run *r)
@@ -564,34 +596,73 @@ static int run_connect(struct run *r)
 	return conn_open(&r->conn, &peer, r->ring, r->progress, r->reason);
 }
 
+/* One connection, mostly the only one. @r->kernel is that of the next one, if there is one. */
+static int run_once(struct run *r)
+{
+	int err = members_open(r);
+
+	if (!err)
+		err = run_certificates(r);
+	if (!err)
+		err = run_connect(r);
+	if (!err)
+		err = run_talk(r);
+	if (err && r->conn)
+		conn_abort(r->conn);
+	conn_close(r->conn);
+	tls_context_unref(r->tls);
+	pump_destroy(r->pump);
+	brake_clear(&r->brake);
+	ring_destroy(r->ring);
+	if (err == -EKEYEXPIRED && !members_renew(r, stream_kernel_bytes())) {
+		r->kernel = TLS_KERNEL_NO;
+		r->kernel_why = "the run would not get on with keys that end";
+	}
+	members_close(r, err != 0);
+	return err;
+}
+
+/*
+ * The receiver makes durable what it keeps of a connection before it lets go of it. Until
+ * then the next one may find the collection, or its own place, taken.
+ */
+static bool run_not_yet(struct run *r, int err, uint64_t spent)
+{
+	struct pollfd cancel = { .fd = r->control->cancel_fd, .events = POLLIN };
+	enum run_trouble trouble = trouble_of(err, r->reason->code);
+
+	if (!r->renewed || r->features || conn_now() - spent > RUN_RENEW_MS ||
+	    (trouble != RUN_TROUBLE_BUSY && trouble != RUN_TROUBLE_NETWORK))
+		return false;
+	return poll(&cancel, 1, RUN_RENEW_SLICE_MS) == 0;
+}
+
 int run_execute(const struct run_config *config, struct run_control *control,
 		struct progress *progress, struct run_report *report, struct reason *reason)
 {
-	struct run r = {
-		.config = config,
-		.control = control,
-		.progress = progress,
-		.report = report,
-		.reason = reason,
-	};
+	struct run r = { .kernel = config->kernel_tls };
+	uint64_t spent = 0;
 	int err;
 
-	err = members_open(&r);
-	if (!err)
-		err = run_certificates(&r);
-	if (!err)
-		err = run_connect(&r);
-	if (!err)
-		err = run_talk(&r);
-	if (err && r.conn)
-		conn_abort(r.conn);
-	conn_close(r.conn);
-	tls_context_unref(r.tls);
-	pump_destroy(r.pump);
-	brake_clear(&r.brake);
-	ring_destroy(r.ring);
+	do {
+		*reason = (struct reason){ 0 };
+		r = (struct run){
+			.config = config,
+			.control = control,
+			.progress = progress,
+			.report = report,
+			.reason = reason,
+			.kernel = r.kernel,
+			.kernel_why = r.kernel_why,
+			.renewed = report->renewed,
+		};
+		err = run_once(&r);
+		if (err == -EKEYEXPIRED) {
+			report->renewed++;
+			spent = conn_now();
+		}
+	} while (err == -EKEYEXPIRED || run_not_yet(&r, err, spent));
 	if (err)
 		report->trouble = trouble_of(err, reason->code);
-	members_close(&r, err != 0);
 	return err;
 }

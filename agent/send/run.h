@@ -88,6 +88,7 @@ struct run_vm {
  * @paranoid: compare by SHA-256; a receiver that does not know it fails the run
  * @streams: connections that carry the disks' bytes, if the receiver knows it; 0 and 1:
  *	the one connection carries all. FRAME_LANES_MAX at most
+ * @kernel_tls: enum tls_kernel: with @tls_dir, who encrypts
  * @history_given: @history means something; else the receiver decides
  * @history: further points that the replica is to keep, 0 to FRAME_HISTORY_MAX
  * @collection: its name
@@ -124,6 +125,7 @@ struct run_config {
 	bool compress;
 	bool paranoid;
 	uint32_t streams;
+	uint32_t kernel_tls;
 	bool history_given;
 	uint32_t history;
 	const char *collection;
@@ -275,6 +277,10 @@ struct run_range {
  * @streams: connections that carry the disks' bytes, 0: not agreed on yet; as @hash it may
  *	be read while the run lasts
  * @streams_why: why these are fewer than were asked for; "": they are not
+ * @secret: stream_secret() of the newest connection, NULL: there is none yet; as @hash
+ * @kernel_why: with TLS_KERNEL_YES: why the kernel does not encrypt, a string that stays;
+ *	NULL: it does
+ * @renewed: connections that ended because their key had encrypted enough (kernel TLS)
  * @excluded_ns: for how long the longest of its seals kept writes waiting
  * @point: the replica's newest point now, 0: none, or not known
  * @warning: a sentence; "": none
@@ -291,6 +297,9 @@ struct run_report {
 	_Atomic(const char *) hash;
 	_Atomic uint32_t streams;
 	char streams_why[REASON_TEXT_MAX];
+	_Atomic(const char *) secret;
+	const char *kernel_why;
+	uint32_t renewed;
 	uint64_t excluded_ns;
 	uint64_t point;
 	char warning[REASON_TEXT_MAX];
@@ -311,6 +320,9 @@ struct run_report {
  * A disk that fails takes all disks of its VM out of the run, and nobody else's:
  * their bits are folded, the receiver drops what it has of them. Only when no disk
  * is left does the run fail, with the reason of the first one.
+ *
+ * A connection with kernel TLS whose key has encrypted enough is followed by another one, at
+ * once, and goes on as a run would that was cut short; that is no failure.
  *
  * Return: 0 or a negative errno; -ECANCELED after @control->cancel_fd.
  */
