@@ -321,6 +321,7 @@ static int start_bus(struct agent *a, const char *address, const char *engine,
 		.service = a->service,
 		.receiver = a->receiver,
 		.engine = engine,
+		.kernel_tls = tls_kernel_verdict,
 	};
 
 	if (strcmp(address, "none") == 0)

@@ -33,11 +33,13 @@ struct sd_event;
  * @service: collections, jobs, methods; the bus becomes its listener
  * @receiver: NULL: this agent holds no replicas
  * @engine: how data I/O is done, for status
+ * @kernel_tls: what is known of kernel TLS, for status
  */
 struct bus_agent {
 	struct service *service;
 	struct receiver *receiver;
 	const char *engine;
+	const char *(*kernel_tls)(void);
 };
 
 /**

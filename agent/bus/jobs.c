@@ -385,6 +385,7 @@ static const sd_bus_vtable job_vtable[] = {
 	SD_BUS_PROPERTY("Consistency", "u", NULL, MEMBER(consistency), CHANGES),
 	SD_BUS_PROPERTY("Hash", "s", bus_get_text, MEMBER(hash), CHANGES),
 	SD_BUS_PROPERTY("Streams", "u", NULL, MEMBER(streams), CHANGES),
+	SD_BUS_PROPERTY("Encryption", "s", bus_get_text, MEMBER(secret), CHANGES),
 	/* long: told to who asks */
 	SD_BUS_PROPERTY("Members", "a(suusttttttu)", get_members, 0, 0),
 	SD_BUS_PROPERTY("Disks", "a(ssssustttttttu)", get_disks, 0, 0),

@@ -248,6 +248,7 @@ static struct json_object *job_json(const struct service_job *job)
 	document_put_u64(o, "passes", p.passes);
 	document_put_text(o, "hash", job->hash[0] ? job->hash : NULL);
 	document_put_u64(o, "streams", job->streams);
+	document_put_text(o, "encryption", job->secret[0] ? job->secret : NULL);
 	document_put_u64(o, "error", job->error);
 	document_put_text(o, "text", job->text);
 	document_put_time(o, "submitted", job->submitted / 1000000);
@@ -336,6 +337,7 @@ int bus_status(struct bus *b, const char *collection, char **ret)
 	document_put_text(o, "schema", DOCUMENT_SCHEMA);
 	document_put_text(o, "version", TIDEMARK_VERSION);
 	document_put_text(o, "engine", b->agent.engine);
+	document_put_text(o, "kernel_tls", b->agent.kernel_tls());
 	document_put_text(o, "tls_dir", service_config(b->agent.service)->tls_dir);
 	document_put_time(o, "time", time(NULL));
 	put_collections(b, o, collection ?: "");

@@ -10,6 +10,7 @@
 #include "base/util.h"
 #include "config/config.h"
 #include "config/value.h"
+#include "tls/context.h"
 
 #define INTERVAL_MAX 86400u
 #define HISTORY_MAX 24u
@@ -144,6 +145,30 @@ static int set_authentication(struct settings *s, const char *text)
 static void get_authentication(const struct settings *s, char *text, size_t size)
 {
 	snprintf(text, size, "%u", s->authentication);
+}
+
+static const char *const kernel_tls_names[] = {
+	[TLS_KERNEL_NO] = "no",
+	[TLS_KERNEL_AUTO] = "auto",
+	[TLS_KERNEL_YES] = "yes",
+};
+
+static int set_kernel_tls(struct settings *s, const char *text)
+{
+	bool yes;
+
+	if (strcmp(text, "auto") == 0)
+		s->kernel_tls = TLS_KERNEL_AUTO;
+	else if (value_bool(text, &yes) == 0)
+		s->kernel_tls = yes ? TLS_KERNEL_YES : TLS_KERNEL_NO;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+static void get_kernel_tls(const struct settings *s, char *text, size_t size)
+{
+	snprintf(text, size, "%s", kernel_tls_names[s->kernel_tls]);
 }
 
 static int set_compression(struct settings *s, const char *text)
@@ -296,6 +321,7 @@ static const struct setting table[] = {
 	{ "pool_limit", "PoolLimit", 't', "bytes, 0 (the pool stays as it is) to 1G",
 	  set_pool_limit, get_pool_limit },
 	{ "streams", "Streams", 'u', "1 to 8", set_streams, get_streams },
+	{ "kernel_tls", "KernelTls", 's', "auto, yes or no", set_kernel_tls, get_kernel_tls },
 	{ "max_passes", "MaxPasses", 'u', "1 to 10000", set_max_passes, get_max_passes },
 	{ "timeout", "Timeout", 'u', SECONDS, set_timeout_s, get_timeout_s },
 	{ "drain_timeout", "DrainTimeout", 'u', SECONDS, set_drain_timeout_s,
@@ -329,6 +355,7 @@ void settings_defaults(struct settings *s)
 		.window_start_s = 18 * 3600 + 30 * 60,
 		.window_end_s = 6 * 3600,
 		.streams = 1,
+		.kernel_tls = TLS_KERNEL_AUTO,
 		.max_passes = 32,
 		.pool_limit = 64 << 20,
 		.timeout_s = 60,

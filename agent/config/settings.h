@@ -45,6 +45,7 @@ enum settings_authentication {
  * @allow_compare: where no bitmap can be trusted, both sides may be read and compared
  * @paranoid: what is compared is by SHA-256
  * @streams: TCP connections that carry the bytes of one run, 1 to 8
+ * @kernel_tls: enum tls_kernel: who encrypts what is sent
  * @rate_limit: bytes a second on the wire; 0: none
  * @rate_rules: what holds instead at some times
  * @compare_rate: bytes a second that are read to be compared; 0: as fast as it goes
@@ -76,6 +77,7 @@ struct settings {
 	bool allow_compare;
 	bool paranoid;
 	uint32_t streams;
+	uint32_t kernel_tls;
 	uint64_t rate_limit;
 	uint64_t compare_rate;
 	struct rate_rules rate_rules;

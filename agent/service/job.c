@@ -31,7 +31,7 @@ struct service_job *job_new(struct service *s, const struct collection *c, enum 
 	snprintf(job->collection, sizeof(job->collection), "%s", c->name);
 	job->role = c->role;
 	job->state = JOB_NEW;
-	job->hash = "";
+	job->hash = job->secret = "";
 	job->submitted = job->changed = wall(s);
 	job->removal_us = SERVICE_REMOVAL_S * SECOND_US;
 	return job;
@@ -546,6 +546,16 @@ static void member_end(struct service *s, struct collection *c, struct service_j
 		disk_take(s, job, member, i, vm, report);
 }
 
+static void run_log_secret(const struct service_job *job, const struct run_report *report)
+{
+	if (report->kernel_why)
+		log_notice("%s: the run had no kernel TLS: %s", job->collection,
+			   report->kernel_why);
+	if (report->renewed)
+		log_info("%s: the run took %u connections, for the keys of kernel TLS cannot be "
+			 "changed", job->collection, report->renewed + 1);
+}
+
 static void run_end(struct service *s, struct collection *c, struct service_job *job, size_t index)
 {
 	struct job_run *run = &job->private->runs[index];
@@ -554,9 +564,11 @@ static void run_end(struct service *s, struct collection *c, struct service_job 
 	run->ended = true;
 	job->hash = atomic_load(&((struct run_report *)report)->hash) ?: job->hash;
 	job->streams = u64_max(job->streams, atomic_load(&((struct run_report *)report)->streams));
+	job->secret = atomic_load(&((struct run_report *)report)->secret) ?: job->secret;
 	if (report->streams_why[0])
 		log_notice("%s: the run had %u of %u streams: %s", job->collection, job->streams,
 			   run->config.streams, report->streams_why);
+	run_log_secret(job, report);
 	for (size_t i = 0; i < job->member_count; i++) {
 		if (job_is_failover(job) ||
 		    (job->members[i].disk_count && run_slot(job, i, 0)->run == index))

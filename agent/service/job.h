@@ -94,6 +94,7 @@ struct service_job_member {
  * @paranoid: what is compared is by SHA-256, whatever the settings say
  * @hash: the hash by which a disk was compared, "": none was, or not yet
  * @streams: TCP connections that carried the bytes of a run, 0: not known yet
+ * @secret: how a run was encrypted, "plain": not at all; "": not known yet
  * @initial: StartReplication: enum service_initial, else 0
  * @submitted: TimeSubmitted
  * @scheduled: ScheduledStartTime, 0: at once
@@ -126,6 +127,7 @@ struct service_job {
 	bool paranoid;
 	const char *hash;
 	uint32_t streams;
+	const char *secret;
 	uint32_t initial;
 	int64_t submitted;
 	int64_t scheduled;

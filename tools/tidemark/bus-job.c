@@ -34,6 +34,7 @@ static const struct property {
 	TEXT("ErrorDescription", text),
 	TEXT("RateLimitReason", rate_limit_reason),
 	TEXT("Hash", hash),
+	TEXT("Encryption", encryption),
 	U32("JobState", state),
 	U32("ErrorCode", error),
 	U32("Permille", permille),

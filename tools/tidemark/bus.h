@@ -80,6 +80,7 @@ struct bus_range {
  * @point: number of the newest point
  * @hash: by which it compared; "": it did not, or not yet
  * @streams: TCP connections that carried its bytes; 0: none, or not known yet
+ * @encryption: how they were encrypted, "plain": not at all; "": not known yet
  * @members: JSON array: its VMs, and how far each is
  * @disks: JSON array: their disks
  * @ranges: what differs, the first of them
@@ -94,6 +95,7 @@ struct bus_job {
 	char owner[64];
 	char text[512];
 	char hash[16];
+	char encryption[64];
 	uint32_t state;
 	uint32_t error;
 	uint32_t permille;

@@ -258,6 +258,15 @@ static void check_engine(struct doctor *d)
 		say(d, WARNING, "agent's engine", "see io_uring", "%s", engine);
 }
 
+/* The agent's own word, once a run was encrypted; check_tls() says what the kernel has. */
+static void check_kernel_tls(struct doctor *d)
+{
+	const char *found = json_text(d->status, "kernel_tls");
+
+	if (found)
+		say(d, NOTE, "agent's kernel TLS", NULL, "%s", found);
+}
+
 static void check_collections(struct doctor *d)
 {
 	size_t count = json_length(d->status, "collections"), unwell = 0, critical = 0;
@@ -376,6 +385,7 @@ static int doctor_run(const char *bus, const struct output_options *options)
 	check_agent(&d);
 	check_certificates(&d);
 	check_engine(&d);
+	check_kernel_tls(&d);
 	check_collections(&d);
 	check_libvirt(&d);
 	err = output_print(d.output, options);

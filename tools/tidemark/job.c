@@ -198,6 +198,8 @@ static int job_print_json(struct bus *b, const struct bus_job *job)
 	put(o, "read_calls", job->read_calls);
 	json_object_object_add(o, "hash", job->hash[0] ? json_object_new_string(job->hash) : NULL);
 	put(o, "streams", job->streams);
+	json_object_object_add(o, "encryption",
+			       job->encryption[0] ? json_object_new_string(job->encryption) : NULL);
 	put(o, "passes", job->passes);
 	put(o, "torn", job->torn);
 	put(o, "point", job->point);
@@ -273,6 +275,8 @@ static void print_bytes_of(const struct bus_job *job, const struct job_options *
 		printf("  %-16s %u\n", "passes", job->passes);
 	if (job->streams > 1)
 		printf("  %-16s %u\n", "streams", job->streams);
+	if (job->encryption[0])
+		printf("  %-16s %s\n", "encryption", job->encryption);
 	if (job->hash[0])
 		printf("  %-16s %s\n", "compared by", job->hash);
 	printf("  %-16s %" PRIu64 "\n", "reads", job->read_calls);

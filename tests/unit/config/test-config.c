@@ -14,6 +14,7 @@
 
 #include "config/config.h"
 #include "config/value.h"
+#include "tls/context.h"
 
 static char folder[] = "/tmp/tidemark-config-XXXXXX";
 static char path[64];
@@ -84,6 +85,7 @@ static void config__everything(void **state)
 				"pool_limit=1G\n"
 				"compression=auto\n"
 				"streams=8\n"
+				"kernel_tls=yes\n"
 				"timeout=7\n"
 				"[disk web/web01/vda]\n"
 				"device=/dev/x\n"
@@ -112,6 +114,7 @@ static void config__everything(void **state)
 	assert_int_equal(run->settings.pool_limit, 1ULL << 30);
 	assert_true(run->settings.compression);
 	assert_int_equal(run->settings.streams, 8);
+	assert_int_equal(run->settings.kernel_tls, TLS_KERNEL_YES);
 	assert_int_equal(run->settings.timeout_s, 7);
 	assert_int_equal(run->disk_count, 2);
 	assert_string_equal(run->disks[0].vm, "web01");
@@ -165,6 +168,7 @@ static void config__errors_say_where_and_what(void **state)
 	refused("[collection c]\nmax_passes=0\n", "expected 1 to 10000");
 	refused("[collection c]\nstreams=0\n", "expected 1 to 8");
 	refused("[collection c]\nstreams=9\n", "expected 1 to 8");
+	refused("[collection c]\nkernel_tls=always\n", "expected auto, yes or no");
 	refused("[collection c]\nlatency_limit=10001\n", "expected milliseconds, 0 (none) to 10000");
 	refused("[collection c]\nlatency_limit=20ms\n", "expected milliseconds, 0 (none) to 10000");
 	refused("[collection c]\npool_limit=2G\n", "expected bytes, 0 (the pool stays as it is)");
