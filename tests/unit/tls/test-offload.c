@@ -213,7 +213,9 @@ static void attach_with(size_t secret_size)
 		assert_int_equal(recv(fd[1], got, 100, MSG_WAITALL), 100);
 		assert_memory_equal(got, sent, 100);
 		assert_null(getenv("TIDEMARK_KERNEL_TLS"));
-		skip();
+		close(fd[0]);
+		close(fd[1]);
+		return;
 	}
 	assert_int_equal(send(fd[0], sent, sizeof(sent), 0), sizeof(sent));
 	assert_int_equal(offload_end(fd[0]), 0);
