@@ -84,11 +84,14 @@ tap_line $? "the sender starts"
 # -- what works ---------------------------------------------------------------
 
 if [ "$(id -u)" = 0 ] && command -v tcpdump > /dev/null; then
-    tcpdump -q -i lo -w "$dir/wire.pcap" -U "tcp port $port" 2> "$dir/tcpdump.log" &
+    # room for all of it: what a busy machine drops is not looked at
+    tcpdump -q -i lo -B 32768 -w "$dir/wire.pcap" -U "tcp port $port" 2> "$dir/tcpdump.log" &
     tcpdump_pid=$!
     for _ in {1..100}; do grep -q listening "$dir/tcpdump.log" && break; sleep 0.1; done
     here resync c --wait > /dev/null
     is "a run through TLS" $? 0
+    captured() { [ "$(stat -c %s "$dir/wire.pcap")" -gt 2000000 ]; }
+    eventually captured
     sleep 0.5
     kill "$tcpdump_pid"
     wait "$tcpdump_pid" 2> /dev/null
