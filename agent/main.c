@@ -329,6 +329,13 @@ static int start_bus(struct agent *a, const char *address, const char *engine,
 	return bus_create(&a->bus, address, a->event, &shown, reason);
 }
 
+static const char *variable_text(const char *variable)
+{
+	const char *value = getenv(variable);
+
+	return value ? value : "auto";
+}
+
 /* How data will be moved, asked before anything depends on it. */
 static int probe_ring(const char **ret_engine, struct reason *reason)
 {
@@ -336,9 +343,11 @@ static int probe_ring(const char **ret_engine, struct reason *reason)
 	int err = ring_create(&ring, 1);
 
 	if (err == -EINVAL)
-		return reason_set(reason, err, REASON_INVALID_PARAMETER, "%s=%s, expected auto, "
-				  "io_uring or plain", RING_ENGINE_VARIABLE,
-				  getenv(RING_ENGINE_VARIABLE));
+		return reason_set(reason, err, REASON_INVALID_PARAMETER,
+				  "%s=%s, expected auto, io_uring or plain; %s=%s, expected auto, "
+				  "always or never", RING_ENGINE_VARIABLE,
+				  variable_text(RING_ENGINE_VARIABLE), RING_ZERO_VARIABLE,
+				  variable_text(RING_ZERO_VARIABLE));
 	if (err)
 		return reason_set(reason, err, REASON_NOT_SUPPORTED, "io_uring is not to be had: %s",
 				  strerrordesc_np(-err));

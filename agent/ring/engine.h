@@ -22,7 +22,8 @@ enum ring_kind {
 
 /**
  * struct engine_ops - a way to do I/O
- * @create: an engine for @ring; @ret_name is static
+ * @create: an engine for @ring; @ret_name is static; @zero is what was asked for, and
+ *	then what there is
  * @destroy: it has no operations
  * @queue: begin an operation, or what is left of it; never fails
  * @cancel: end a busy operation soon, with -ECANCELED unless it is too late
@@ -32,7 +33,7 @@ enum ring_kind {
  */
 struct engine_ops {
 	int (*create)(struct engine **ret, struct ring *ring, unsigned int depth,
-		      const char **ret_name);
+		      enum ring_zero *zero, const char **ret_name);
 	void (*destroy)(struct engine *e);
 	void (*queue)(struct engine *e, struct ring_op *op);
 	void (*cancel)(struct engine *e, struct ring_op *op);
@@ -49,5 +50,13 @@ extern const struct engine_ops engine_plain;
  *	a transfer: once more
  */
 void ring_complete(struct ring *r, struct ring_op *op, int64_t res);
+
+/**
+ * ring_lend() - a part of a ring_send_zero() was sent, ring_complete() is about to be called
+ * with that, and the kernel has the memory until ring_let_go()
+ */
+void ring_lend(struct ring_op *op);
+/** ring_let_go() - of one part; @copied: it made a copy of it */
+void ring_let_go(struct ring *r, struct ring_op *op, bool copied);
 
 #endif

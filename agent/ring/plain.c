@@ -267,7 +267,7 @@ static void poll_collect(struct engine *e, struct list *ended)
 /* -- the engine ------------------------------------------------------------- */
 
 static int plain_create(struct engine **ret, struct ring *ring, unsigned int depth,
-			const char **ret_name)
+			enum ring_zero *zero, const char **ret_name)
 {
 	struct engine *e = calloc(1, sizeof(*e));
 
@@ -288,6 +288,7 @@ static int plain_create(struct engine **ret, struct ring *ring, unsigned int dep
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_cond_init(&e->work, NULL);
 	*ret = e;
+	*zero = RING_ZERO_NEVER;
 	*ret_name = "pread/pwrite (as " RING_ENGINE_VARIABLE " says)";
 	return 0;
 }

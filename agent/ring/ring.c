@@ -54,6 +54,7 @@ struct ring {
 	const struct engine_ops *ops;
 	struct engine *engine;
 	const char *name;
+	enum ring_zero zero;
 	unsigned int busy;
 	struct area areas[RING_AREAS];
 };
@@ -61,7 +62,7 @@ struct ring {
 static int ring_use(struct ring *r, const struct engine_ops *ops, unsigned int depth)
 {
 	r->ops = ops;
-	return ops->create(&r->engine, r, depth, &r->name);
+	return ops->create(&r->engine, r, depth, &r->zero, &r->name);
 }
 
 /* Why io_uring is not used, when that is a reason to do without it. */
@@ -78,32 +79,65 @@ static const char *ring_refusal(int err)
 	}
 }
 
+/* What the environment says. Return: its place in @words, or -EINVAL: in none */
+static int ring_asked(const char *variable, const char *const *words, int count)
+{
+	const char *asked = getenv(variable);
+
+	for (int i = 0; i < count; i++)
+		if (strcmp(asked ? asked : "auto", words[i]) == 0)
+			return i;
+	return -EINVAL;
+}
+
+enum ring_way {
+	RING_WAY_AUTO,
+	RING_WAY_URING,
+	RING_WAY_PLAIN,
+};
+
+static const char *const ring_way_words[] = {
+	[RING_WAY_AUTO] = "auto",
+	[RING_WAY_URING] = "io_uring",
+	[RING_WAY_PLAIN] = "plain",
+};
+
+static const char *const ring_zero_words[] = {
+	[RING_ZERO_NEVER] = "never",
+	[RING_ZERO_AUTO] = "auto",
+	[RING_ZERO_ALWAYS] = "always",
+};
+
+static int ring_choose(struct ring *r, enum ring_way way, unsigned int depth)
+{
+	const char *refusal;
+	int err;
+
+	if (way == RING_WAY_PLAIN)
+		return ring_use(r, &engine_plain, depth);
+	err = ring_use(r, &engine_uring, depth);
+	refusal = way == RING_WAY_AUTO ? ring_refusal(err) : NULL;
+	if (refusal) {
+		err = ring_use(r, &engine_plain, depth);
+		r->name = refusal;
+	}
+	return err;
+}
+
 int ring_create(struct ring **ret, unsigned int depth)
 {
-	const char *asked = getenv(RING_ENGINE_VARIABLE);
+	int way = ring_asked(RING_ENGINE_VARIABLE, ring_way_words, ARRAY_SIZE(ring_way_words));
+	int zero = ring_asked(RING_ZERO_VARIABLE, ring_zero_words, ARRAY_SIZE(ring_zero_words));
 	struct ring *r;
 	int err;
 
-	if (!asked)
-		asked = "auto";
-	if (strcmp(asked, "auto") != 0 && strcmp(asked, "io_uring") != 0 &&
-	    strcmp(asked, "plain") != 0)
+	if (way < 0 || zero < 0)
 		return -EINVAL;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
-	if (strcmp(asked, "plain") == 0) {
-		err = ring_use(r, &engine_plain, depth);
-	} else {
-		const char *refusal;
-
-		err = ring_use(r, &engine_uring, depth);
-		refusal = strcmp(asked, "auto") == 0 ? ring_refusal(err) : NULL;
-		if (refusal) {
-			err = ring_use(r, &engine_plain, depth);
-			r->name = refusal;
-		}
-	}
+	r->zero = zero;
+	err = ring_choose(r, way, depth);
 	if (err < 0) {
 		free(r);
 		return err;
@@ -124,6 +158,11 @@ struct ring *ring_destroy(struct ring *r)
 const char *ring_engine(const struct ring *r)
 {
 	return r->name;
+}
+
+enum ring_zero ring_zero(const struct ring *r)
+{
+	return r->zero;
 }
 
 bool ring_is_plain(const struct ring *r)
@@ -215,6 +254,11 @@ static void ring_op_advance(struct ring_op *op, size_t bytes)
 	}
 }
 
+static bool ring_op_lends(const struct ring_op *op)
+{
+	return op->kind == RING_SEND && op->lent;
+}
+
 static void ring_start_in(struct ring *r, struct ring_op *op, enum ring_kind kind, int fd,
 			  uint64_t offset, int8_t area)
 {
@@ -257,24 +301,40 @@ void ring_fsync(struct ring *r, struct ring_op *op, int fd)
 	ring_start(r, op, RING_FSYNC, fd, 0);
 }
 
-void ring_send(struct ring *r, struct ring_op *op, int fd, const struct iovec *iov,
-	       unsigned int count)
+static void ring_start_send(struct ring *r, struct ring_op *op, int fd,
+			    const struct iovec *iov, unsigned int count)
 {
 	for (unsigned int i = 0; i < count; i++)
 		op->iov[i] = iov[i];
 	op->iov_count = count;
-	op->tls = false;
 	ring_start(r, op, RING_SEND, fd, 0);
+}
+
+void ring_send(struct ring *r, struct ring_op *op, int fd, const struct iovec *iov,
+	       unsigned int count)
+{
+	op->lent = op->zero = op->tls = false;
+	ring_start_send(r, op, fd, iov, count);
 }
 
 void ring_send_tls(struct ring *r, struct ring_op *op, int fd, const struct iovec *iov,
 		   unsigned int count)
 {
-	for (unsigned int i = 0; i < count; i++)
-		op->iov[i] = iov[i];
-	op->iov_count = count;
+	op->lent = op->zero = false;
 	op->tls = true;
-	ring_start(r, op, RING_SEND, fd, 0);
+	ring_start_send(r, op, fd, iov, count);
+}
+
+void ring_send_zero(struct ring *r, struct ring_op *op, int fd, const struct iovec *iov,
+		    unsigned int count)
+{
+	op->lent = true;
+	op->tls = false;
+	op->zero = r->zero != RING_ZERO_NEVER;
+	op->copied = !op->zero;
+	op->ended = false;
+	op->notes = 0;
+	ring_start_send(r, op, fd, iov, count);
 }
 
 void ring_recv(struct ring *r, struct ring_op *op, int fd, void *buf, size_t size)
@@ -309,7 +369,8 @@ void ring_poll(struct ring *r, struct ring_op *op, int fd)
 
 void ring_cancel(struct ring *r, struct ring_op *op)
 {
-	if (op->busy)
+	/* One whose memory alone is still lent is in no queue any more. */
+	if (op->busy && !(ring_op_lends(op) && op->ended))
 		r->ops->cancel(r->engine, op);
 }
 
@@ -332,31 +393,88 @@ static bool ring_op_moves(const struct ring_op *op)
 	       op->kind == RING_RECV;
 }
 
+/* -- memory that is lent --------------------------------------------------------------- */
+
+/* A part may be let go of while the next one is being sent: both ends are waited for. */
+static void ring_release(struct ring *r, struct ring_op *op)
+{
+	if (!op->ended || op->notes)
+		return;
+	op->busy = false;
+	r->busy--;
+	op->released(op, op->copied);
+}
+
+void ring_lend(struct ring_op *op)
+{
+	op->notes++;
+}
+
+void ring_let_go(struct ring *r, struct ring_op *op, bool copied)
+{
+	op->notes--;
+	op->copied |= copied;
+	ring_release(r, op);
+}
+
+/* No zero copy on this socket, or no memory to be had for it, which a limit may say. */
+static bool ring_refuses_zero(const struct ring_op *op, int64_t res)
+{
+	return op->kind == RING_SEND && op->zero &&
+	       (res == -EOPNOTSUPP || res == -EINVAL || res == -ENOMEM || res == -ENOBUFS);
+}
+
+/* -- ends ------------------------------------------------------------------------------ */
+
+static void ring_end(struct ring *r, struct ring_op *op, int64_t result)
+{
+	if (ring_op_lends(op)) {
+		op->ended = true;
+		op->done(op, result);
+		ring_release(r, op);
+		return;
+	}
+	op->busy = false;
+	r->busy--;
+	op->done(op, result);
+}
+
+/* Some was moved, or all, or it was the end. Return: what is left of it was begun */
+static bool ring_goes_on(struct ring *r, struct ring_op *op, int64_t res)
+{
+	if (res == -EAGAIN || res == -EINTR) {
+		ring_again(r, op);
+		return true;
+	}
+	if (ring_refuses_zero(op, res)) {
+		op->zero = false;
+		op->copied = true;
+		r->ops->queue(r->engine, op);
+		return true;
+	}
+	if (res <= 0)
+		return false;
+	ring_op_advance(op, res);
+	if (op->iov_first == op->iov_count || (op->kind == RING_RECV && op->some))
+		return false;
+	r->ops->queue(r->engine, op);
+	return true;
+}
+
 void ring_complete(struct ring *r, struct ring_op *op, int64_t res)
 {
 	int64_t result = res;
 
 	if (ring_op_moves(op)) {
-		if (res == -EAGAIN || res == -EINTR) {
-			ring_again(r, op);
+		if (ring_goes_on(r, op, res))
 			return;
-		}
-		if (res > 0) {
-			ring_op_advance(op, res);
-			if (op->iov_first < op->iov_count && !(op->kind == RING_RECV && op->some)) {
-				r->ops->queue(r->engine, op);
-				return;
-			}
-		}
 		/* A write that moves nothing would be asked for ever. */
 		if (res == 0 && op->kind == RING_WRITE && op->iov_first < op->iov_count)
 			result = -ENOSPC;
 		else if (res >= 0)
 			result = op->moved;
 	}
-	op->busy = false;
-	r->busy--;
-	op->done(op, result);
+	ring_end(r, op, result);
 }
 
 int ring_run(struct ring *r)

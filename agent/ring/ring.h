@@ -27,6 +27,12 @@ struct ring_op;
  *	-ECANCELED after ring_cancel()
  */
 typedef void (*ring_done)(struct ring_op *op, int64_t result);
+/**
+ * typedef ring_released - the kernel has let go of the memory of a ring_send_zero()
+ * @op: it may be submitted again, from here too
+ * @copied: the kernel has made a copy of the bytes, or would not do without one
+ */
+typedef void (*ring_released)(struct ring_op *op, bool copied);
 
 #define RING_IOV_MAX 32
 /* Pieces of memory of its own that a ring has at most; more is memory as any other. */
@@ -35,15 +41,22 @@ typedef void (*ring_done)(struct ring_op *op, int64_t result);
 /**
  * struct ring_op - an operation; the caller sets @done, the rest is the ring's
  * @done: called when it has ended
+ * @released: of ring_send_zero() alone: called after @done
  */
 struct ring_op {
 	ring_done done;
+	ring_released released;
 	/* private */
 	uint8_t kind;
 	int8_t area; /* that the buffer lies in, for the kernel; or -1 */
 	bool busy;
 	bool some; /* ends with the first bytes that come */
 	bool tls; /* sends through kernel TLS */
+	bool lent; /* its memory is the kernel's until @released */
+	bool zero; /* what is left of it is sent without a copy */
+	bool copied; /* some of it was not */
+	bool ended; /* @done was called, @released was not */
+	int8_t notes; /* parts that were sent and are not let go of */
 	int fd;
 	uint64_t offset;
 	uint64_t moved;
@@ -69,10 +82,29 @@ struct ring_op {
  */
 #define RING_ENGINE_VARIABLE "TIDEMARK_ENGINE"
 
+/*
+ * In the environment: "never" sends nothing without a copy, "always" everything that
+ * ring_send_zero() is given, even where that costs more; "auto", or nothing, where the
+ * kernel can tell whether it pays.
+ */
+#define RING_ZERO_VARIABLE "TIDEMARK_ZERO_COPY"
+
+/**
+ * enum ring_zero - is there a use in ring_send_zero()?
+ * @RING_ZERO_NEVER: no: it is a ring_send()
+ * @RING_ZERO_AUTO: @released says whether bytes were copied all the same
+ * @RING_ZERO_ALWAYS: for each and every send, whatever @released says
+ */
+enum ring_zero {
+	RING_ZERO_NEVER,
+	RING_ZERO_AUTO,
+	RING_ZERO_ALWAYS,
+};
+
 /**
  * ring_create() - a ring for at most @depth operations at a time
  *
- * Return: 0; -EINVAL: the variable says something else; -EPERM, -ENOSYS: io_uring
+ * Return: 0; -EINVAL: a variable says something else; -EPERM, -ENOSYS: io_uring
  * was asked for and is not to be had; or another errno.
  */
 int ring_create(struct ring **ret, unsigned int depth);
@@ -81,10 +113,12 @@ struct ring *ring_destroy(struct ring *r);
 
 /**
  * ring_engine() - what is in use, for status lines: "io_uring", "io_uring
- * (deferred)", "io_uring (deferred, fixed buffers)", or "pread/pwrite" and why.
- * It outlives the ring.
+ * (deferred)", "io_uring (deferred, fixed buffers, zero-copy send)", or "pread/pwrite"
+ * and why. It outlives the ring.
  */
 const char *ring_engine(const struct ring *r);
+/** ring_zero() - is there a use in ring_send_zero()? Return: enum ring_zero */
+enum ring_zero ring_zero(const struct ring *r);
 /** ring_is_plain() - is io_uring not in use? */
 bool ring_is_plain(const struct ring *r);
 
@@ -118,6 +152,21 @@ void ring_send(struct ring *r, struct ring_op *op, int fd, const struct iovec *i
 /* The same on a socket with kernel TLS: that is asked for parts, for it refuses MSG_WAITALL. */
 void ring_send_tls(struct ring *r, struct ring_op *op, int fd, const struct iovec *iov,
 		   unsigned int count);
+/**
+ * ring_send_zero() - as ring_send(), from the caller's memory itself, if that is possible
+ *
+ * It has two ends. @op->done says that all bytes are with the kernel: the next send may
+ * begin. @op->released says that the kernel is done with the memory: what lies there may be
+ * changed, and @op submitted again, no sooner. With TCP that is when the peer has
+ * acknowledged it: a packet that is lost is sent again from the same memory. A connection
+ * that ends lets go, too: by a reset, not by shutdown(). @released is called after @done,
+ * once, also after an error. Until then @op counts as busy, but ring_cancel() can no more
+ * do anything about it once @done was called.
+ *
+ * Where the kernel cannot do it @released follows @done at once.
+ */
+void ring_send_zero(struct ring *r, struct ring_op *op, int fd, const struct iovec *iov,
+		    unsigned int count);
 /* Receives exactly @size bytes, or fewer at the end of the stream. */
 void ring_recv(struct ring *r, struct ring_op *op, int fd, void *buf, size_t size);
 /* Receives what there is, at least one byte and at most @size; 0 at the end of the stream. */

@@ -13,24 +13,95 @@ struct engine {
 	struct io_uring uring;
 	struct ring *ring;
 	bool fixed;
+	unsigned int zero_flags;
 };
+
+/* Linux 6.2; liburing 2.3 is older. */
+#ifndef IORING_SEND_ZC_REPORT_USAGE
+#define IORING_SEND_ZC_REPORT_USAGE (1u << 3)
+#endif
+#ifndef IORING_NOTIF_USAGE_ZC_COPIED
+#define IORING_NOTIF_USAGE_ZC_COPIED (1u << 31)
+#endif
 
 _Static_assert(sizeof(struct msghdr) <= sizeof(((struct ring_op *)0)->u), "msghdr fits");
 _Static_assert(sizeof(struct __kernel_timespec) <= sizeof(((struct ring_op *)0)->u), "time fits");
 
-static int uring_create(struct engine **ret, struct ring *ring, unsigned int depth,
-			const char **ret_name)
+/* The newest way first; a kernel that does not know it says EINVAL. */
+static const unsigned int uring_ways[] = {
+	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+	IORING_SETUP_COOP_TASKRUN,
+	0,
+};
+
+static const char *uring_name(bool deferred, bool fixed, bool zero)
 {
-	/* The newest way first; a kernel that does not know it says EINVAL. */
-	static const struct {
-		unsigned int flags;
-		const char *name, *name_fixed;
-	} ways[] = {
-		{ IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, "io_uring (deferred)",
-		  "io_uring (deferred, fixed buffers)" },
-		{ IORING_SETUP_COOP_TASKRUN, "io_uring", "io_uring (fixed buffers)" },
-		{ 0, "io_uring", "io_uring (fixed buffers)" },
+	static const char *const names[2][2][2] = {
+		{ { "io_uring", "io_uring (zero-copy send)" },
+		  { "io_uring (fixed buffers)", "io_uring (fixed buffers, zero-copy send)" } },
+		{ { "io_uring (deferred)", "io_uring (deferred, zero-copy send)" },
+		  { "io_uring (deferred, fixed buffers)",
+		    "io_uring (deferred, fixed buffers, zero-copy send)" } },
 	};
+
+	return names[deferred][fixed][zero];
+}
+
+static bool uring_knows(struct io_uring *uring, int opcode)
+{
+	struct io_uring_probe *probe = io_uring_get_probe_ring(uring);
+	bool knows = probe && io_uring_opcode_supported(probe, opcode);
+
+	io_uring_free_probe(probe);
+	return knows;
+}
+
+/*
+ * Does the kernel tell whether it has copied? One that does (6.2) looks at the descriptor
+ * next; one that does not refuses the flag before that.
+ */
+static bool uring_reports(struct io_uring *uring)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(uring);
+	struct msghdr msg = { 0 };
+	struct io_uring_cqe *cqe;
+	int res = -EINVAL;
+	bool more = true;
+
+	io_uring_prep_sendmsg_zc(sqe, -1, &msg, 0);
+	sqe->ioprio = IORING_SEND_ZC_REPORT_USAGE;
+	if (io_uring_submit(uring) != 1)
+		return false;
+	while (more && io_uring_wait_cqe(uring, &cqe) == 0) {
+		if (!(cqe->flags & IORING_CQE_F_NOTIF))
+			res = cqe->res;
+		more = cqe->flags & IORING_CQE_F_MORE;
+		io_uring_cqe_seen(uring, cqe);
+	}
+	return res == -EBADF;
+}
+
+/*
+ * Copying is what costs least where the kernel copies in any case, as it does on loopback.
+ * A kernel that cannot say so (6.1) is not asked to do without, but by name.
+ */
+static void uring_choose_zero(struct engine *e, enum ring_zero *zero)
+{
+	if (*zero == RING_ZERO_NEVER)
+		return;
+	if (!uring_knows(&e->uring, IORING_OP_SENDMSG_ZC)) {
+		*zero = RING_ZERO_NEVER;
+		return;
+	}
+	if (uring_reports(&e->uring))
+		e->zero_flags = IORING_SEND_ZC_REPORT_USAGE;
+	else if (*zero == RING_ZERO_AUTO)
+		*zero = RING_ZERO_NEVER;
+}
+
+static int uring_create(struct engine **ret, struct ring *ring, unsigned int depth,
+			enum ring_zero *zero, const char **ret_name)
+{
 	struct engine *e = calloc(1, sizeof(*e));
 	size_t way = 0;
 	int err;
@@ -39,16 +110,17 @@ static int uring_create(struct engine **ret, struct ring *ring, unsigned int dep
 		return -ENOMEM;
 	e->ring = ring;
 	do
-		err = io_uring_queue_init(depth, &e->uring, ways[way].flags);
-	while (err == -EINVAL && ++way < ARRAY_SIZE(ways));
+		err = io_uring_queue_init(depth, &e->uring, uring_ways[way]);
+	while (err == -EINVAL && ++way < ARRAY_SIZE(uring_ways));
 	if (err < 0) {
 		free(e);
 		return err;
 	}
 	/* Places for areas, which are filled and emptied while the ring is in use. */
 	e->fixed = io_uring_register_buffers_sparse(&e->uring, RING_AREAS) == 0;
+	uring_choose_zero(e, zero);
 	*ret = e;
-	*ret_name = e->fixed ? ways[way].name_fixed : ways[way].name;
+	*ret_name = uring_name(way == 0, e->fixed, *zero != RING_ZERO_NEVER);
 	return 0;
 }
 
@@ -101,8 +173,13 @@ static void uring_queue(struct engine *e, struct ring_op *op)
 		break;
 	case RING_SEND:
 		*msg = (struct msghdr){ .msg_iov = v, .msg_iovlen = op->iov_count - op->iov_first };
-		io_uring_prep_sendmsg(sqe, op->fd, msg,
-				      MSG_NOSIGNAL | (op->tls ? 0 : MSG_WAITALL));
+		if (op->zero)
+			io_uring_prep_sendmsg_zc(sqe, op->fd, msg, MSG_NOSIGNAL | MSG_WAITALL);
+		else
+			io_uring_prep_sendmsg(sqe, op->fd, msg,
+					      MSG_NOSIGNAL | (op->tls ? 0 : MSG_WAITALL));
+		if (op->zero)
+			sqe->ioprio = e->zero_flags;
 		break;
 	case RING_RECV:
 		io_uring_prep_recv(sqe, op->fd, v->iov_base, v->iov_len,
@@ -127,6 +204,18 @@ static void uring_cancel(struct engine *e, struct ring_op *op)
 	io_uring_sqe_set_data(sqe, NULL);
 }
 
+static void uring_ended(struct engine *e, struct ring_op *op, int res, unsigned int flags)
+{
+	if (flags & IORING_CQE_F_NOTIF) {
+		ring_let_go(e->ring, op, res & IORING_NOTIF_USAGE_ZC_COPIED);
+		return;
+	}
+	/* Not every error has a notification behind it. */
+	if (flags & IORING_CQE_F_MORE)
+		ring_lend(op);
+	ring_complete(e->ring, op, res == -ETIME ? 0 : res);
+}
+
 static int uring_run(struct engine *e)
 {
 	struct io_uring_cqe *cqe;
@@ -137,11 +226,12 @@ static int uring_run(struct engine *e)
 	/* done() may queue more: take one completion at a time. */
 	while (io_uring_peek_cqe(&e->uring, &cqe) == 0) {
 		struct ring_op *op = io_uring_cqe_get_data(cqe);
+		unsigned int flags = cqe->flags;
 		int res = cqe->res;
 
 		io_uring_cqe_seen(&e->uring, cqe);
 		if (op)
-			ring_complete(e->ring, op, res == -ETIME ? 0 : res);
+			uring_ended(e, op, res, flags);
 	}
 	return 0;
 }
