@@ -9,6 +9,7 @@
 
 #include "send/dial.h"
 #include "send/lanes.h"
+#include "send/outlet.h"
 
 #define CONN_TICK_MS 500
 #define CONN_LAST_WORDS_MS 2000
@@ -24,7 +25,6 @@
 #define CONN_FAST MIB(150)
 /* Sends of less say nothing of the network. */
 #define CONN_RATE_BYTES 65536
-
 /* How long answers to JOIN are waited for. */
 #define CONN_JOIN_MS 5000u
 
@@ -57,8 +57,7 @@ struct conn {
 	struct lanes *lanes;	  /* NULL: none */
 	struct conn_list waiting; /* with lanes: what is not handed out yet */
 	struct conn_list queue;	  /* what this connection is to send */
-	struct conn_item *sending; /* the items of the send under way */
-	struct ring_op send_op;
+	struct outlet out;
 	uint64_t send_since;
 	uint64_t send_begun_ns;
 	uint64_t moved; /* when a send has ended last, a lane's too */
@@ -73,6 +72,7 @@ struct conn {
 	bool greeted; /* HELLO has been sent: others may follow */
 	bool closing;
 	bool deaf; /* nothing is received any more */
+	bool told; /* ABORT has been sent */
 
 	/* in */
 	struct ring_op recv_op;
@@ -172,6 +172,12 @@ bool conn_slow(const struct conn *c)
 			return true;
 	}
 	return rate && rate < CONN_FAST;
+}
+
+uint64_t conn_uncopied(const struct conn *c, bool *ret_copies)
+{
+	*ret_copies = outlet_copies(&c->out) || lanes_copies(c->lanes);
+	return c->out.uncopied + lanes_uncopied(c->lanes);
 }
 
 /* -- out -------------------------------------------------------------------- */
@@ -296,22 +302,24 @@ static void conn_hand_out(struct conn *c)
 		items = conn_collect(&c->waiting, conn_piece(c, LANE_BATCH_BYTES), true, &batch);
 		throttles_take(c->throttles, CONN_THROTTLES, conn_now_ns(), batch.bytes);
 		conn_append(c, &c->queue,
-			    lane_send(lane, items, batch.frames, batch.iov, batch.parts));
+			    lane_send(lane, items, batch.frames, batch.bytes, batch.iov,
+				      batch.parts));
 	}
 }
 
 static void conn_send_queue(struct conn *c)
 {
+	struct conn_item *items;
 	struct conn_batch batch;
 
-	if (c->sending || !c->queue.first || (!c->lanes && conn_throttled(c)))
+	if (outlet_sending(&c->out) || !c->queue.first || (!c->lanes && conn_throttled(c)))
 		return;
-	c->sending = conn_collect(&c->queue, conn_piece(c, CONN_BATCH_BYTES), false, &batch);
+	items = conn_collect(&c->queue, conn_piece(c, CONN_BATCH_BYTES), false, &batch);
 	throttles_take(c->throttles, CONN_THROTTLES, conn_now_ns(), batch.bytes);
 	c->send_since = conn_now();
 	c->send_begun_ns = conn_now_ns();
 	c->greeted = true;
-	stream_send(c->stream, &c->send_op, batch.iov, batch.parts);
+	outlet_send(&c->out, items, batch.bytes, batch.iov, batch.parts);
 }
 
 static void conn_pump(struct conn *c)
@@ -331,9 +339,11 @@ static void conn_rate(struct conn *c, uint64_t bytes)
 		c->rate = c->rate ? (c->rate * 7 + now) / 8 : now;
 }
 
-/* A send has ended, the connection's or a lane's. */
-static void conn_over(struct conn *c, struct conn_item *item, int64_t result)
+/* A send has ended, or its items are free, or both: the connection's or a lane's. */
+static void conn_over(void *owner, struct conn_item *item, int64_t result)
 {
+	struct conn *c = owner;
+
 	c->moved = conn_now();
 	/*
 	 * A receiver that gives up says why and closes: the send fails, but the
@@ -355,20 +365,13 @@ static void conn_over(struct conn *c, struct conn_item *item, int64_t result)
 	conn_pump(c);
 }
 
-static void conn_sent(struct ring_op *op, int64_t result)
+static void conn_sent(void *owner, struct conn_item *items, int64_t result)
 {
-	struct conn *c = container_of(op, struct conn, send_op);
-	struct conn_item *items = c->sending;
+	struct conn *c = owner;
 
-	c->sending = NULL;
 	if (result > 0)
 		conn_rate(c, result);
 	conn_over(c, items, result);
-}
-
-static void conn_lane_sent(void *owner, struct conn_item *items, int64_t result)
-{
-	conn_over(owner, items, result);
 }
 
 void conn_queue(struct conn *c, struct conn_item *item)
@@ -535,16 +538,22 @@ static void conn_received(struct ring_op *op, int64_t result)
 
 /* -- the clock -------------------------------------------------------------- */
 
+/* When the oldest batch began that is sent or lent, 0: there is none */
+static uint64_t conn_since(const struct conn *c)
+{
+	uint64_t own = outlet_since(&c->out), lanes = lanes_since(c->lanes);
+
+	return own && lanes ? u64_min(own, lanes) : own + lanes;
+}
+
 /*
  * Is something under way, and nothing has moved for too long? A lane may wait long for its
  * turn: that others move is a sign of life.
  */
 static bool conn_stuck(const struct conn *c, uint64_t now)
 {
-	uint64_t since = lanes_since(c->lanes);
+	uint64_t since = conn_since(c);
 
-	if (c->sending && (!since || c->send_since < since))
-		since = c->send_since;
 	return since && now - u64_max(since, c->moved) > c->timeout_ms;
 }
 
@@ -571,7 +580,7 @@ static void conn_tick(struct ring_op *op, int64_t result)
 		conn_fail(c, reason_set(c->reason, -ETIMEDOUT, REASON_TIMEOUT,
 					"the replica host %s said nothing for %u s", c->peer,
 					c->timeout_ms / 1000));
-	if (c->greeted && !c->sending &&
+	if (c->greeted && !outlet_sending(&c->out) &&
 	    now - c->send_since > u64_min(c->timeout_ms / 4, CONN_PING_MS))
 		conn_ping(c);
 	ring_timeout(c->ring, &c->tick_op, CONN_TICK_MS);
@@ -613,7 +622,7 @@ int conn_open(struct conn **ret, const struct conn_config *config, struct ring *
 	conn_list_clear(&c->waiting);
 	conn_list_clear(&c->queue);
 	snprintf(c->peer, sizeof(c->peer), "%s:%s", config->host, config->port);
-	c->send_op.done = conn_sent;
+	outlet_init(&c->out, c->stream, fd, CONN_LENT_MAX, conn_sent, c);
 	c->recv_op.done = conn_received;
 	c->throttle_op.done = conn_throttle_over;
 	for (size_t i = 0; i < CONN_THROTTLES && config->throttles; i++)
@@ -628,13 +637,24 @@ int conn_open(struct conn **ret, const struct conn_config *config, struct ring *
 	return 0;
 }
 
+/* What is lent is lost by hanging up: before ABORT it has a moment. The clock ends each wait. */
+static void conn_linger(struct conn *c)
+{
+	uint64_t deadline = conn_now() + CONN_LAST_WORDS_MS;
+
+	while ((c->told || !c->error) && conn_since(c) && conn_now() < deadline &&
+	       ring_run(c->ring) != -EBADF)
+		;
+}
+
 struct conn *conn_close(struct conn *c)
 {
 	if (!c)
 		return NULL;
+	conn_linger(c);
 	c->closing = true;
 	/* Ends a send and a receive under way, also those of a silent peer. */
-	shutdown(c->fd, SHUT_RDWR);
+	outlet_hang_up(&c->out);
 	lanes_hang_up(c->lanes, true);
 	ring_cancel(c->ring, &c->tick_op);
 	ring_cancel(c->ring, &c->throttle_op);
@@ -652,8 +672,8 @@ struct conn *conn_close(struct conn *c)
 int conn_lanes(struct conn *c, const uint8_t token[FRAME_TOKEN_SIZE], unsigned int count,
 	       unsigned int *ret, struct reason *why)
 {
-	struct lanes *lanes = lanes_dial(&c->config, c->ring, c->fd, token, count, conn_lane_sent,
-					 c, why);
+	struct lanes *lanes = lanes_dial(&c->config, c->ring, c->fd, token, count, conn_over, c,
+					 why);
 	uint64_t deadline = conn_now() + CONN_JOIN_MS;
 	bool late = false;
 
@@ -719,8 +739,8 @@ int conn_send(struct conn *c, struct frame *frame, const void *payload)
 	 */
 	conn_list_clear(&c->waiting);
 	conn_list_clear(&c->queue);
-	shutdown(c->fd, SHUT_RDWR);
-	while (c->sending && !call.sent && ring_run(c->ring) != -EBADF)
+	outlet_hang_up(&c->out);
+	while (outlet_since(&c->out) && !call.sent && ring_run(c->ring) != -EBADF)
 		;
 	return c->error;
 }
@@ -773,8 +793,8 @@ void conn_abort(struct conn *c)
 	memset(c->throttles, 0, sizeof(c->throttles));
 	c->throttling = false;
 	conn_pump(c);
-	while ((c->sending || lanes_since(c->lanes)) && !conn_run(c))
+	while ((outlet_sending(&c->out) || lanes_sending(c->lanes)) && !conn_run(c))
 		;
-	conn_send(c, &frame, NULL);
+	c->told = conn_send(c, &frame, NULL) == 0;
 	conn_fail(c, -ECANCELED);
 }

@@ -24,7 +24,8 @@ struct conn;
  * struct conn_item - a frame on its way out
  * @frame: what to say; .checksum is filled in by conn_queue()
  * @payload: @frame.length bytes that stay until @sent
- * @sent: the item and its payload are free again; may be NULL
+ * @sent: the item and its payload are free again; may be NULL. A payload that the kernel
+ *	has no copy of is, when it has arrived
  *
  * The rest is the connection's.
  */
@@ -117,6 +118,12 @@ int conn_expire(struct conn *c);
  */
 bool conn_slow(const struct conn *c);
 
+/**
+ * conn_uncopied() - bytes that were sent without a copy so far
+ * @ret_copies: it was given up, for the kernel copied all the same
+ */
+uint64_t conn_uncopied(const struct conn *c, bool *ret_copies);
+
 /** conn_peer() - "HOST:PORT", for sentences */
 const char *conn_peer(const struct conn *c);
 
@@ -169,6 +176,9 @@ const void *conn_payload(const struct conn *c);
  * may follow.
  */
 void conn_abort(struct conn *c);
+
+/** Bytes that were sent and are not free again: half of what a run reads into. */
+#define CONN_LENT_MAX MIB(4)
 
 /** How many limits a connection obeys at once. */
 #define CONN_THROTTLES 3

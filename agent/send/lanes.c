@@ -10,12 +10,15 @@
 #include <sys/socket.h>
 
 #include "send/dial.h"
+#include "send/outlet.h"
 
 /*
  * Not more than this lies in a socket and is not on its way: a lane that is slow is then
  * soon seen to be, and the others get what it would have got.
  */
 #define LANE_UNSENT (128 << 10)
+/* All lanes together: what one connection has lent at most. */
+#define LANE_LENT_MAX (CONN_LENT_MAX / FRAME_LANES_MAX)
 /* Sends of less say nothing of the network. */
 #define LANE_RATE_BYTES 65536
 
@@ -27,8 +30,8 @@ enum lane_state {
 };
 
 /*
- * @items: the batch under way
- * @taking: its TAKE is not sent yet
+ * @out: what it sends, once it has joined
+ * @taking: the TAKE of its newest batch is not sent yet
  * @sent_bytes, @sent_ns: of batches lately, the older the less they count
  */
 struct lane {
@@ -50,12 +53,10 @@ struct lane {
 	uint8_t in_payload[FRAME_CONTROL_MAX];
 	struct reason why;
 
-	struct ring_op send_op;
-	struct conn_item *items;
+	struct outlet out;
 	struct conn_item take;
 	bool taking;
 	uint8_t take_payload[FRAME_CONTROL_MAX];
-	uint64_t since;
 	uint64_t begun_ns;
 	uint64_t sent_bytes;
 	uint64_t sent_ns;
@@ -180,7 +181,7 @@ static struct lane *lane_destroy(struct lane *lane)
 	return NULL;
 }
 
-static void lane_sent(struct ring_op *op, int64_t result);
+static void lane_sent(void *owner, struct conn_item *items, int64_t result);
 
 static int lane_create(struct lane **ret, const struct conn_config *config, struct ring *ring,
 		       int fd, struct reason *why)
@@ -200,7 +201,7 @@ static int lane_create(struct lane **ret, const struct conn_config *config, stru
 	}
 	lane->join_op.done = lane_asked;
 	lane->recv_op.done = lane_received;
-	lane->send_op.done = lane_sent;
+	outlet_init(&lane->out, lane->stream, lane->fd, LANE_LENT_MAX, lane_sent, lane);
 	*ret = lane;
 	return 0;
 }
@@ -245,7 +246,7 @@ void lanes_hang_up(struct lanes *l, bool all)
 		if (!all && l->lanes[i]->state == LANE_JOINED)
 			continue;
 		lane_lost(l->lanes[i], -ETIMEDOUT, "there was no answer in time");
-		shutdown(l->lanes[i]->fd, SHUT_RDWR);
+		outlet_hang_up(&l->lanes[i]->out);
 	}
 }
 
@@ -280,7 +281,7 @@ struct lane *lanes_idle(struct lanes *l)
 	for (unsigned int i = 0; l && i < l->count; i++) {
 		struct lane *lane = l->lanes[(l->next + i) % l->count];
 
-		if (lane->items || lane->taking)
+		if (outlet_sending(&lane->out) || lane->taking)
 			continue;
 		l->next = (l->next + i + 1) % l->count;
 		return lane;
@@ -294,11 +295,10 @@ static void lane_taken(struct conn_item *item)
 }
 
 struct conn_item *lane_send(struct lane *lane, struct conn_item *items, uint32_t frames,
-			    const struct iovec *iov, unsigned int count)
+			    size_t bytes, const struct iovec *iov, unsigned int count)
 {
 	struct frame_take take = { .lane = lane->index, .frames = frames };
 
-	lane->items = items;
 	lane->taking = true;
 	lane->take = (struct conn_item){
 		.frame = { .type = FRAME_TAKE },
@@ -306,9 +306,8 @@ struct conn_item *lane_send(struct lane *lane, struct conn_item *items, uint32_t
 		.sent = lane_taken,
 	};
 	lane->take.frame.length = frame_take_encode(&take, lane->take_payload);
-	lane->since = conn_now();
 	lane->begun_ns = conn_now_ns();
-	stream_send(lane->stream, &lane->send_op, iov, count);
+	outlet_send(&lane->out, items, bytes, iov, count);
 	return &lane->take;
 }
 
@@ -321,24 +320,33 @@ static void lane_measure(struct lane *lane, uint64_t bytes)
 	lane->sent_ns = lane->sent_ns / 8 * 7 + u64_max(conn_now_ns() - lane->begun_ns, 1);
 }
 
-static void lane_sent(struct ring_op *op, int64_t result)
+static void lane_sent(void *owner, struct conn_item *items, int64_t result)
 {
-	struct lane *lane = container_of(op, struct lane, send_op);
-	struct conn_item *items = lane->items;
+	struct lane *lane = owner;
 
-	lane->items = NULL;
 	if (result > 0)
 		lane_measure(lane, result);
 	lane->all->sent(lane->all->owner, items, result);
+}
+
+bool lanes_sending(const struct lanes *l)
+{
+	for (unsigned int i = 0; l && i < l->count; i++)
+		if (outlet_sending(&l->lanes[i]->out))
+			return true;
+	return false;
 }
 
 uint64_t lanes_since(const struct lanes *l)
 {
 	uint64_t since = 0;
 
-	for (unsigned int i = 0; l && i < l->count; i++)
-		if (l->lanes[i]->items && (!since || l->lanes[i]->since < since))
-			since = l->lanes[i]->since;
+	for (unsigned int i = 0; l && i < l->count; i++) {
+		uint64_t one = outlet_since(&l->lanes[i]->out);
+
+		if (one && (!since || one < since))
+			since = one;
+	}
 	return since;
 }
 
@@ -346,6 +354,23 @@ bool lanes_spent(const struct lanes *l)
 {
 	for (unsigned int i = 0; l && i < l->count; i++)
 		if (stream_spent(l->lanes[i]->stream))
+			return true;
+	return false;
+}
+
+uint64_t lanes_uncopied(const struct lanes *l)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned int i = 0; l && i < l->count; i++)
+		bytes += l->lanes[i]->out.uncopied;
+	return bytes;
+}
+
+bool lanes_copies(const struct lanes *l)
+{
+	for (unsigned int i = 0; l && i < l->count; i++)
+		if (outlet_copies(&l->lanes[i]->out))
 			return true;
 	return false;
 }

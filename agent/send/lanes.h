@@ -20,8 +20,8 @@ struct lanes;
 struct lane;
 
 /**
- * typedef lanes_sent - a batch has ended
- * @items: that lane_send() was given; their @sent was not called
+ * typedef lanes_sent - a batch has ended, or was let go of, see outlet_sent
+ * @items: that lane_send() was given, or NULL; their @sent was not called
  * @result: bytes, or the negative errno with which the lane was lost
  */
 typedef void (*lanes_sent)(void *owner, struct conn_item *items, int64_t result);
@@ -62,17 +62,23 @@ struct lane *lanes_idle(struct lanes *l);
  * lane_send() - give a batch to an idle lane
  * @items: all of it, a list; they stay until @sent
  * @frames: in it
- * @iov: its bytes, @count parts of them
+ * @iov: its @bytes bytes, in @count parts
  *
  * Return: the TAKE for it, to be queued at once.
  */
 struct conn_item *lane_send(struct lane *lane, struct conn_item *items, uint32_t frames,
-			    const struct iovec *iov, unsigned int count);
+			    size_t bytes, const struct iovec *iov, unsigned int count);
 
-/** lanes_since() - when the oldest batch that is under way began, of conn_now(); 0: none is */
+/** lanes_sending() - is there a batch that is not yet with the kernel? */
+bool lanes_sending(const struct lanes *l);
+/** lanes_since() - when the oldest batch that is sent or lent began; 0: there is none */
 uint64_t lanes_since(const struct lanes *l);
 /** lanes_spent() - stream_spent() of one of them */
 bool lanes_spent(const struct lanes *l);
+/** lanes_uncopied() - bytes that they sent without a copy */
+uint64_t lanes_uncopied(const struct lanes *l);
+/** lanes_copies() - has one of them found that there is a copy all the same? */
+bool lanes_copies(const struct lanes *l);
 /** lanes_rate() - bytes a second that they took lately, together; 0: not known */
 uint64_t lanes_rate(const struct lanes *l);
 

@@ -609,6 +609,8 @@ static int run_once(struct run *r)
 		err = run_talk(r);
 	if (err && r->conn)
 		conn_abort(r->conn);
+	if (r->conn)
+		r->report->uncopied += conn_uncopied(r->conn, &r->report->copies);
 	conn_close(r->conn);
 	tls_context_unref(r->tls);
 	pump_destroy(r->pump);

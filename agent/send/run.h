@@ -281,6 +281,8 @@ struct run_range {
  * @kernel_why: with TLS_KERNEL_YES: why the kernel does not encrypt, a string that stays;
  *	NULL: it does
  * @renewed: connections that ended because their key had encrypted enough (kernel TLS)
+ * @uncopied: bytes that were sent without a copy
+ * @copies: that was given up, for the kernel copied all the same
  * @excluded_ns: for how long the longest of its seals kept writes waiting
  * @point: the replica's newest point now, 0: none, or not known
  * @warning: a sentence; "": none
@@ -300,6 +302,8 @@ struct run_report {
 	_Atomic(const char *) secret;
 	const char *kernel_why;
 	uint32_t renewed;
+	uint64_t uncopied;
+	bool copies;
 	uint64_t excluded_ns;
 	uint64_t point;
 	char warning[REASON_TEXT_MAX];

@@ -2,6 +2,7 @@
 #include "service/job.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -569,6 +570,9 @@ static void run_end(struct service *s, struct collection *c, struct service_job 
 		log_notice("%s: the run had %u of %u streams: %s", job->collection, job->streams,
 			   run->config.streams, report->streams_why);
 	run_log_secret(job, report);
+	if (report->uncopied)
+		log_info("%s: %" PRIu64 " bytes were sent without a copy", job->collection,
+			 report->uncopied);
 	for (size_t i = 0; i < job->member_count; i++) {
 		if (job_is_failover(job) ||
 		    (job->members[i].disk_count && run_slot(job, i, 0)->run == index))

@@ -491,6 +491,17 @@ void stream_send(struct stream *s, struct ring_op *op, const struct iovec *iov,
 	stream_pump(s);
 }
 
+void stream_send_zero(struct stream *s, struct ring_op *op, const struct iovec *iov,
+		      unsigned int count)
+{
+	ring_send_zero(s->ring, op, s->fd, iov, count);
+}
+
+enum ring_zero stream_zero(const struct stream *s)
+{
+	return s->ssl ? RING_ZERO_NEVER : ring_zero(s->ring);
+}
+
 void stream_recv(struct stream *s, struct ring_op *op, void *buf, size_t size)
 {
 	if (!s->ssl) {

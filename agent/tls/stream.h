@@ -48,6 +48,15 @@ struct stream *stream_destroy(struct stream *s);
 /** stream_send() - as ring_send(); @iov's bytes stay until @op->done */
 void stream_send(struct stream *s, struct ring_op *op, const struct iovec *iov,
 		 unsigned int count);
+/**
+ * stream_send_zero() - as ring_send_zero(), for which there is a use: see stream_zero()
+ *
+ * The next piece may be sent at @op->done, and stream_move() waits for @op->released.
+ */
+void stream_send_zero(struct stream *s, struct ring_op *op, const struct iovec *iov,
+		      unsigned int count);
+/** stream_zero() - as ring_zero(); what is encrypted is a copy, so there is no use for it */
+enum ring_zero stream_zero(const struct stream *s);
 /** stream_recv() - as ring_recv(): exactly @size bytes, or fewer at the end */
 void stream_recv(struct stream *s, struct ring_op *op, void *buf, size_t size);
 

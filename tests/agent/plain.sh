@@ -63,4 +63,9 @@ TIDEMARK_ENGINE=fast
 is "an engine that does not exist is refused" $? 1
 like "with a sentence" "$(cat "$dir/refused")" \
     "TIDEMARK_ENGINE=fast, expected auto, io_uring or plain"
+TIDEMARK_ENGINE=auto TIDEMARK_ZERO_COPY=sometimes "$bin/tidemarkd" \
+    --config "$dir/sender.conf" 2> "$dir/refused"
+is "and so is a way to send that does not" $? 1
+like "with a sentence, too" "$(cat "$dir/refused")" \
+    "TIDEMARK_ZERO_COPY=sometimes, expected auto, always or never"
 tap_end

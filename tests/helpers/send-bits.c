@@ -227,7 +227,8 @@ int main(int argc, char **argv)
 	}
 	if (told)
 		told_end();
-	printf("%s %" PRIu64 " bytes on the wire, point %" PRIu64 "\n", mode_name(report_disk.mode),
-	       (uint64_t)progress.wire, report.point);
+	printf("%s %" PRIu64 " bytes on the wire, point %" PRIu64 ", %" PRIu64
+	       " without a copy%s\n", mode_name(report_disk.mode), (uint64_t)progress.wire,
+	       report.point, report.uncopied, report.copies ? ", given up" : "");
 	return 0;
 }

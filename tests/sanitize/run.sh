@@ -23,7 +23,8 @@ thread) san=thread build=build/tsan ;;
 esac
 unit=(config/test-config wire/test-session send/test-run send/test-members
     receive/test-intake service/test-method service/test-record point/test-overlay
-    send/test-held send/test-streams service/test-rate tls/test-offload)
+    send/test-held send/test-streams send/test-outlet ring/test-lend service/test-rate
+    tls/test-offload)
 unit=("${unit[@]/#/$build/unit/}")
 agent=(tests/agent/plain.sh tests/agent/initial.sh)
 target=("$build/bin/tidemarkd" "${unit[@]}")
