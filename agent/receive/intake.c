@@ -7,9 +7,21 @@
 
 int intake_open(struct intake *t, struct ring *ring, struct stage *stage)
 {
-	*t = (struct intake){ .ring = ring, .stage = stage };
+	*t = (struct intake){ .ring = ring, .stage = stage, .file = -1 };
 	t->area = ring_memory(ring, INTAKE_SIZE);
 	return t->area ? 0 : -ENOMEM;
+}
+
+/* The ring holds the file that is written to, until nothing is: see intake_drain(). */
+static void intake_file(struct intake *t, int fd)
+{
+	if (t->file == fd)
+		return;
+	if (t->file >= 0)
+		ring_file_drop(t->ring, t->file);
+	t->file = fd;
+	if (fd >= 0)
+		ring_file(t->ring, fd);
 }
 
 /* Begin the write that is held back for what may join it. */
@@ -20,6 +32,7 @@ static void intake_begin(struct intake *t)
 	if (!c)
 		return;
 	t->held = NULL;
+	intake_file(t, t->place.fd);
 	ring_write(t->ring, &c->op, t->place.fd, t->data, t->place.length, t->place.offset);
 }
 
@@ -42,6 +55,7 @@ int intake_drain(struct intake *t)
 			if (err)
 				return err;
 		}
+	intake_file(t, -1);
 	return t->error;
 }
 

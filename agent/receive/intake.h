@@ -40,7 +40,8 @@ struct intake_chunk {
 
 /*
  * Private: the area is a ring of chunks, freed in the order in which they came. The
- * write that begins with @held waits for what may join it: @data goes to @place.
+ * write that begins with @held waits for what may join it: @data goes to @place. @file is
+ * what the ring holds, -1: nothing.
  */
 struct intake {
 	struct ring *ring;
@@ -52,6 +53,7 @@ struct intake {
 	int error;
 	struct intake_chunk *held;
 	struct raw_place place;
+	int file;
 	uint8_t *data;
 	struct intake_chunk chunks[INTAKE_DEPTH];
 };
@@ -84,7 +86,11 @@ int intake_write(struct intake *t, struct intake_chunk *c, uint32_t disk, uint64
 /** intake_settle() - no write to this region is under way. Return: 0 or errno as above */
 int intake_settle(struct intake *t, uint32_t disk, uint64_t offset, uint64_t span);
 
-/** intake_drain() - no write is under way at all. Return: 0 or errno as above */
+/**
+ * intake_drain() - no write is under way at all, and no file is held: before one is closed
+ *
+ * Return: 0 or errno as above.
+ */
 int intake_drain(struct intake *t);
 
 #endif

@@ -231,7 +231,7 @@ static int step_drop(struct connection *c, const struct frame *f)
 {
 	const struct frame_open *open = &c->session.disks[f->disk].open;
 	struct frame_error why;
-	int err = c->intake.area ? intake_settle(&c->intake, f->disk, 0, INT64_MAX) : 0;
+	int err = c->intake.area ? intake_drain(&c->intake) : 0;
 
 	if (err)
 		return steps_write_failed(c, err);

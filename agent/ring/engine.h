@@ -30,6 +30,8 @@ enum ring_kind {
  * @run: wait for at least one end; ring_complete() for each
  * @pin: area @index is this memory from here on, NULL: none; 0 or a negative errno.
  *	NULL: this engine has no use for it
+ * @hold: place @index is this descriptor's file from here on, for what is queued after; -1:
+ *	no file. What was queued before keeps its own. As @pin
  */
 struct engine_ops {
 	int (*create)(struct engine **ret, struct ring *ring, unsigned int depth,
@@ -39,6 +41,7 @@ struct engine_ops {
 	void (*cancel)(struct engine *e, struct ring_op *op);
 	int (*run)(struct engine *e);
 	int (*pin)(struct engine *e, unsigned int index, void *memory, size_t size);
+	int (*hold)(struct engine *e, unsigned int index, int fd);
 };
 
 extern const struct engine_ops engine_uring;
@@ -50,6 +53,9 @@ extern const struct engine_ops engine_plain;
  *	a transfer: once more
  */
 void ring_complete(struct ring *r, struct ring_op *op, int64_t res);
+
+/** ring_file_place() - where the file of a descriptor is held; or -1 */
+int ring_file_place(const struct ring *r, int fd);
 
 /**
  * ring_lend() - a part of a ring_send_zero() was sent, ring_complete() is about to be called

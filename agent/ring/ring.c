@@ -57,6 +57,7 @@ struct ring {
 	enum ring_zero zero;
 	unsigned int busy;
 	struct area areas[RING_AREAS];
+	int files[RING_FILES]; /* -1: a free place */
 };
 
 static int ring_use(struct ring *r, const struct engine_ops *ops, unsigned int depth)
@@ -137,6 +138,8 @@ int ring_create(struct ring **ret, unsigned int depth)
 	if (!r)
 		return -ENOMEM;
 	r->zero = zero;
+	for (unsigned int i = 0; i < RING_FILES; i++)
+		r->files[i] = -1;
 	err = ring_choose(r, way, depth);
 	if (err < 0) {
 		free(r);
@@ -236,6 +239,38 @@ static int8_t ring_area(struct ring *r, const void *buf, size_t size)
 		return a->state == AREA_PINNED ? (int8_t)i : -1;
 	}
 	return -1;
+}
+
+/* -- files --------------------------------------------------------------------------- */
+
+int ring_file_place(const struct ring *r, int fd)
+{
+	for (int i = 0; i < RING_FILES && fd >= 0; i++)
+		if (r->files[i] == fd)
+			return i;
+	return -1;
+}
+
+void ring_file(struct ring *r, int fd)
+{
+	if (!r->ops->hold || ring_file_place(r, fd) >= 0)
+		return;
+	for (unsigned int i = 0; i < RING_FILES; i++)
+		if (r->files[i] < 0) {
+			if (!r->ops->hold(r->engine, i, fd))
+				r->files[i] = fd;
+			return;
+		}
+}
+
+void ring_file_drop(struct ring *r, int fd)
+{
+	int place = ring_file_place(r, fd);
+
+	if (place < 0)
+		return;
+	r->files[place] = -1;
+	r->ops->hold(r->engine, place, -1);
 }
 
 /* -- operations --------------------------------------------------------------------- */

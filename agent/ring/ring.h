@@ -37,6 +37,8 @@ typedef void (*ring_released)(struct ring_op *op, bool copied);
 #define RING_IOV_MAX 32
 /* Pieces of memory of its own that a ring has at most; more is memory as any other. */
 #define RING_AREAS 4
+/* Descriptors whose files a ring holds at most; more are as any other. */
+#define RING_FILES 12
 
 /**
  * struct ring_op - an operation; the caller sets @done, the rest is the ring's
@@ -113,8 +115,8 @@ struct ring *ring_destroy(struct ring *r);
 
 /**
  * ring_engine() - what is in use, for status lines: "io_uring", "io_uring
- * (deferred)", "io_uring (deferred, fixed buffers, zero-copy send)", or "pread/pwrite"
- * and why. It outlives the ring.
+ * (deferred)", "io_uring (deferred, fixed buffers and files, zero-copy send)", or
+ * "pread/pwrite" and why. It outlives the ring.
  */
 const char *ring_engine(const struct ring *r);
 /** ring_zero() - is there a use in ring_send_zero()? Return: enum ring_zero */
@@ -136,6 +138,21 @@ bool ring_is_plain(const struct ring *r);
 void *ring_memory(struct ring *r, size_t size);
 /** ring_memory_free() - no operation uses it any more. NULL is ignored. Return: NULL */
 void *ring_memory_free(struct ring *r, void *memory);
+
+/**
+ * ring_file() - the ring holds a descriptor's file, if the kernel can: it need not be looked
+ * for with each operation then
+ *
+ * ring_file_drop() must come before close(): afterwards the number means another file, or
+ * none, and the ring would still move the bytes of this one; and a socket is not closed while
+ * a ring holds it.
+ */
+void ring_file(struct ring *r, int fd);
+/**
+ * ring_file_drop() - what begins from now on looks for the file. What is under way goes on.
+ * One that is not held is ignored.
+ */
+void ring_file_drop(struct ring *r, int fd);
 
 /** ring_busy() - operations that have not ended */
 unsigned int ring_busy(const struct ring *r);

@@ -13,6 +13,7 @@ struct engine {
 	struct io_uring uring;
 	struct ring *ring;
 	bool fixed;
+	bool files;
 	unsigned int zero_flags;
 };
 
@@ -34,17 +35,26 @@ static const unsigned int uring_ways[] = {
 	0,
 };
 
-static const char *uring_name(bool deferred, bool fixed, bool zero)
+/* What there is is one of so many strings: they outlive the ring. */
+#define NAMES(way, sep, end)                                                          \
+	{                                                                             \
+		{ "io_uring" way end, "io_uring" way sep "zero-copy send)" },         \
+		{ "io_uring" way sep "fixed buffers)",                                \
+		  "io_uring" way sep "fixed buffers, zero-copy send)" },              \
+		{ "io_uring" way sep "fixed files)",                                  \
+		  "io_uring" way sep "fixed files, zero-copy send)" },                \
+		{ "io_uring" way sep "fixed buffers and files)",                      \
+		  "io_uring" way sep "fixed buffers and files, zero-copy send)" },    \
+	}
+
+static const char *uring_name(const struct engine *e, bool deferred, bool zero)
 {
-	static const char *const names[2][2][2] = {
-		{ { "io_uring", "io_uring (zero-copy send)" },
-		  { "io_uring (fixed buffers)", "io_uring (fixed buffers, zero-copy send)" } },
-		{ { "io_uring (deferred)", "io_uring (deferred, zero-copy send)" },
-		  { "io_uring (deferred, fixed buffers)",
-		    "io_uring (deferred, fixed buffers, zero-copy send)" } },
+	static const char *const names[2][4][2] = {
+		NAMES("", " (", ""),
+		NAMES(" (deferred", ", ", ")"),
 	};
 
-	return names[deferred][fixed][zero];
+	return names[deferred][e->fixed + 2 * e->files][zero];
 }
 
 static bool uring_knows(struct io_uring *uring, int opcode)
@@ -118,9 +128,11 @@ static int uring_create(struct engine **ret, struct ring *ring, unsigned int dep
 	}
 	/* Places for areas, which are filled and emptied while the ring is in use. */
 	e->fixed = io_uring_register_buffers_sparse(&e->uring, RING_AREAS) == 0;
+	/* And for files (5.19). */
+	e->files = io_uring_register_files_sparse(&e->uring, RING_FILES) == 0;
 	uring_choose_zero(e, zero);
 	*ret = e;
-	*ret_name = uring_name(way == 0, e->fixed, *zero != RING_ZERO_NEVER);
+	*ret_name = uring_name(e, way == 0, *zero != RING_ZERO_NEVER);
 	return 0;
 }
 
@@ -143,6 +155,17 @@ static struct io_uring_sqe *uring_sqe(struct engine *e)
 	while (!(sqe = io_uring_get_sqe(&e->uring)))
 		io_uring_submit(&e->uring);
 	return sqe;
+}
+
+/* The place that holds the operation's file, if one does, instead of the descriptor. */
+static void uring_place(struct engine *e, struct io_uring_sqe *sqe, const struct ring_op *op)
+{
+	int place = ring_file_place(e->ring, op->fd);
+
+	if (place < 0)
+		return;
+	sqe->fd = place;
+	sqe->flags |= IOSQE_FIXED_FILE;
 }
 
 static void uring_queue(struct engine *e, struct ring_op *op)
@@ -192,6 +215,7 @@ static void uring_queue(struct engine *e, struct ring_op *op)
 		io_uring_prep_poll_add(sqe, op->fd, POLLIN);
 		break;
 	}
+	uring_place(e, sqe, op);
 	io_uring_sqe_set_data(sqe, op);
 }
 
@@ -246,6 +270,20 @@ static int uring_pin(struct engine *e, unsigned int index, void *memory, size_t 
 	return n == 1 ? 0 : n < 0 ? n : -EINVAL;
 }
 
+/*
+ * What is queued and not yet the kernel's names a place, and finds its file there when it is
+ * handed over: so that comes first, or it would find the next one.
+ */
+static int uring_hold(struct engine *e, unsigned int index, int fd)
+{
+	int n;
+
+	while (io_uring_sq_ready(&e->uring))
+		io_uring_submit(&e->uring);
+	n = e->files ? io_uring_register_files_update(&e->uring, index, &fd, 1) : -EOPNOTSUPP;
+	return n == 1 ? 0 : n < 0 ? n : -EINVAL;
+}
+
 const struct engine_ops engine_uring = {
 	.create = uring_create,
 	.destroy = uring_destroy,
@@ -253,4 +291,5 @@ const struct engine_ops engine_uring = {
 	.cancel = uring_cancel,
 	.run = uring_run,
 	.pin = uring_pin,
+	.hold = uring_hold,
 };

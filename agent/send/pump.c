@@ -604,7 +604,9 @@ int pump_disk_run(struct pump *p, struct conn *conn, struct pump_disk *disk)
 	plan_init(&p->plan, disk->source->size, disk->source->granule, PUMP_REGION);
 	conn_on(conn, disk->task == PUMP_SEND ? 0 : CONN_TYPE(FRAME_HASHES), pump_hashes, p);
 	p->meter = (struct progress_meter){ 0 };
+	ring_file(p->ring, disk->source->fd);
 	err = pump_loop(p);
+	ring_file_drop(p->ring, disk->source->fd);
 	atomic_store(&disk->progress->rate, 0);
 	if (p->torn)
 		pump_disown(p);

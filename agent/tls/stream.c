@@ -39,6 +39,7 @@ struct piece {
 
 struct stream {
 	struct ring *ring;
+	struct ring *holder; /* of the socket's file: the first ring it worked on */
 	int fd;
 	SSL *ssl; /* NULL: in the clear, and the rest means nothing */
 	bool client;
@@ -677,6 +678,8 @@ int stream_create(struct stream **ret, struct ring *ring, int fd,
 		stream_destroy(s);
 		return -ENOMEM;
 	}
+	s->holder = ring;
+	ring_file(ring, fd);
 	*ret = s;
 	return 0;
 }
@@ -684,6 +687,8 @@ int stream_create(struct stream **ret, struct ring *ring, int fd,
 struct stream *stream_destroy(struct stream *s)
 {
 	if (s) {
+		if (s->holder)
+			ring_file_drop(s->holder, s->fd);
 		SSL_free(s->ssl);
 		OPENSSL_secure_clear_free(s->traffic, OFFLOAD_SECRET_MAX);
 		free(s);

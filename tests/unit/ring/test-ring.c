@@ -125,6 +125,124 @@ static void ring__memory_is_what_it_seems(void **state)
 	free(got);
 }
 
+static bool begins_with(int fd, const char *text)
+{
+	char got[64] = { 0 };
+
+	return pread(fd, got, sizeof(got) - 1, 0) >= 0 && strcmp(got, text) == 0;
+}
+
+static void ring__a_held_file_is_that_of_its_descriptor(void **state)
+{
+	_cleanup_close_ int first = memfd_create("first", 0), second = memfd_create("second", 0);
+	int fd = dup(first), number = fd;
+	char text[] = "one", got[4] = "";
+
+	ring_file(*state, fd);
+	ring_file(*state, fd);
+	assert_int_equal(move(*state, true, fd, text, 4), 4);
+	assert_int_equal(move(*state, false, fd, got, 4), 4);
+	assert_string_equal(got, "one");
+	ring_file_drop(*state, fd);
+	ring_file_drop(*state, fd);
+	/* The number means another file now. */
+	assert_int_equal(dup2(second, fd), number);
+	assert_int_equal(move(*state, true, fd, "two", 4), 4);
+	assert_true(begins_with(first, "one"));
+	assert_true(begins_with(second, "two"));
+	ring_file(*state, fd);
+	assert_int_equal(move(*state, true, fd, "six", 4), 4);
+	assert_true(begins_with(first, "one"));
+	assert_true(begins_with(second, "six"));
+	ring_file_drop(*state, fd);
+	close(fd);
+}
+
+/* What is queued has not looked for its file yet. */
+static void ring__what_was_queued_keeps_its_file(void **state)
+{
+	_cleanup_close_ int first = memfd_create("first", 0), second = memfd_create("second", 0);
+	struct call a = { .op.done = call_done }, b = a, c = a;
+
+	ring_file(*state, first);
+	ring_write(*state, &a.op, first, "one", 4, 0);
+	ring_file_drop(*state, first);
+	ring_write(*state, &b.op, first, "two", 4, 4);
+	ring_file(*state, second);
+	ring_write(*state, &c.op, second, "six", 4, 0);
+	ring_file_drop(*state, second);
+	run_all(*state);
+	assert_int_equal(a.result, 4);
+	assert_int_equal(b.result, 4);
+	assert_int_equal(c.result, 4);
+	assert_true(begins_with(first, "one"));
+	assert_true(begins_with(second, "six"));
+}
+
+static void ring__more_files_than_places(void **state)
+{
+	int fds[2 * RING_FILES];
+	char text[16], got[16];
+
+	for (unsigned int round = 0; round < 3; round++) {
+		for (int i = 0; i < 2 * RING_FILES; i++) {
+			fds[i] = memfd_create("file", 0);
+			ring_file(*state, fds[i]);
+		}
+		for (int i = 0; i < 2 * RING_FILES; i++) {
+			snprintf(text, sizeof(text), "%u of %d", round, i);
+			assert_int_equal(move(*state, true, fds[i], text, sizeof(text)), sizeof(text));
+			assert_int_equal(move(*state, false, fds[i], got, sizeof(got)), sizeof(got));
+			assert_string_equal(got, text);
+			assert_true(begins_with(fds[i], text));
+		}
+		for (int i = 0; i < 2 * RING_FILES; i++) {
+			ring_file_drop(*state, fds[i]);
+			close(fds[i]);
+		}
+	}
+	ring_file_drop(*state, -1);
+}
+
+/* A short transfer goes on by the descriptor when its place is another file's meanwhile. */
+static void ring__a_transfer_outlives_its_place(void **state)
+{
+	_cleanup_close_ int other = memfd_create("other", 0);
+	struct call r = { .op.done = call_done };
+	char got[8] = "";
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ring_file(*state, fds[0]);
+	ring_recv(*state, &r.op, fds[0], got, sizeof(got));
+	assert_int_equal(write(fds[1], "abc", 3), 3);
+	ring_file_drop(*state, fds[0]);
+	ring_file(*state, other);
+	assert_int_equal(write(fds[1], "defgh", 5), 5);
+	run_all(*state);
+	assert_int_equal(r.result, 8);
+	assert_memory_equal(got, "abcdefgh", 8);
+	ring_file_drop(*state, other);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void ring__a_dropped_socket_can_be_closed(void **state)
+{
+	struct pollfd end = { .events = POLLIN };
+	int fds[2];
+	char got;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ring_file(*state, fds[0]);
+	ring_file_drop(*state, fds[0]);
+	close(fds[0]);
+	end.fd = fds[1];
+	assert_int_equal(poll(&end, 1, 5000), 1);
+	assert_int_equal(read(fds[1], &got, 1), 0);
+	close(fds[1]);
+}
+
 static void ring__write_then_read(void **state)
 {
 	_cleanup_close_ int fd = memfd_create("ring", 0);
@@ -386,6 +504,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BOTH_ENGINES(ring__memory_is_what_it_seems),
+		BOTH_ENGINES(ring__a_held_file_is_that_of_its_descriptor),
+		BOTH_ENGINES(ring__what_was_queued_keeps_its_file),
+		BOTH_ENGINES(ring__more_files_than_places),
+		BOTH_ENGINES(ring__a_transfer_outlives_its_place),
+		BOTH_ENGINES(ring__a_dropped_socket_can_be_closed),
 		BOTH_ENGINES(ring__write_then_read),
 		BOTH_ENGINES(ring__more_than_its_depth),
 		BOTH_ENGINES(ring__send_is_whole),
