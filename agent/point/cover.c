@@ -101,7 +101,8 @@ bool cover_next_mark(const struct cover *c, uint64_t from, uint64_t *ret_offset)
 static bool cover_region(const struct cover *c, uint64_t from, bool set, uint64_t *ret_offset,
 			 uint64_t *ret_span)
 {
-	uint64_t first = cover_find(c, from / c->unit, set);
+	/* The end of a region that is the last one lies in its last unit: there is no other. */
+	uint64_t first = from < c->size ? cover_find(c, from / c->unit, set) : c->units;
 	uint64_t last;
 
 	if (first >= c->units)

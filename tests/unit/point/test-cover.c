@@ -26,9 +26,15 @@ static void gap(struct cover *c, uint64_t from, uint64_t offset, uint64_t span)
 static void cover__empty_is_one_gap(void **state)
 {
 	struct cover *c = make(MIB(1) + 512);
+	uint64_t at, length;
 
 	gap(c, 0, 0, MIB(1) + 512);
 	gap(c, MIB(1), MIB(1), 512);
+	/* Who goes on where it ended is at the end, though its last unit is longer. */
+	assert_false(cover_next_gap(c, MIB(1) + 512, &at, &length));
+	cover_mark(c, 0, MIB(1) + 512);
+	assert_true(cover_next(c, 0, &at, &length));
+	assert_false(cover_next(c, at + length, &at, &length));
 	cover_destroy(c);
 }
 
