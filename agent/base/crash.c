@@ -45,6 +45,11 @@ static const char *const names[] = {
 	"reverse-cleared",  /* and that it was failed over to once is forgotten */
 	"reverse-covered",  /* it is known who tracks one disk of the new primary */
 	"reverse-recorded", /* the replica host is the primary, in its store */
+	"clear-begun",	    /* a collection is to be given up, nothing says so */
+	"clear-recorded",   /* its points are given up in the database, the files stand */
+	"clear-unlinked",   /* the files are gone */
+	"clear-removed",    /* and their folders */
+	"clear-forgotten",  /* and the rows */
 	NULL,
 };
 

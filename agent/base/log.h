@@ -35,6 +35,7 @@
  * @LOG_EVENT_HEALTH_CHANGED: the health of a collection or a VM
  * @LOG_EVENT_UNRELIABLE: a tracker cannot be trusted; a comparison follows
  * @LOG_EVENT_POINT: the replica has a new point
+ * @LOG_EVENT_CLEARED: all that was held of a collection was given up
  * @LOG_EVENT_SENDER_REFUSED: the receiver has refused a sender
  * @LOG_EVENT_COUNT: how many there are
  */
@@ -55,6 +56,7 @@ enum log_event {
 	LOG_EVENT_HEALTH_CHANGED,
 	LOG_EVENT_UNRELIABLE,
 	LOG_EVENT_POINT,
+	LOG_EVENT_CLEARED,
 	LOG_EVENT_SENDER_REFUSED,
 	LOG_EVENT_COUNT,
 };

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "point/clear.h"
 #include "point/import.h"
 #include "point/points.h"
 
@@ -237,10 +238,92 @@ static int run_delete(struct bus *b, sd_bus_message *m, sd_bus_error *error)
 	return sd_bus_reply_method_return(m, "uo", 0u, "/");
 }
 
+/* -- giving up a collection --------------------------------------------------------------- */
+
+static struct json_object *clear_disk_json(const struct clear_disk *d)
+{
+	struct json_object *o = json_object_new_object();
+
+	put(o, "vm", json_object_new_string(d->vm));
+	put(o, "disk", json_object_new_string(d->disk));
+	put(o, "path", json_object_new_string(d->path));
+	put(o, "fate", json_object_new_string(clear_fate_name(d->fate)));
+	put_u64(o, "space", d->space);
+	return o;
+}
+
+/* Frees what is in @r. */
+static char *clear_text(const char *collection, struct clear_report *r)
+{
+	struct json_object *o = json_object_new_object();
+	struct json_object *disks = json_object_new_array();
+	char *text;
+
+	put(o, "schema", json_object_new_string(SCHEMA));
+	put(o, "collection", json_object_new_string(collection));
+	put_u64(o, "points", r->points);
+	put_u64(o, "space", r->space);
+	for (size_t i = 0; i < r->disk_count; i++)
+		json_object_array_add(disks, clear_disk_json(&r->disks[i]));
+	put(o, "disks", disks);
+	text = strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+						     JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(o);
+	free(r->disks);
+	return text;
+}
+
+static int run_plan_clear(struct bus *b, sd_bus_message *m, sd_bus_error *error)
+{
+	_cleanup_free_ char *text = NULL;
+	struct reason reason = { 0 };
+	struct clear_report report;
+	char collection[NAME_SIZE];
+	int err = need_receiver(b, error);
+
+	if (err >= 0)
+		err = bus_read_collection(m, collection, error);
+	if (err < 0)
+		return err;
+	if (clear_look(receiver_store(b->agent.receiver), collection, &report, &reason))
+		return bus_refuse(error, &reason);
+	text = clear_text(collection, &report);
+	return text ? sd_bus_reply_method_return(m, "s", text) : -ENOMEM;
+}
+
+static int clear_work(struct task_call *call, struct reason *reason)
+{
+	const struct log_fields fields = { .event = LOG_EVENT_CLEARED,
+					   .collection = call->collection };
+	struct clear_report report;
+	int err = clear_run(receiver_store(call->bus->agent.receiver), call->collection, &report,
+			    reason);
+
+	if (err)
+		return err;
+	log_about(LOG_NOTICE, &fields, "%s: all that was held of it is given up: %zu point(s) of "
+		  "%zu disk(s), %llu bytes", call->collection, report.points, report.disk_count,
+		  (unsigned long long)report.space);
+	call->text = clear_text(call->collection, &report);
+	return call->text ? 0 : -ENOMEM;
+}
+
+static int run_clear(struct bus *b, sd_bus_message *m, sd_bus_error *error)
+{
+	struct task_call call = { .bus = b };
+	int err = need_receiver(b, error);
+
+	if (err >= 0)
+		err = bus_read_collection(m, call.collection, error);
+	return err < 0 ? err : task_start(m, &call, clear_work);
+}
+
 const struct bus_method bus_points_methods[] = {
 	{ "ListPoints", "s", NULL, run_list },
 	{ "VerifyPoint", "st", BUS_ACTION_REPLICATE, run_verify },
 	{ "DeletePoint", "st", BUS_ACTION_CONFIGURE, run_delete },
+	{ "PlanClearPoints", "s", NULL, run_plan_clear },
+	{ "ClearPoints", "s", BUS_ACTION_CONFIGURE, run_clear },
 	{ "ImportInitialReplica", "ss", BUS_ACTION_CONFIGURE, run_import },
 	{ 0 },
 };
@@ -255,6 +338,10 @@ static const sd_bus_vtable points_vtable[] = {
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("DeletePoint", POINT, SD_BUS_RESULT("u", code, "o", job),
 				bus_method, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("PlanClearPoints", SD_BUS_ARGS("s", collection),
+				SD_BUS_RESULT("s", json), bus_method, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("ClearPoints", SD_BUS_ARGS("s", collection),
+				SD_BUS_RESULT("s", json), bus_method, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("ImportInitialReplica",
 				SD_BUS_ARGS("s", collection, "s", folder),
 				SD_BUS_RESULT("s", json), bus_method, SD_BUS_VTABLE_UNPRIVILEGED),

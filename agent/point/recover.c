@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "point/file.h"
 
@@ -25,15 +26,30 @@ bool recover_is_partial(const char *name)
 	return has_suffix(name, ".partial");
 }
 
-bool recover_is_point(const char *name)
+/* What follows "point-N", NULL: it is no such name. */
+static const char *point_suffix(const char *name)
 {
 	const char *at = name;
 
 	if (strncmp(at, "point-", 6))
-		return false;
+		return NULL;
 	for (at += 6; isdigit((unsigned char)*at);)
 		at++;
-	return at > name + 6 && !strcmp(at, ".qcow2");
+	return at > name + 6 ? at : NULL;
+}
+
+bool recover_is_point(const char *name)
+{
+	const char *suffix = point_suffix(name);
+
+	return suffix && !strcmp(suffix, ".qcow2");
+}
+
+bool recover_is_damaged(const char *name)
+{
+	const char *suffix = point_suffix(name);
+
+	return suffix && !strcmp(suffix, ".qcow2.damaged");
 }
 
 static bool recover_known(const struct recover *r, const char *const names[3], const char *file)
@@ -44,6 +60,19 @@ static bool recover_known(const struct recover *r, const char *const names[3], c
 		if (!strcmp(f->collection, names[0]) && !strcmp(f->vm, names[1]) &&
 		    !strcmp(f->disk, names[2]) && !strcmp(f->file, file))
 			return true;
+	}
+	return false;
+}
+
+/* Has the disk a point? What was set aside of one without is of no use to anybody. */
+static bool recover_has_point(const struct recover *r, const char *const names[3])
+{
+	for (size_t i = 0; i < r->known->disk_count; i++) {
+		const struct catalog_disk *d = &r->known->disks[i];
+
+		if (!strcmp(d->collection, names[0]) && !strcmp(d->vm, names[1]) &&
+		    !strcmp(d->name, names[2]))
+			return d->state != CATALOG_SEEDING;
 	}
 	return false;
 }
@@ -69,7 +98,8 @@ static int recover_file(const struct recover *r, const char *folder, const char 
 {
 	char path[STORE_PATH_MAX];
 
-	if (!recover_is_partial(name) && !recover_is_point(name))
+	if (!recover_is_partial(name) && !recover_is_point(name) &&
+	    (!recover_is_damaged(name) || recover_has_point(r, names)))
 		return 0;
 	if (recover_known(r, names, name))
 		return 0;
@@ -115,6 +145,14 @@ static int recover_walk(const struct recover *r, const char *folder, const char 
 	return err;
 }
 
+/* Somebody may have put something else at a place that is not in the store. */
+static int recover_unlink_file(const struct recover *r, const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) || S_ISREG(st.st_mode) ? recover_unlink(r, path) : 0;
+}
+
 /*
  * A raw replica in a file whose first point was never committed. It can stand
  * under its final name, when the crash came between the rename and the
@@ -128,9 +166,9 @@ static int recover_seeding(const struct recover *r, const struct catalog_disk *d
 	if (d->state != CATALOG_SEEDING || d->device)
 		return 0;
 	snprintf(partial, sizeof(partial), "%s.partial", d->path);
-	err = recover_unlink(r, d->path);
+	err = recover_unlink_file(r, d->path);
 	if (!err)
-		err = recover_unlink(r, partial);
+		err = recover_unlink_file(r, partial);
 	if (err)
 		return err;
 	/* Its row goes next: a power loss must not bring the file back without it. */
@@ -161,4 +199,16 @@ int recover_collection(const char *dir, const char *collection, const struct rec
 
 	return err ? reason_set(reason, err, 0, "the path of a collection is too long") :
 		     recover_walk(&r, folder, names, 1);
+}
+
+int recover_cleared(const char *dir, const char *collection, const struct recover_known *known,
+		    struct reason *reason)
+{
+	struct recover r = { .known = known, .reason = reason };
+	int err = 0;
+
+	for (size_t i = 0; i < known->disk_count && !err; i++)
+		if (!strcmp(known->disks[i].collection, collection))
+			err = recover_seeding(&r, &known->disks[i]);
+	return err ? err : recover_collection(dir, collection, known, reason);
 }

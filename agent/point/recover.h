@@ -14,9 +14,12 @@ bool recover_is_partial(const char *name);
 /** recover_is_point() - is it "point-N.qcow2"? Such a file survives if it is in the database */
 bool recover_is_point(const char *name);
 
+/** recover_is_damaged() - was it a point that cannot be read? It goes when its disk has none */
+bool recover_is_damaged(const char *name);
+
 /**
  * struct recover_known - what the database says of files
- * @disks: all rows; not needed for recover_collection()
+ * @disks: all rows
  * @files: all overlays
  * @kept: stagings, whose files stay
  */
@@ -41,5 +44,9 @@ int recover_run(const char *dir, const struct recover_known *known, struct reaso
 /** recover_collection() - the same for the overlays of one collection */
 int recover_collection(const char *dir, const char *collection, const struct recover_known *known,
 		       struct reason *reason);
+
+/** recover_cleared() - the same, and the raw replicas of it that are begun and have no point */
+int recover_cleared(const char *dir, const char *collection, const struct recover_known *known,
+		    struct reason *reason);
 
 #endif

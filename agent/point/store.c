@@ -9,7 +9,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/crash.h"
+#include "point/catalog-clear.h"
 #include "point/catalog-failover.h"
 #include "point/catalog-point.h"
 #include "point/file.h"
@@ -61,6 +64,7 @@ const char *store_state_name(enum store_state state)
 		[STORE_DAMAGED] = "damaged",
 		[STORE_RECEIVING] = "receiving",
 		[STORE_MERGING] = "merging",
+		[STORE_CLEARING] = "clearing",
 	};
 
 	return (size_t)state < ARRAY_SIZE(names) ? names[state] : "unknown";
@@ -418,6 +422,17 @@ static bool store_has_staging(const struct recover_known *known, int64_t disk)
 	return false;
 }
 
+/* Folders that we made for a disk, of which nothing is left; never anything in them. */
+static void store_remove_folders(struct store *s, const struct catalog_disk *d)
+{
+	char path[STORE_PATH_MAX];
+
+	if (store_folder(s, d->collection, d->vm, d->name, path))
+		return;
+	for (int depth = 0; depth < 3 && !rmdir(path); depth++)
+		*strrchr(path, '/') = '\0';
+}
+
 /*
  * Disks that were begun, without a point and without anything to go on with: their files
  * are gone. A device is ours for as long as it may carry half of a VM's signatures. A row
@@ -428,8 +443,10 @@ static void store_forget_seeding(struct store *s, const struct recover_known *kn
 	for (size_t i = 0; i < known->disk_count; i++) {
 		const struct catalog_disk *d = &known->disks[i];
 
-		if (d->state == CATALOG_SEEDING && !d->device && !store_has_staging(known, d->id))
-			catalog_unseed(s->catalog, d->id);
+		if (d->state != CATALOG_SEEDING || d->device || store_has_staging(known, d->id))
+			continue;
+		store_remove_folders(s, d);
+		catalog_unseed(s->catalog, d->id);
 	}
 }
 
@@ -464,6 +481,26 @@ int store_recover_disks(struct store *s, const char *collection, struct reason *
 	if (err)
 		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
 	return recover_collection(s->dir, collection, &known, reason);
+}
+
+int store_remove_cleared(struct store *s, const char *collection, struct reason *reason)
+{
+	_cleanup_free_ struct catalog_disk *disks = NULL;
+	_cleanup_free_ struct catalog_file *files = NULL;
+	_cleanup_free_ struct catalog_staging *kept = NULL;
+	struct recover_known known = { 0 };
+	int err = store_known(s, &disks, &files, &kept, &known);
+
+	if (err)
+		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
+	err = recover_cleared(s->dir, collection, &known, reason);
+	if (err)
+		return err;
+	crash_at("clear-unlinked");
+	for (size_t i = 0; i < known.disk_count; i++)
+		if (!strcmp(disks[i].collection, collection))
+			store_remove_folders(s, &disks[i]);
+	return 0;
 }
 
 /* -- points in use ------------------------------------------------------------------ */
@@ -556,6 +593,27 @@ int store_retire(struct store *s, const char *collection, uint64_t point)
 	pthread_mutex_lock(&s->lock);
 	if (!store_find_pin(s, collection, point))
 		err = catalog_retire(s->catalog, collection, point);
+	pthread_mutex_unlock(&s->lock);
+	return err;
+}
+
+static bool store_uses(const struct store *s, const char *collection)
+{
+	const struct pin *p = s->pins;
+
+	while (p && strcmp(p->collection, collection))
+		p = p->next;
+	return p;
+}
+
+int store_clear(struct store *s, const char *collection, const struct catalog_spared *spared,
+		size_t count)
+{
+	int err = -EBUSY;
+
+	pthread_mutex_lock(&s->lock);
+	if (!store_uses(s, collection))
+		err = catalog_clear(s->catalog, collection, spared, count);
 	pthread_mutex_unlock(&s->lock);
 	return err;
 }

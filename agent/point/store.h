@@ -33,6 +33,7 @@
 
 struct catalog;
 struct catalog_disk;
+struct catalog_spared;
 struct ring;
 struct store;
 
@@ -59,9 +60,10 @@ enum store_state {
 	STORE_DAMAGED,	 /* a comparison will mend it; the reason was logged */
 	STORE_RECEIVING, /* openable, and a new point is under way */
 	STORE_MERGING,	 /* openable; its newest point goes into the raw replica */
+	STORE_CLEARING,	 /* all that is held of it is being given up */
 };
 
-/** store_state_name() - "seeding", "ready", "damaged", "receiving", "merging" */
+/** store_state_name() - "seeding", "ready", "damaged", "receiving", "merging", "clearing" */
 const char *store_state_name(enum store_state state);
 
 /**
@@ -148,6 +150,18 @@ void store_unpin(struct store *s, const char *collection, uint64_t point);
 bool store_pinned(struct store *s, const char *collection, uint64_t point);
 /** store_retire() - a point is kept no more. Return: 0; -EBUSY: it is in use; -ENOENT; errno */
 int store_retire(struct store *s, const char *collection, uint64_t point);
+
+/**
+ * store_clear() - all points of a collection, which the caller has claimed, are kept no more
+ * @spared: see catalog_clear()
+ *
+ * Return: 0; -EBUSY: one of them is in use; errno.
+ */
+int store_clear(struct store *s, const char *collection, const struct catalog_spared *spared,
+		size_t count);
+
+/** store_remove_cleared() - remove what is left of it: files, and folders that are empty */
+int store_remove_cleared(struct store *s, const char *collection, struct reason *reason);
 
 /** store_status() - every replica; as receiver_status() */
 int store_status(struct store *s, int (*cb)(const struct store_replica *replica, void *arg),

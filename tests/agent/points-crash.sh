@@ -144,7 +144,7 @@ for point in $("$helpers"/crash-points | grep -E '^join-') join-recorded:2; do
     crash "delete in the middle" "$point" delete_3 "1 2 3 4 " "1 2 4 "
     [ $met = yes ] && joins+=" $point"
 done
-for point in $("$helpers"/crash-points | grep -Ev '^(join-|disk-dropped|begin-recorded|failover-|reverse-)') merge-rebased:2; do
+for point in $("$helpers"/crash-points | grep -Ev '^(join-|disk-dropped|begin-recorded|failover-|reverse-|clear-)') merge-rebased:2; do
     crash "a run, and a merge at the bottom" "$point" run_5 "1 2 3 4 " "2 3 4 5 "
     [ $met = yes ] && merges+=" $point"
 done

@@ -73,7 +73,7 @@ leftovers() { # files that nobody knows, and disks that were begun and have noth
 
 # Those of the layers that are kept are met in points-crash.sh, those of runs that go on
 # in resume.sh.
-points=$("$helpers"/crash-points | grep -Ev '^(settle-|join-|merge-rebased|failover-|reverse-)')
+points=$("$helpers"/crash-points | grep -Ev '^(settle-|join-|merge-rebased|failover-|reverse-|clear-)')
 
 crash_run() { # POINT EPOCH MODE OLD NEW: the receiver dies at POINT, if it meets it
     TIDEMARK_CRASH=$1 receiver_start || return 1

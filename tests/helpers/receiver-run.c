@@ -12,8 +12,8 @@
  *     --history-max N        24
  *     --tls-dir DIR          certificates; then nothing comes in the clear
  *     --peer NAME            that of a certificate which may send everything
- *     --commands FIFO        lines "list C", "show C N", "verify C N", "delete C N", answered
- *                            on stdout; each answer ends with "end" and a code
+ *     --commands FIFO        lines "list C", "show C N", "verify C N", "delete C N", "clear C",
+ *                            answered on stdout; each answer ends with "end" and a code
  *     --connections N, --strangers N, --per-peer N,
  *     --idle-ms N, --handshake-ms N, --busy-ms N
  */
@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "point/clear.h"
 #include "point/points.h"
 #include "receive/receiver.h"
 
@@ -130,6 +131,19 @@ static void print_points(struct run *r, const char *collection, uint64_t number,
 	points_free(points, count);
 }
 
+static void print_cleared(struct run *r, const char *collection, struct reason *reason)
+{
+	struct clear_report report;
+
+	if (clear_run(receiver_store(r->receiver), collection, &report, reason))
+		return;
+	printf("cleared points %zu space %" PRIu64 "\n", report.points, report.space);
+	for (size_t i = 0; i < report.disk_count; i++)
+		printf("%s/%s %s %s\n", report.disks[i].vm, report.disks[i].disk,
+		       clear_fate_name(report.disks[i].fate), report.disks[i].path);
+	free(report.disks);
+}
+
 static void run_command(struct run *r, char *line)
 {
 	struct store *s = receiver_store(r->receiver);
@@ -148,6 +162,8 @@ static void run_command(struct run *r, char *line)
 	} else if (!strcmp(verb, "delete")) {
 		if (!points_delete(s, collection, number, &reason))
 			receiver_tidy(r->receiver);
+	} else if (!strcmp(verb, "clear")) {
+		print_cleared(r, collection, &reason);
 	} else {
 		print_points(r, collection, !strcmp(verb, "show") ? number : 0, &reason);
 	}
