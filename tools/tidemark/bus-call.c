@@ -209,7 +209,7 @@ int bus_points(struct bus *b, const char *method, const char *collection, uint64
 
 	if (err >= 0)
 		err = sd_bus_message_append(m, "s", collection);
-	if (err >= 0 && strcmp(method, "ListPoints"))
+	if (err >= 0 && (!strcmp(method, "VerifyPoint") || !strcmp(method, "DeletePoint")))
 		err = sd_bus_message_append(m, "t", point);
 	return points_call(b, m, err, ret);
 }

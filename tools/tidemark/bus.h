@@ -175,8 +175,8 @@ struct bus_request {
 int bus_request(struct bus *b, const struct bus_request *rq, uint64_t *ret_job);
 /**
  * bus_points() - a method of the Points interface
- * @method: ListPoints, VerifyPoint, DeletePoint
- * @point: its number; ListPoints takes none
+ * @method: ListPoints, VerifyPoint, DeletePoint, PlanClearPoints, ClearPoints
+ * @point: its number, for VerifyPoint and DeletePoint
  * @ret: the document that it answers with, allocated; NULL: it has none
  */
 int bus_points(struct bus *b, const char *method, const char *collection, uint64_t point,

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tidemark/bus.h"
 #include "tidemark/json.h"
@@ -132,21 +131,6 @@ static int settings_parse(char **argv, int argc, struct bus_setting *ret, size_t
 	return EXIT_DONE;
 }
 
-/* Ask, unless --yes was given or nobody is there to ask. */
-static bool sure(const struct collection *c, const char *question, const char *name)
-{
-	char answer[8] = "";
-
-	if (c->yes)
-		return true;
-	if (!isatty(STDIN_FILENO)) {
-		command_say("nobody can be asked here: give --yes");
-		return false;
-	}
-	fprintf(stderr, "%s %s? [y/N] ", question, name);
-	return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
 /* -- show ------------------------------------------------------------------- */
 
 static void show_value(const char *key, struct json_object *value, int indent)
@@ -219,7 +203,7 @@ static int run_remove_vm(struct bus *b, const struct collection *c, const char *
 {
 	if (argc != 1)
 		return command_usage("collection", "remove-vm takes a collection and a VM");
-	if (!sure(c, "Stop replicating", argv[0]))
+	if (!command_sure(c->yes, "Stop replicating %s?", argv[0]))
 		return EXIT_FAILED;
 	return bus_remove_vm(b, name, argv[0]);
 }
@@ -235,7 +219,7 @@ static int run_remove(struct bus *b, const struct collection *c, const char *nam
 
 	if (argc)
 		return command_usage("collection", "remove takes one collection");
-	if (!sure(c, "Forget collection", name))
+	if (!command_sure(c->yes, "Forget collection %s?", name))
 		return EXIT_FAILED;
 	return bus_request(b, &rq, &job);
 }

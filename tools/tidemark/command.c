@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum exit_code exit_code_of(int error)
 {
@@ -76,6 +77,24 @@ int command_usage(const char *command, const char *format, ...)
 	}
 	fprintf(stderr, "Try 'tidemark %s%s--help'.\n", command ?: "", command ? " " : "");
 	return EXIT_USAGE;
+}
+
+bool command_sure(bool yes, const char *format, ...)
+{
+	char answer[8] = "";
+	va_list args;
+
+	if (yes)
+		return true;
+	if (!isatty(STDIN_FILENO)) {
+		command_say("nobody can be asked here: give --yes");
+		return false;
+	}
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputs(" [y/N] ", stderr);
+	return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
 int command_open(struct tidemark **ret, int flags)

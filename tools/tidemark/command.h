@@ -9,6 +9,8 @@
 #ifndef TIDEMARK_COMMAND_H
 #define TIDEMARK_COMMAND_H
 
+#include <stdbool.h>
+
 #include "libtidemark/tidemark.h"
 
 /**
@@ -67,6 +69,15 @@ int command_fail(int error, const char *format, ...) __attribute__((format(print
  */
 int command_usage(const char *command, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/**
+ * command_sure() - ask a person, on a terminal
+ * @yes: it was said already: do not ask
+ * @format: the question, without " [y/N]"
+ *
+ * Return: yes. Where nobody can be asked it is said that --yes is missing.
+ */
+bool command_sure(bool yes, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /**
  * command_open() - open the control device, or say why that is not possible

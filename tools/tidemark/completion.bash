@@ -25,6 +25,12 @@ _tidemark_collections() {
 	tidemark list --noheadings --output COLLECTION 2>/dev/null
 }
 
+# Of which this host holds something: "status" has them, and those it sends.
+_tidemark_replicas() {
+	tidemark status --json 2>/dev/null | tr '{,' '\n\n' |
+		sed -n 's/^ *"collection" *: *"\([^"]*\)".*/\1/p' | sort -u
+}
+
 _tidemark_jobs() {
 	tidemark jobs --noheadings --output JOB 2>/dev/null
 }
@@ -58,6 +64,12 @@ _tidemark() {
 				words='show create modify add-vm add-disk remove-vm remove'
 			elif [[ $COMP_CWORD -eq 3 ]]; then
 				words=$(_tidemark_collections)
+			fi ;;
+		points)
+			if [[ $COMP_CWORD -eq 2 ]]; then
+				words='list show verify delete clear'
+			elif [[ $COMP_CWORD -eq 3 ]]; then
+				words=$(_tidemark_replicas)
 			fi ;;
 		detach | disks)
 			words=$(tidemark disks --noheadings --output NAME,DEVICE 2>/dev/null) ;;

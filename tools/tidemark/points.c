@@ -11,9 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tidemark/bus.h"
 #include "tidemark/output.h"
+#include "tidemark/size.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -43,10 +45,14 @@ static const char points_help[] =
 	"Usage: tidemark points list COLLECTION [OPTION...]\n"
 	"       tidemark points show COLLECTION [POINT] [OPTION...]\n"
 	"       tidemark points verify COLLECTION [POINT] [OPTION...]\n"
-	"       tidemark points delete COLLECTION POINT [OPTION...]\n\n"
+	"       tidemark points delete COLLECTION POINT [OPTION...]\n"
+	"       tidemark points clear COLLECTION [--yes] [OPTION...]\n\n"
 	"The recovery points that this host holds of a collection. Without POINT: the\n"
 	"newest one. 'verify' reads all of it: the first time it records a digest of each\n"
-	"disk, later it compares. 'delete' gives up a point; the others stay what they are.\n\n"
+	"disk, later it compares. 'delete' gives up a point; the others stay what they are.\n"
+	"'clear' gives up all that this host holds of a collection, raw replicas included;\n"
+	"of a device nothing but the knowledge of what it is.\n\n"
+	"  -y, --yes            clear: do not ask\n"
 	OUTPUT_OPTIONS_HELP
 	"      --bus ADDRESS    D-Bus: system or an address\n"
 	"  -h, --help           this text\n";
@@ -56,6 +62,7 @@ struct points {
 	const char *collection;
 	bool given;
 	uint64_t point;
+	bool yes;
 	const char *address;
 	struct output_options output;
 };
@@ -196,6 +203,99 @@ static int points_verify(struct bus *b, const struct points *p)
 	return EXIT_DONE;
 }
 
+/* -- clear ---------------------------------------------------------------------- */
+
+/* What stays where it is, a line for each disk. */
+static void clear_spared(FILE *to, struct json_object *disks)
+{
+	static const struct {
+		const char *fate;
+		const char *text;
+	} fates[] = {
+		{ "device", "keeps its bytes, and is a replica no more" },
+		{ "adopted", "is a disk that was sent from here: it stays, and is a replica no more" },
+		{ "stranger", "is not the file that was made there: it is left alone" },
+		{ "absent", "is not there: if a mount is missing, its file remains" },
+	};
+
+	for (size_t i = 0; disks && i < json_object_array_length(disks); i++) {
+		struct json_object *d = json_object_array_get_idx(disks, i);
+		const char *fate = get_text(d, "fate");
+
+		for (size_t f = 0; fate && f < ARRAY_SIZE(fates); f++)
+			if (!strcmp(fate, fates[f].fate))
+				fprintf(to, "%s/%s: %s %s\n", get_text(d, "vm"),
+					get_text(d, "disk"), get_text(d, "path"), fates[f].text);
+	}
+}
+
+/* "3 points of 2 disks, 1.2 GiB" */
+static void clear_describe(struct json_object *document, char *ret, size_t size)
+{
+	uint64_t points = get_number(document, "points");
+	size_t disks = json_object_array_length(get(document, "disks"));
+	char space[SIZE_TEXT];
+
+	snprintf(ret, size, "%" PRIu64 " point%s of %zu disk%s, %s", points, points == 1 ? "" : "s",
+		 disks, disks == 1 ? "" : "s", size_format(get_number(document, "space"), space));
+}
+
+static int clear_call(struct bus *b, const char *method, const char *collection,
+		      struct json_object **ret)
+{
+	char *text = NULL;
+	int code = bus_points(b, method, collection, 0, &text);
+
+	if (code)
+		return code;
+	*ret = json_tokener_parse(text);
+	free(text);
+	if (get(*ret, "disks"))
+		return EXIT_DONE;
+	json_object_put(*ret);
+	return command_fail(-EBADMSG, "the agent's answer is not understood");
+}
+
+static int clear_ask(struct bus *b, const struct points *p)
+{
+	struct json_object *plan;
+	char what[128];
+	bool sure;
+	int code;
+
+	/* Where nobody can be asked nothing is looked at. */
+	if (p->yes || !isatty(STDIN_FILENO))
+		return command_sure(p->yes, "%s", "") ? EXIT_DONE : EXIT_FAILED;
+	code = clear_call(b, "PlanClearPoints", p->collection, &plan);
+	if (code)
+		return code;
+	clear_describe(plan, what, sizeof(what));
+	clear_spared(stderr, get(plan, "disks"));
+	sure = command_sure(false, "Give up all that this host holds of %s: %s?", p->collection,
+			    what);
+	json_object_put(plan);
+	return sure ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int points_clear(struct bus *b, const struct points *p)
+{
+	struct json_object *document;
+	char what[128];
+	int code = clear_ask(b, p);
+
+	if (!code)
+		code = clear_call(b, "ClearPoints", p->collection, &document);
+	if (code)
+		return code;
+	if (p->output.json)
+		return output_json(document);
+	clear_describe(document, what, sizeof(what));
+	printf("%s: given up: %s\n", p->collection, what);
+	clear_spared(stdout, get(document, "disks"));
+	json_object_put(document);
+	return EXIT_DONE;
+}
+
 static int points_run(const struct points *p)
 {
 	struct bus *b;
@@ -207,6 +307,8 @@ static int points_run(const struct points *p)
 		code = points_verify(b, p);
 	else if (!strcmp(p->verb, "delete"))
 		code = bus_points(b, "DeletePoint", p->collection, p->point, NULL);
+	else if (!strcmp(p->verb, "clear"))
+		code = points_clear(b, p);
 	else
 		code = points_show(b, p);
 	bus_close(b);
@@ -222,7 +324,7 @@ static int points_arguments(int argc, char **argv, struct points *p)
 	p->verb = argv[0];
 	p->collection = argv[1];
 	if (strcmp(p->verb, "list") && strcmp(p->verb, "show") && strcmp(p->verb, "verify") &&
-	    strcmp(p->verb, "delete"))
+	    strcmp(p->verb, "delete") && strcmp(p->verb, "clear"))
 		return command_usage("points", "there is no 'points %s'", p->verb);
 	p->given = argc == 3;
 	if (p->given) {
@@ -233,8 +335,10 @@ static int points_arguments(int argc, char **argv, struct points *p)
 	}
 	if (!strcmp(p->verb, "delete") && !p->given)
 		return command_usage("points", "which point is to be deleted?");
-	if (!strcmp(p->verb, "list") && p->given)
-		return command_usage("points", "list takes a collection only");
+	if ((!strcmp(p->verb, "list") || !strcmp(p->verb, "clear")) && p->given)
+		return command_usage("points", "%s takes a collection only", p->verb);
+	if (p->yes && strcmp(p->verb, "clear"))
+		return command_usage("points", "--yes is for clear");
 	return EXIT_DONE;
 }
 
@@ -242,6 +346,7 @@ int command_points(int argc, char **argv)
 {
 	static const struct option names[] = {
 		OUTPUT_LONG_OPTIONS,
+		{ "yes", no_argument, NULL, 'y' },
 		{ "bus", required_argument, NULL, 'B' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
@@ -249,10 +354,11 @@ int command_points(int argc, char **argv)
 	struct points p = { 0 };
 	int option, code;
 
-	while ((option = getopt_long(argc, argv, OUTPUT_SHORT_OPTIONS "h", names, NULL)) >= 0) {
+	while ((option = getopt_long(argc, argv, OUTPUT_SHORT_OPTIONS "yh", names, NULL)) >= 0) {
 		if (output_option(&p.output, option, optarg))
 			continue;
 		switch (option) {
+		case 'y': p.yes = true; break;
 		case 'B': p.address = optarg; break;
 		case 'h':
 			fputs(points_help, stdout);
