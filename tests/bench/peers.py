@@ -271,6 +271,14 @@ class Nbdkit(Tool):
         wait_port(port)
         return port, server
 
+    def flush(self):
+        """Return: CPU seconds of this program's that it took."""
+        before = time.thread_time()
+        fd = os.open(self.target, os.O_WRONLY)
+        os.fdatasync(fd)
+        os.close(fd)
+        return time.thread_time() - before
+
 
 class Nbdcopy(Nbdkit):
     name, needs, whole = "nbdcopy, 4 connections", "nbdcopy", True
@@ -279,6 +287,16 @@ class Nbdcopy(Nbdkit):
         port, server = self.serve()
         return timed(["nbdcopy", "--connections=4", self.bench.source,
                       "nbd://127.0.0.1:%d" % port], server)
+
+
+class NbdcopyDurable(Nbdcopy):
+    name = "nbdcopy, 4 connections, fsync"
+
+    def run(self):
+        wall, cpu, here, there = super().run()
+        begun = time.monotonic()
+        cpu += self.flush()
+        return wall + time.monotonic() - begun, cpu, here, there
 
 
 class NbdcopyTls(Nbdkit):
@@ -375,14 +393,6 @@ class StorageDaemon(Nbdkit):
         server.stop()
         return wall, cpu, peaks[0], peaks[1]
 
-    def flush(self):
-        """Return: CPU seconds of this program's that it took."""
-        before = time.thread_time()
-        fd = os.open(self.target, os.O_WRONLY)
-        os.fdatasync(fd)
-        os.close(fd)
-        return time.thread_time() - before
-
     def mark(self, qmp):
         """The same bytes again, through the daemon: that is how its bitmap is told."""
         if self.bench.full:
@@ -463,8 +473,8 @@ class Blocksync(Absent):
     name, needs = "blocksync-fast", "blocksync-fast"
 
 
-TOOLS = [Floor, Tidemark, StorageDaemon, StorageDaemonDurable, Pull, Nbdcopy, Convert, Rsync,
-         TidemarkTls, NbdcopyTls, Bdsync, Blocksync]
+TOOLS = [Floor, Tidemark, StorageDaemon, StorageDaemonDurable, Pull, Nbdcopy, NbdcopyDurable,
+         Convert, Rsync, TidemarkTls, NbdcopyTls, Bdsync, Blocksync]
 
 
 def drop_caches():
