@@ -23,17 +23,6 @@
 
 /* -- the key ------------------------------------------------------------------ */
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* "LABEL CLIENT-RANDOM SECRET", the last two in hexadecimal */
 size_t offload_secret(const char *line, uint8_t *ret)
 {
@@ -45,12 +34,14 @@ size_t offload_secret(const char *line, uint8_t *ret)
 	line = strchr(line + sizeof(label) - 1, ' ');
 	if (!line)
 		return 0;
-	for (line++; hex_digit(line[0]) >= 0 && hex_digit(line[1]) >= 0; line += 2) {
-		if (size == OFFLOAD_SECRET_MAX)
+	for (line++; *line; line += 2) {
+		int high = OPENSSL_hexchar2int(line[0]), low = OPENSSL_hexchar2int(line[1]);
+
+		if (high < 0 || low < 0 || size == OFFLOAD_SECRET_MAX)
 			return 0;
-		ret[size++] = hex_digit(line[0]) << 4 | hex_digit(line[1]);
+		ret[size++] = high << 4 | low;
 	}
-	return *line ? 0 : size;
+	return size;
 }
 
 /* HKDF-Expand-Label, RFC 8446, 7.1, without a context and for no more than one hash */
