@@ -278,8 +278,11 @@ static int uring_hold(struct engine *e, unsigned int index, int fd)
 {
 	int n;
 
-	while (io_uring_sq_ready(&e->uring))
-		io_uring_submit(&e->uring);
+	while (io_uring_sq_ready(&e->uring)) {
+		n = io_uring_submit(&e->uring);
+		if (n < 0 && n != -EAGAIN && n != -EBUSY && n != -EINTR)
+			return n;
+	}
 	n = e->files ? io_uring_register_files_update(&e->uring, index, &fd, 1) : -EOPNOTSUPP;
 	return n == 1 ? 0 : n < 0 ? n : -EINVAL;
 }
