@@ -27,8 +27,8 @@ _tidemark_collections() {
 
 # Of which this host holds something: "status" has them, and those it sends.
 _tidemark_replicas() {
-	tidemark status --json 2>/dev/null | tr '{,' '\n\n' |
-		sed -n 's/^ *"collection" *: *"\([^"]*\)".*/\1/p' | sort -u
+	tidemark status --json 2>/dev/null | grep -o '"collection" *: *"[^"]*"' |
+		cut -d '"' -f 4 | sort -u
 }
 
 _tidemark_jobs() {
