@@ -433,8 +433,10 @@ static void outlet__stops_where_it_is_copied(void **state)
 	assert_true(outlet_copies(&alone.out));
 	alone_send(MIB(1));
 	assert_int_equal(alone.out.lent_bytes, 0);
-	alone_close(s, fds);
+	/* Then the other end has nothing more to read. */
+	outlet_hang_up(&alone.out);
 	pthread_join(thread, NULL);
+	alone_close(s, fds);
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
