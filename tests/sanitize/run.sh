@@ -23,10 +23,8 @@ thread) san=thread build=build/tsan ;;
 esac
 unit=(config/test-config wire/test-session send/test-run send/test-members
     receive/test-intake service/test-method service/test-record point/test-overlay
-    send/test-held send/test-streams send/test-outlet service/test-rate
+    send/test-held send/test-streams send/test-outlet ring/test-lend service/test-rate
     tls/test-offload)
-# Its peer waits for its turn under ThreadSanitizer now and then for ever.
-[ "$1" = thread ] || unit+=(ring/test-lend)
 unit=("${unit[@]/#/$build/unit/}")
 agent=(tests/agent/plain.sh tests/agent/initial.sh)
 target=("$build/bin/tidemarkd" "${unit[@]}")
