@@ -460,21 +460,104 @@ class Rsync(Tool):
                       "rsync://127.0.0.1:%d/m/target.img" % port], server)
 
 
-class Absent(Tool):
-    def absent(self):
-        return True
+class Piped(Tool):
+    """What speaks over its standard streams gets TCP connections in their place."""
+
+    def listen(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.there = []
+
+    def accept(self, command):
+        """The receiving end of the next connection."""
+        connection, _ = self.listener.accept()
+        with connection:
+            self.there.append(subprocess.Popen(command, stdin=connection, stdout=connection,
+                                               stderr=subprocess.DEVNULL))
+
+    def send(self, command, receiver):
+        """What that command prints is what the receiver reads."""
+        with socket.create_connection(self.listener.getsockname()) as connection:
+            self.accept(receiver)
+            self.here = subprocess.Popen(command, stdout=connection, stderr=subprocess.DEVNULL)
+
+    def finish(self, begun):
+        self.listener.close()
+        processes = [self.here, *self.there]
+        peaks = dict.fromkeys(processes, 0)
+        ends = {os.pidfd_open(process.pid): process for process in processes}
+        poll = select.poll()
+        for end in ends:
+            poll.register(end, select.POLLIN)
+        while ends:
+            for process in ends.values():
+                peaks[process] = peak_of(process.pid) or peaks[process]
+            for end, _ in poll.poll(5):
+                poll.unregister(end)
+                os.close(end)
+                del ends[end]
+        wall = time.monotonic() - begun
+        cpu = sum(reap(process) for process in processes)
+        return wall, cpu, peaks[self.here], max(peaks[process] for process in self.there)
 
 
-class Bdsync(Absent):
-    name, needs = "bdsync", "bdsync"
+class Bdsync(Piped):
+    """Both sides hash; what differs is written by a process of its own."""
+    name, needs = "bdsync, 64 KiB", "bdsync"
+
+    def run(self):
+        self.listen()
+        remote = "%s tests/bench/streams.py %d" % (PYTHON, self.listener.getsockname()[1])
+        begun = time.monotonic()
+        self.send(["bdsync", "--blocksize=%d" % GRANULE, remote, self.bench.source, self.target],
+                  ["bdsync", "--patch=" + self.target])
+        self.accept(["bdsync", "--server"])
+        return self.finish(begun)
 
 
-class Blocksync(Absent):
-    name, needs = "blocksync-fast", "blocksync-fast"
+class Blocksync(Piped):
+    """It compares the source with the hashes that it has kept of the last time."""
+    name, needs = "blocksync-fast, 64 KiB", "blocksync-fast"
+
+    def __init__(self, bench):
+        super().__init__(bench)
+        self.digest = os.path.join(bench.work, "digest")
+
+    def delta(self):
+        return ["blocksync-fast", "--make-delta", "--silent", "--block-size=%d" % GRANULE,
+                "-s", self.bench.source, "-f", self.digest]
+
+    def setup(self):
+        super().setup()
+        if not self.bench.full:
+            subprocess.run(self.delta(), check=True, stdout=subprocess.DEVNULL)
+
+    def run(self):
+        self.listen()
+        begun = time.monotonic()
+        self.send(self.delta(), ["blocksync-fast", "--apply-delta", "--silent", "-d", self.target])
+        return self.finish(begun)
+
+    def end(self):
+        super().end()
+        if os.path.exists(self.digest):
+            os.unlink(self.digest)
+
+
+class Disk(Tool):
+    """No network, no checksums: what the disk itself takes for a durable first copy."""
+    name, needs = "the disk alone: fio, fsync", "fio"
+
+    def run(self):
+        common = ["--ioengine=io_uring", "--direct=1", "--iodepth=8", "--bs=1m",
+                  "--fallocate=none", "--size=%d" % self.bench.size]
+        wall, cpu, peak = client(["fio", *common, "--name=read", "--rw=read",
+                                  "--filename=" + self.bench.source, "--name=write",
+                                  "--rw=write", "--end_fsync=1", "--filename=" + self.target])
+        return wall, cpu, peak, 0
 
 
 TOOLS = [Floor, Tidemark, StorageDaemon, StorageDaemonDurable, Pull, Nbdcopy, NbdcopyDurable,
-         Convert, Rsync, TidemarkTls, NbdcopyTls, Bdsync, Blocksync]
+         Convert, Rsync, TidemarkTls, NbdcopyTls, Bdsync, Blocksync, Disk]
 
 
 def drop_caches():
@@ -609,6 +692,8 @@ def main():
         floor = None
         for kind in TOOLS:
             if only and not any(o in kind.name for o in only):
+                continue
+            if kind is Disk and load != "full":
                 continue
             if kind(bench).absent():
                 print("%-38s skipped: %s is not installed" % (kind.name, kind.needs))
