@@ -298,6 +298,19 @@ size_t job_wants(const struct service *s, const struct service_job *job);
 /** job_remove() - its time is over: tell, free */
 void job_remove(struct service *s, struct service_job *job);
 
+/* -- outcome.c --------------------------------------------------------------- */
+
+/* Why a member ended that was taken out of its job. */
+#define OUTCOME_LEFT "it was suspended meanwhile"
+/**
+ * outcome_take() - a run has ended: what it reports, into job, VMs and disks
+ * @c: the job's collection; NULL: it is gone, the job alone is told
+ * @index: of the run, whose handle has ended
+ */
+void outcome_take(struct service *s, struct collection *c, struct service_job *job, size_t index);
+/** outcome_verdict() - the final state that its members add up to; sets .error and .text */
+enum job_state outcome_verdict(struct service_job *job);
+
 /* -- run.c ------------------------------------------------------------------ */
 
 /** run_build() - the runs of a job from the collection as it is now */
