@@ -31,7 +31,7 @@ endif
 
 # Which library belongs to which part: see Documentation/architecture.rst.
 LIB_LIBS   := -ldevmapper -lnl-genl-3 -lnl-3
-AGENT_LIBS := -luring -lxxhash -lzstd -lsqlite3 -lblkid -lsystemd -linih -ljson-c -lssl -lcrypto
+AGENT_LIBS := -luring -lxxhash -lzstd -llz4 -lsqlite3 -lblkid -lsystemd -linih -ljson-c -lssl -lcrypto
 TOOL_LIBS  := -lsystemd -lsmartcols -ljson-c -lblkid -lcrypto
 NL_CFLAGS  := -isystem /usr/include/libnl3
 

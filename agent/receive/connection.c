@@ -109,7 +109,7 @@ static int connection_unpack(struct connection *c, const struct frame *f, void *
 	err = connection_payload(c, f, c->packed);
 	if (err)
 		return err;
-	err = unpack(c->packed, f->length, buf, f->span);
+	err = unpack(f->type, c->packed, f->length, buf, f->span);
 	return err ? connection_fault(c, f, err) : 0;
 }
 
@@ -120,8 +120,8 @@ static int connection_data(struct connection *c, const struct frame *f)
 
 	if (err)
 		return steps_write_failed(c, err);
-	err = f->type == FRAME_PACKED ? connection_unpack(c, f, chunk->buf)
-				      : connection_payload(c, f, chunk->buf);
+	err = frame_packing(f->type) ? connection_unpack(c, f, chunk->buf)
+				     : connection_payload(c, f, chunk->buf);
 	if (err) {
 		intake_drop(&c->intake, chunk);
 		return err;
@@ -157,7 +157,7 @@ static int connection_frame(struct connection *c)
 	err = session_check(&c->session, &f);
 	if (err)
 		return connection_fault(c, &f, err);
-	if (f.type == FRAME_DATA || f.type == FRAME_PACKED)
+	if (frame_is_data(f.type))
 		return connection_data(c, &f);
 	if (f.length > sizeof(c->payload))
 		return connection_skip(c, &f);

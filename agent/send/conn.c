@@ -21,8 +21,6 @@
  */
 #define CONN_BATCH_BYTES (1u << 20)
 #define CONN_BATCH_ITEMS (RING_IOV_MAX / 2)
-/* Bytes a second that one processor packs, with room for what else it has to do. */
-#define CONN_FAST MIB(150)
 /* Sends of less say nothing of the network. */
 #define CONN_RATE_BYTES 65536
 /* How long answers to JOIN are waited for. */
@@ -161,17 +159,17 @@ int conn_expire(struct conn *c)
 				       c->peer));
 }
 
-bool conn_slow(const struct conn *c)
+uint64_t conn_pace(const struct conn *c)
 {
 	uint64_t rate = c->lanes ? lanes_rate(c->lanes) : c->rate;
 
 	for (size_t i = 0; i < CONN_THROTTLES; i++) {
 		uint64_t limit = c->throttles[i] ? atomic_load(&c->throttles[i]->rate) : 0;
 
-		if (limit && limit < CONN_FAST)
-			return true;
+		if (limit && (!rate || limit < rate))
+			rate = limit;
 	}
-	return rate && rate < CONN_FAST;
+	return rate;
 }
 
 uint64_t conn_uncopied(const struct conn *c, bool *ret_copies)
@@ -236,7 +234,7 @@ static struct conn_item *conn_list_take(struct conn_list *l)
 /* Is it a frame that a lane may carry? */
 static bool conn_bulk(const struct conn_item *item)
 {
-	return item->frame.type == FRAME_DATA || item->frame.type == FRAME_PACKED;
+	return frame_is_data(item->frame.type);
 }
 
 /* One item, and what follows it as long as it fits; with @bulk as long as it is such. */

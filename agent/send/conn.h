@@ -86,7 +86,7 @@ int conn_open(struct conn **ret, const struct conn_config *config, struct ring *
 struct conn *conn_close(struct conn *c);
 
 /**
- * conn_lanes() - carry DATA and PACKED over further connections, from here on
+ * conn_lanes() - carry DATA, packed or not, over further connections, from here on
  * @token: that WELCOME had
  * @count: so many, FRAME_LANES_MAX at most; nothing is queued
  * @ret: how many there are: what cannot be had is done without
@@ -112,11 +112,11 @@ bool conn_spent(const struct conn *c);
 int conn_expire(struct conn *c);
 
 /**
- * conn_slow() - is the way to the receiver slower than packing is?
+ * conn_pace() - bytes a second that can be sent to the receiver; 0: not known yet
  *
- * By a limit that is set, or by how fast it took what was sent last.
+ * The lower of the limits that are set, and of how fast it took what was sent last.
  */
-bool conn_slow(const struct conn *c);
+uint64_t conn_pace(const struct conn *c);
 
 /**
  * conn_uncopied() - bytes that were sent without a copy so far

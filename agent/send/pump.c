@@ -218,12 +218,15 @@ static void slot_send_data(struct slot *s, uint64_t offset, uint32_t span)
 	struct pump *p = s->pump;
 	uint8_t *data = s->buffer + (offset - s->region.offset);
 	uint8_t *packed = p->packer ? p->packed + (data - p->memory) : NULL;
+	enum frame_type type = FRAME_DATA;
 	uint32_t n = 0;
 
-	if (packed && conn_slow(p->conn))
-		n = packer_run(p->packer, data, span, packed);
+	if (packed) {
+		type = packer_choose(p->packer, conn_pace(p->conn));
+		n = packer_run(p->packer, type, data, span, packed);
+	}
 	if (n)
-		slot_send(s, FRAME_PACKED, offset, span, packed, n);
+		slot_send(s, type, offset, span, packed, n);
 	else
 		slot_send(s, FRAME_DATA, offset, span, data, span);
 }
@@ -657,10 +660,10 @@ int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,
 	return 0;
 }
 
-int pump_pack(struct pump *p)
+int pump_pack(struct pump *p, uint32_t features)
 {
 	p->packed = malloc(p->depth * p->slot_size);
-	return p->packed ? packer_create(&p->packer) : -ENOMEM;
+	return p->packed ? packer_create(&p->packer, features) : -ENOMEM;
 }
 
 void pump_frame_max(struct pump *p, uint32_t bytes)

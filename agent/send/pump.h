@@ -81,10 +81,12 @@ int pump_create(struct pump **ret, struct ring *ring, uint32_t granule,
 		struct progress *progress, const _Atomic bool *paused);
 /**
  * pump_pack() - pack what is sent where that pays, from here on
+ * @features: that were agreed on: what it may be packed with
  *
- * While the network is fast nothing is packed: it would only cost time. Return: 0 or -ENOMEM. Takes PUMP_MEMORY more.
+ * While the network is fast nothing is packed: it would only cost time. Takes PUMP_MEMORY
+ * more. Return: 0 or -ENOMEM.
  */
-int pump_pack(struct pump *p);
+int pump_pack(struct pump *p, uint32_t features);
 /** pump_frame_max() - DATA frames are no longer than this, a multiple of 64 KiB */
 void pump_frame_max(struct pump *p, uint32_t bytes);
 /**

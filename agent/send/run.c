@@ -189,8 +189,9 @@ static int run_agree(struct run *r)
 	if (err == -EOPNOTSUPP)
 		return reason_set(r->reason, err, REASON_NOT_SUPPORTED,
 				  "OpenSSL has no SHA-256 here (paranoid)");
-	if (!err && r->config->compress && r->features & FRAME_FEATURE_PACK)
-		err = pump_pack(r->pump);
+	if (!err && r->config->compress &&
+	    r->features & (FRAME_FEATURE_PACK | FRAME_FEATURE_LZ4))
+		err = pump_pack(r->pump, r->features);
 	return err ? reason_set(r->reason, err, 0, "out of memory") : 0;
 }
 

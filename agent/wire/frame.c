@@ -64,6 +64,7 @@ static const struct frame_rule frame_rules[FRAME_TYPE_MAX + 1] = {
 	[FRAME_JOIN] = { "JOIN", JOIN_SIZE, JOIN_SIZE, false, false, false },
 	[FRAME_JOINED] = { "JOINED", 0, 0, false, false, false },
 	[FRAME_TAKE] = { "TAKE", TAKE_SIZE, TAKE_SIZE, false, false, false },
+	[FRAME_PACKED_LZ4] = { "PACKED_LZ4", 1, FRAME_PAYLOAD_MAX - 1, true, true, true },
 };
 
 static const char *const frame_faults[FRAME_FAULT_MAX + 1] = {
@@ -139,7 +140,7 @@ static int frame_check_rule(const struct frame *f, const struct frame_rule *rule
 		return FRAME_FAULT_RANGE;
 	if (f->type == FRAME_DATA && f->span != f->length)
 		return FRAME_FAULT_RANGE;
-	if (f->type == FRAME_PACKED && (f->span <= f->length || f->span > FRAME_PAYLOAD_MAX))
+	if (frame_packing(f->type) && (f->span <= f->length || f->span > FRAME_PAYLOAD_MAX))
 		return FRAME_FAULT_RANGE;
 	if (f->type == FRAME_HASHES && f->length % FRAME_HASH_SIZE)
 		return FRAME_FAULT_LENGTH;

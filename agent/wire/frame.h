@@ -15,7 +15,7 @@
  *          <------- BEGUN      ready to take it
  *   HASH   region              ------->            compare and verify only
  *          <------- HASHES     of its granules
- *   DATA, PACKED, ZERO         ------->            any number, any order
+ *   DATA, ZERO                 ------->            any number, any order
  *   PASS                       ------->            what follows may overwrite
  *   END    disk: epoch, digest ------->            once for each disk
  *   COMMIT                     ------->
@@ -29,9 +29,12 @@
  * that was cut short; the sender takes it up in BEGIN, and says after each seal, in
  * SEALED frames, which of what is staged has changed.
  *
+ * With FRAME_FEATURE_PACK a PACKED may come for any DATA, with FRAME_FEATURE_LZ4 a
+ * PACKED_LZ4: the same bytes, packed (wire/pack.h).
+ *
  * With FRAME_FEATURE_STREAMS the sender may dial further connections, *lanes*, which
- * begin with JOIN, answered by JOINED, and then have DATA and PACKED alone. TAKE, on the
- * first connection, stands for so many frames of a lane: they are read right there, so
+ * begin with JOIN, answered by JOINED, and then have DATA, packed or not, alone. TAKE, on
+ * the first connection, stands for so many frames of a lane: they are read right there, so
  * that frames have one order, whatever they travel on.
  *
  * Either side may send ERROR (and close), PING (answered by PONG) at any time;
@@ -86,7 +89,8 @@ enum frame_type {
 	FRAME_JOIN = 24,
 	FRAME_JOINED = 25,
 	FRAME_TAKE = 26,
-	FRAME_TYPE_MAX = FRAME_TAKE,
+	FRAME_PACKED_LZ4 = 27,
+	FRAME_TYPE_MAX = FRAME_PACKED_LZ4,
 };
 
 /**
@@ -105,10 +109,25 @@ enum frame_feature {
 	FRAME_FEATURE_PACK = 1 << 5,   /* PACKED */
 	FRAME_FEATURE_SHA256 = 1 << 6, /* HASHES has SHA-256, FRAME_HASH_MAX bytes each */
 	FRAME_FEATURE_STREAMS = 1 << 7, /* JOIN, JOINED, TAKE; WELCOME has a token */
+	FRAME_FEATURE_LZ4 = 1 << 8, /* PACKED_LZ4 */
 	FRAME_FEATURES = FRAME_FEATURE_DROP | FRAME_FEATURE_POINT | FRAME_FEATURE_NEED |
 			 FRAME_FEATURE_RESUME | FRAME_FEATURE_SPACE | FRAME_FEATURE_PACK |
-			 FRAME_FEATURE_SHA256 | FRAME_FEATURE_STREAMS,
+			 FRAME_FEATURE_SHA256 | FRAME_FEATURE_STREAMS | FRAME_FEATURE_LZ4,
 };
+
+/** frame_packing() - the feature that agrees on what is packed like that; 0: it is not packed */
+static inline uint32_t frame_packing(unsigned int type)
+{
+	if (type == FRAME_PACKED)
+		return FRAME_FEATURE_PACK;
+	return type == FRAME_PACKED_LZ4 ? FRAME_FEATURE_LZ4 : 0;
+}
+
+/** frame_is_data() - has it a disk's bytes, packed or not? A lane carries these alone */
+static inline bool frame_is_data(unsigned int type)
+{
+	return type == FRAME_DATA || frame_packing(type);
+}
 
 enum frame_flag {
 	FRAME_SKIPPABLE = 1 << 0, /* may be ignored by who does not know its type */
@@ -153,8 +172,8 @@ enum frame_fault {
  * @length: bytes of payload
  * @disk: handle of the disk that it is about, else 0
  * @offset: DATA, ZERO, HASH, HASHES: bytes from the start of the disk
- * @span: DATA, PACKED, ZERO, HASH, HASHES: bytes of the disk; DATA: equals @length;
- *	PACKED: more than @length, at most FRAME_PAYLOAD_MAX
+ * @span: DATA, ZERO, HASH, HASHES: bytes of the disk; DATA: equals @length, or, packed:
+ *	more than that, at most FRAME_PAYLOAD_MAX
  * @epoch: DATA, ZERO, BEGIN, END, STAGED, SEALED: the tracker's epoch, else 0
  * @checksum: of the frame, as received; frame_encode() computes its own
  */

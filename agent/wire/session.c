@@ -50,8 +50,8 @@ static int check_chunk(struct session *s, const struct session_disk *d, const st
 		return session_fault(s, FRAME_FAULT_ORDER, "the disk is not begun, or has ended");
 	if (d->mode == FRAME_MODE_VERIFY)
 		return session_fault(s, FRAME_FAULT_ORDER, "a verification changes nothing");
-	if (f->type == FRAME_PACKED && !(s->features & FRAME_FEATURE_PACK))
-		return session_fault(s, FRAME_FAULT_ORDER, "packing was not agreed on");
+	if (frame_packing(f->type) & ~s->features)
+		return session_fault(s, FRAME_FAULT_ORDER, "that packing was not agreed on");
 	if (d->sealing || (d->sealed_epoch && f->epoch != d->sealed_epoch))
 		return session_fault(s, FRAME_FAULT_ORDER,
 				     "the chunk is not of the epoch that was sealed");
@@ -147,14 +147,14 @@ static int check_disk_frame(struct session *s, const struct frame *f)
 int session_check(struct session *s, const struct frame *f)
 {
 	s->why = NULL;
-	if (s->take.frames && f->type != FRAME_DATA && f->type != FRAME_PACKED)
-		return session_fault(s, FRAME_FAULT_ORDER, "a lane has DATA and PACKED alone");
+	if (s->take.frames && !frame_is_data(f->type))
+		return session_fault(s, FRAME_FAULT_ORDER, "a lane has DATA alone, packed or not");
 	if (f->type == FRAME_ERROR)
 		return FRAME_OK;
 	if (s->phase == SESSION_NEW && f->type != FRAME_HELLO && f->type != FRAME_JOIN)
 		return session_fault(s, FRAME_FAULT_ORDER, "a connection begins with HELLO");
 	if (s->phase == SESSION_LANE)
-		return session_fault(s, FRAME_FAULT_ORDER, "a lane has DATA and PACKED alone");
+		return session_fault(s, FRAME_FAULT_ORDER, "a lane has DATA alone, packed or not");
 	/* What is not known here was flagged as skippable: frame_check() saw to that. */
 	if (f->type == FRAME_PING || f->type == FRAME_PONG || f->type > FRAME_TYPE_MAX)
 		return FRAME_OK;
@@ -178,6 +178,7 @@ int session_check(struct session *s, const struct frame *f)
 	case FRAME_BEGIN:
 	case FRAME_DATA:
 	case FRAME_PACKED:
+	case FRAME_PACKED_LZ4:
 	case FRAME_ZERO:
 	case FRAME_HASH:
 	case FRAME_END:
@@ -375,6 +376,7 @@ int session_take(struct session *s, const struct frame *f, const void *payload)
 		return take_begin(s, f, payload);
 	case FRAME_DATA:
 	case FRAME_PACKED:
+	case FRAME_PACKED_LZ4:
 	case FRAME_ZERO:
 		return take_chunk(s, f);
 	case FRAME_END:

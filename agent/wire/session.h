@@ -70,7 +70,7 @@ struct session_disk {
  * @hello: what HELLO said
  * @join: what JOIN said
  * @take: what the newest TAKE said; as long as its .frames is not 0 the next frame is one
- *	of that lane, and a DATA or PACKED
+ *	of that lane, and DATA, packed or not
  * @disks: by their handles
  * @disk_count: of them
  * @disk_max: no more are allowed

@@ -12,6 +12,7 @@ image "$dir/d0.img" $((64 << 20)) 1
 image "$dir/d1.img" $(((3 << 20) + 512)) 2 # no multiple of the granule
 image "$dir/d2.img" 512 3
 image "$dir/d3.img" $(((9 << 20) + 4096)) 4
+yes 'the tide leaves a line' 2> /dev/null | head -c $((8 << 20)) > "$dir/text.img"
 rm -f "$dir/old.port"
 python3 tests/agent/old-peer.py "$port" 63 "$dir/old.port" &
 bus_pids+=($!) # ended with these
@@ -41,6 +42,20 @@ replica = 127.0.0.1:$(cat "$dir/old.port")
 paranoid = yes
 [disk strict/strict/s2]
 device = $dir/d2.img
+tracking = none
+[collection packed]
+replica = 127.0.0.1:$port
+compression = yes
+rate_limit = 200M
+[disk packed/packed/p0]
+device = $dir/text.img
+tracking = none
+[collection unpacked]
+replica = 127.0.0.1:$(cat "$dir/old.port")
+compression = yes
+rate_limit = 200M
+[disk unpacked/unpacked/p1]
+device = $dir/text.img
 tracking = none
 [collection untracked]
 replica = 127.0.0.1:$port
@@ -129,6 +144,16 @@ like "and it is said why" "$(cat "$dir/error")" 'cannot compare by SHA-256 .*too
 here resync strict --wait > /dev/null 2> "$dir/error"
 is "paranoid = yes in the configuration: as well" $? 5
 like "for the same reason" "$(cat "$dir/error")" 'cannot compare by SHA-256'
+
+# -- packed -------------------------------------------------------------------
+
+# Too fast for zstd, and not for LZ4.
+run=$(here resync packed --wait --json)
+is "text, on a link of 200 MB/s" "$? $(field bytes_sent <<< "$run")" "0 $((8 << 20))"
+holds "is packed" "$(field bytes_on_wire <<< "$run") < $((1 << 20))"
+ok "its replica is the disk" replica_is p0 "$dir/text.img"
+ok "to a receiver that does not know of LZ4" here resync unpacked --wait
+ok "it comes as well" replica_is p1 "$dir/text.img"
 
 # -- jobs ---------------------------------------------------------------------
 

@@ -49,6 +49,7 @@ owner openssl/evp\.h               agent/wire/hash\.c|agent/tls/.*|tools/tidemar
 owner openssl/.*                    agent/tls/.*|tools/tidemark/pki.*
 owner xxh.*\.h                      agent/base/xxh3\.h
 owner zstd\.h                       agent/wire/pack\.c
+owner lz4.*\.h                      agent/wire/pack\.c
 owner blkid/.*                      agent/point/guard\.c|tools/tidemark/signature\.c
 owner systemd/sd-bus.*              agent/bus/.*|tools/tidemark/bus(-[a-z]+)?\.[ch]
 owner libdevmapper\.h               tools/libtidemark/dm\.c

@@ -43,5 +43,5 @@ fuzz() { # NAME SOURCES AND LIBRARIES...
 mkdir -p "$out/corpus-fuzz-session"
 python3 tests/fuzz/corpus.py "$out/corpus-fuzz-session"
 fuzz fuzz-session agent/wire/session.c agent/wire/frame.c agent/wire/payload.c \
-    agent/wire/pack.c agent/base/name.c -lxxhash -lzstd
+    agent/wire/pack.c agent/base/name.c -lxxhash -lzstd -llz4
 tap_end

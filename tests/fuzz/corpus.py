@@ -8,8 +8,11 @@ import struct
 import sys
 
 HELLO, OPEN, BEGIN, DATA, ZERO, HASH, PASS, END, COMMIT, ABORT, ERROR, PING, DROP, SEALED, \
-    PACKED, JOIN, TAKE = \
-    1, 3, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 19, 22, 23, 24, 26
+    PACKED, JOIN, TAKE, PACKED_LZ4 = \
+    1, 3, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 19, 22, 23, 24, 26, 27
+# 64 KiB, of "abcd" again and again by zstd, of "a" and "b" by LZ4
+ZSTD = bytes.fromhex("28b52ffd6000ff65000020616263640100f9ff754704")
+LZ4 = b"\x2fab\x02\0" + b"\xff" * 256 + b"\xe6" + b"\x50babab"
 
 
 def name(text):
@@ -58,14 +61,16 @@ RUNS = {
     frame(SEALED, struct.pack("<II", 1, 0), epoch=2) + frame(ZERO, span=65536, epoch=2) +
     frame(PASS) + frame(SEALED, struct.pack("<IIQQ", 1, 0, 65536, 65536), epoch=3) + end(0),
     "packed": hello(63) + open_disk(0, 1 << 20, 65536) + begin(0, 2) +
-    frame(PACKED, bytes.fromhex("28b52ffd6000ff65000020616263640100f9ff754704"), span=65536, epoch=2),
+    frame(PACKED, ZSTD, span=65536, epoch=2),
+    "packed-lz4": hello(511) + open_disk(0, 1 << 20, 65536) + begin(0, 2) +
+    frame(PACKED_LZ4, LZ4, span=65536, epoch=2) + frame(PACKED, ZSTD, offset=65536, span=65536, epoch=2) +
+    frame(TAKE, struct.pack("<II", 1, 1)) + frame(PACKED_LZ4, LZ4, offset=131072, span=65536, epoch=2),
     "paranoid": hello(127) + open_disk(0, 1 << 30, 4096) + begin(0, 3) +
     frame(HASH, span=1 << 27) + frame(HASH, offset=1 << 27, span=65536) +
     frame(ZERO, span=65536, epoch=1) + frame(HASH, span=(1 << 27) + 4096),
     "lanes": hello(255) + open_disk(0, 1 << 20, 65536) + begin(0, 1) +
     frame(TAKE, struct.pack("<II", 7, 2)) + frame(DATA, bytes(65536), span=65536, epoch=1) +
-    frame(PACKED, bytes.fromhex("28b52ffd6000ff65000020616263640100f9ff754704"), offset=65536,
-          span=65536, epoch=1) + frame(ZERO, offset=131072, span=65536, epoch=1) +
+    frame(PACKED, ZSTD, offset=65536, span=65536, epoch=1) + frame(ZERO, offset=131072, span=65536, epoch=1) +
     frame(TAKE, struct.pack("<II", 0, 1)) + end(0),
     "lane": frame(JOIN, bytes(16) + struct.pack("<II", 3, 0)) + frame(PING),
     "skipped": hello() + frame(200, bytes(700), flags=1) +

@@ -22,16 +22,16 @@ static void check_promises(const struct session *s, const struct frame *f)
 		abort();
 	if (s->take.lane >= FRAME_LANES_MAX || s->take.frames > FRAME_TAKE_MAX)
 		abort();
-	if (s->take.frames && f->type != FRAME_DATA && f->type != FRAME_PACKED)
+	if (s->take.frames && !frame_is_data(f->type))
 		abort();
-	if (f->type != FRAME_DATA && f->type != FRAME_ZERO && f->type != FRAME_HASH &&
-	    f->type != FRAME_PACKED)
+	if (!frame_is_data(f->type) && f->type != FRAME_ZERO && f->type != FRAME_HASH)
 		return;
 	d = &s->disks[f->disk];
 	if (f->disk >= s->disk_count || f->offset > d->open.size ||
 	    f->span > d->open.size - f->offset || f->offset % d->unit)
 		abort();
-	if (f->type == FRAME_PACKED && f->span > FRAME_PAYLOAD_MAX)
+	if (frame_packing(f->type) &&
+	    (f->span > FRAME_PAYLOAD_MAX || !(frame_packing(f->type) & s->features)))
 		abort();
 	if (f->type == FRAME_DATA && (f->span > FRAME_PAYLOAD_MAX || f->span != f->length))
 		abort();
@@ -67,11 +67,11 @@ static size_t one_frame(struct session *s, const uint8_t *data, size_t size, boo
 	fault = mend ? FRAME_OK : frame_verify(&w, payload);
 	if (!fault)
 		fault = session_take(s, &f, payload);
-	if (!fault && f.type == FRAME_PACKED) {
+	if (!fault && frame_packing(f.type)) {
 		/* Of its own, as long as it may be. */
 		void *to = malloc(f.span);
 
-		fault = unpack(payload, f.length, to, f.span);
+		fault = unpack(f.type, payload, f.length, to, f.span);
 		free(to);
 	}
 	free(payload);

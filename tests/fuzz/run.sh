@@ -50,7 +50,7 @@ for i in 1 2 3; do
         299520 4096 $i $((i * 3)) $((1 << 20)) > /dev/null 2>&1
 done
 fuzz fuzz-session 8192 agent/wire/session.c agent/wire/frame.c agent/wire/payload.c \
-    agent/wire/pack.c agent/base/name.c -lxxhash -lzstd
+    agent/wire/pack.c agent/base/name.c -lxxhash -lzstd -llz4
 fuzz fuzz-reader 400000 agent/point/reader.c agent/base/reason.c agent/base/text.c
 
 # The words of the configuration, and files of them; what the parser calls comes
@@ -59,7 +59,7 @@ words=$(grep -ohE '"[a-z_]+"' agent/config/*.c | sort -u)
 mkdir -p $out/corpus-fuzz-config $out/corpus-fuzz-trackers
 python3 tests/fuzz/config-corpus.py $out/corpus-fuzz-config $out/corpus-fuzz-trackers
 fuzz fuzz-config 4096 agent/config/*.c agent/base/*.c build/libagent.a build/lib/libtidemark.a \
-    -linih -ljson-c -lssl -lcrypto -lsystemd -luring -lxxhash -lzstd -lsqlite3 -lblkid -ldevmapper -lnl-genl-3 -lnl-3
+    -linih -ljson-c -lssl -lcrypto -lsystemd -luring -lxxhash -lzstd -llz4 -lsqlite3 -lblkid -ldevmapper -lnl-genl-3 -lnl-3
 words=$(printf '"%s"\n' granule= read-only /dev/ " - " 4096K)
 fuzz fuzz-trackers 1024
 tap_end

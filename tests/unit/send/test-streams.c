@@ -214,6 +214,23 @@ static void streams__obey_a_limit_and_pack(void **state)
 	assert_true(w->progress.wire < SIZE / 5);
 }
 
+/* Whatever is packed is bulk: on a link for which LZ4 pays as well. */
+static void streams__carry_lz4(void **state)
+{
+	struct world *w = *state;
+	struct throttle limit = { 0 };
+	uint64_t bulk = 0;
+
+	throttle_set(&limit, MIB(200));
+	w->config.throttles[0] = &limit;
+	w->config.compress = true;
+	run_has_streams(w, STREAMS);
+	assert_true(w->progress.wire < SIZE / 20);
+	for (unsigned int i = 1; i <= STREAMS; i++)
+		bulk += relay.passed[i];
+	assert_true(bulk > w->progress.wire / 2);
+}
+
 static void cancel_at_release(struct fake *f, enum moment m)
 {
 	if (m == AT_RELEASE && f->released > GRANULES / 2)
@@ -388,7 +405,7 @@ static void join__a_lane_has_data_alone(void **state)
 	say_take(fd, 7, 1);
 	put(lane, (struct frame){ .type = FRAME_PING }, NULL);
 	assert_int_equal(get(fd, buf), FRAME_ERROR);
-	assert_non_null(strstr((char *)buf + 4, "DATA and PACKED alone"));
+	assert_non_null(strstr((char *)buf + 4, "a lane has DATA alone"));
 	assert_int_equal(get(lane, buf), 0);
 	close(fd);
 	close(lane);
@@ -404,6 +421,7 @@ int main(void)
 		TEST(streams__several_passes),
 		TEST(streams__eight_and_small_frames),
 		TEST(streams__obey_a_limit_and_pack),
+		TEST(streams__carry_lz4),
 		TEST(streams__cancelled_run_forgets_nothing),
 		TEST(streams__a_lane_is_cut),
 		TEST(streams__a_lane_does_not_come),

@@ -129,6 +129,55 @@ static void frame_check__faults(void **state)
 	assert_int_equal(frame_check(&w, &g), FRAME_FAULT_VERSION);
 }
 
+/* Shorter than what it is of, and no more than DATA could have: of either packing. */
+static void frame_check__packed(void **state)
+{
+	static const struct {
+		struct frame f;
+		int fault;
+	} cases[] = {
+		{ { .length = 1, .span = 512 }, FRAME_OK },
+		{ { .length = FRAME_PAYLOAD_MAX - 1, .span = FRAME_PAYLOAD_MAX }, FRAME_OK },
+		{ { .length = 0, .span = 512 }, FRAME_FAULT_LENGTH },
+		{ { .length = FRAME_PAYLOAD_MAX, .span = FRAME_PAYLOAD_MAX + 512 },
+		  FRAME_FAULT_LENGTH },
+		{ { .length = 512, .span = 512 }, FRAME_FAULT_RANGE },
+		{ { .length = 1024, .span = 512 }, FRAME_FAULT_RANGE },
+		{ { .length = 1, .span = 0 }, FRAME_FAULT_RANGE },
+		{ { .length = 1, .span = 513 }, FRAME_FAULT_RANGE },
+		{ { .length = 1, .span = FRAME_PAYLOAD_MAX + 512 }, FRAME_FAULT_RANGE },
+		{ { .length = 1, .span = 512, .offset = 1 }, FRAME_FAULT_RANGE },
+		{ { .length = 1, .span = 512, .disk = FRAME_DISKS_MAX }, FRAME_FAULT_DISK },
+	};
+	static const uint8_t types[] = { FRAME_PACKED, FRAME_PACKED_LZ4 };
+	static uint8_t payload[FRAME_PAYLOAD_MAX];
+	struct frame_wire w;
+	struct frame g;
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		struct frame f = cases[i / 2].f;
+
+		f.type = types[i % 2];
+		frame_encode(&f, payload, &w);
+		if (frame_check(&w, &g) != cases[i / 2].fault)
+			fail_msg("case %zu, %s: %s", i / 2, frame_type_name(f.type),
+				 frame_fault_text(frame_check(&w, &g)));
+	}
+}
+
+static void frame__what_is_data(void **state)
+{
+	for (unsigned int type = 0; type < 256; type++)
+		assert_int_equal(frame_is_data(type), type == FRAME_DATA ||
+				 type == FRAME_PACKED || type == FRAME_PACKED_LZ4);
+	/* Documentation/wire.rst */
+	assert_int_equal(FRAME_PACKED_LZ4, 27);
+	assert_int_equal(frame_packing(FRAME_DATA), 0);
+	assert_int_equal(frame_packing(FRAME_PACKED), 1 << 5);
+	assert_int_equal(frame_packing(FRAME_PACKED_LZ4), 1 << 8);
+	assert_string_equal(frame_type_name(FRAME_PACKED_LZ4), "PACKED_LZ4");
+}
+
 static void payload__round_trips(void **state)
 {
 	uint8_t buf[FRAME_CONTROL_MAX];
@@ -384,6 +433,8 @@ int main(void)
 		cmocka_unit_test(frame__bytes_on_the_wire),
 		cmocka_unit_test(frame_verify__any_flipped_bit_shows),
 		cmocka_unit_test(frame_check__faults),
+		cmocka_unit_test(frame_check__packed),
+		cmocka_unit_test(frame__what_is_data),
 		cmocka_unit_test(payload__round_trips),
 		cmocka_unit_test(streams__round_trips_and_bounds),
 		cmocka_unit_test(payload__refuses),

@@ -443,6 +443,49 @@ static void session__what_was_not_agreed_on(void **state)
 	session_done(&s);
 }
 
+static int packed(struct session *s, uint8_t type, uint64_t offset, uint64_t span)
+{
+	return pass(s, (struct frame){ .type = type, .offset = offset, .span = span,
+				       .length = 100, .epoch = 1, .checksum = offset });
+}
+
+/* Each of its own, and under all the rules of DATA. */
+static void session__packing(void **state)
+{
+	static const struct {
+		uint32_t feature;
+		uint8_t type;
+	} packings[] = { { FRAME_FEATURE_PACK, FRAME_PACKED },
+			 { FRAME_FEATURE_LZ4, FRAME_PACKED_LZ4 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(packings); i++) {
+		uint8_t type = packings[i].type;
+		struct session s = grown(FRAME_FEATURES & ~packings[i].feature, 1);
+
+		refused(&s, packed(&s, type, 0, 65536), FRAME_FAULT_ORDER);
+		assert_non_null(strstr(s.why, "not agreed on"));
+		assert_int_equal(packed(&s, packings[!i].type, 0, 65536), FRAME_OK);
+		session_done(&s);
+
+		s = grown(packings[i].feature, 1);
+		refused(&s, packed(&s, type, 4096, 65536), FRAME_FAULT_RANGE);
+		refused(&s, packed(&s, type, 0, 4096), FRAME_FAULT_RANGE);
+		refused(&s, packed(&s, type, MIB(10), 65536), FRAME_FAULT_RANGE);
+		assert_int_equal(packed(&s, type, MIB(10), 512), FRAME_OK);
+		assert_int_equal(packed(&s, type, 65536, 131072), FRAME_OK);
+		assert_int_equal(s.disks[0].sum.frames, 2);
+		assert_int_equal(s.disks[0].sum.bytes, 131072 + 512);
+		assert_int_equal(end(&s, 0, 1, s.disks[0].sum), FRAME_OK);
+		refused(&s, packed(&s, type, 0, 65536), FRAME_FAULT_ORDER);
+		session_done(&s);
+
+		s = begun(FRAME_MODE_VERIFY);
+		s.features = FRAME_FEATURES;
+		refused(&s, packed(&s, type, 0, 65536), FRAME_FAULT_ORDER);
+		session_done(&s);
+	}
+}
+
 static int hello_with(struct session *s, uint32_t features)
 {
 	struct frame_hello v = { .min_version = 1, .max_version = 1, .features = features,
@@ -468,7 +511,7 @@ static void session__a_take_is_so_many_frames_of_a_lane(void **state)
 	assert_int_equal(hello_with(&s, FRAME_FEATURES), FRAME_OK);
 	assert_int_equal(open_disk(&s, 0, "vda", 65536), FRAME_OK);
 	assert_int_equal(begin(&s, 0, FRAME_MODE_FULL, 0), FRAME_OK);
-	assert_int_equal(take(&s, 3, 2), FRAME_OK);
+	assert_int_equal(take(&s, 3, 4), FRAME_OK);
 	assert_int_equal(s.take.lane, 3);
 	refused(&s, simple(&s, FRAME_PING), FRAME_FAULT_ORDER);
 	refused(&s, take(&s, 2, 1), FRAME_FAULT_ORDER);
@@ -477,14 +520,17 @@ static void session__a_take_is_so_many_frames_of_a_lane(void **state)
 	refused(&s, pass(&s, (struct frame){ .type = 200, .flags = FRAME_SKIPPABLE }),
 		FRAME_FAULT_ORDER);
 	assert_int_equal(chunk(&s, FRAME_DATA, 0, 0, 65536), FRAME_OK);
-	assert_int_equal(s.take.frames, 1);
+	assert_int_equal(s.take.frames, 3);
 	assert_int_equal(chunk(&s, FRAME_DATA, 0, 65536, 65536), FRAME_OK);
+	assert_int_equal(packed(&s, FRAME_PACKED, 262144, 65536), FRAME_OK);
+	assert_int_equal(s.take.frames, 1);
+	assert_int_equal(packed(&s, FRAME_PACKED_LZ4, 327680, 65536), FRAME_OK);
 	assert_int_equal(s.take.frames, 0);
 	assert_int_equal(simple(&s, FRAME_PING), FRAME_OK);
 	/* What is no bulk, or is without a lane, may come as ever. */
 	assert_int_equal(chunk(&s, FRAME_ZERO, 0, 131072, 65536), FRAME_OK);
 	assert_int_equal(chunk(&s, FRAME_DATA, 0, 196608, 65536), FRAME_OK);
-	assert_int_equal(s.disks[0].sum.frames, 4);
+	assert_int_equal(s.disks[0].sum.frames, 6);
 	refused(&s, pass(&s, (struct frame){ .type = FRAME_JOIN }), FRAME_FAULT_ORDER);
 	session_done(&s);
 
@@ -508,6 +554,7 @@ static void session__after_join_nothing_comes_by_itself(void **state)
 	refused(&s, simple(&s, FRAME_PING), FRAME_FAULT_ORDER);
 	refused(&s, pass(&s, (struct frame){ .type = FRAME_JOIN }), FRAME_FAULT_ORDER);
 	refused(&s, chunk(&s, FRAME_DATA, 0, 0, 65536), FRAME_FAULT_ORDER);
+	refused(&s, packed(&s, FRAME_PACKED_LZ4, 0, 65536), FRAME_FAULT_ORDER);
 	session_done(&s);
 }
 
@@ -533,6 +580,7 @@ int main(void)
 		cmocka_unit_test(session__a_dropped_disk_is_over),
 		cmocka_unit_test(session__seals),
 		cmocka_unit_test(session__what_was_not_agreed_on),
+		cmocka_unit_test(session__packing),
 		cmocka_unit_test(session__a_take_is_so_many_frames_of_a_lane),
 		cmocka_unit_test(session__after_join_nothing_comes_by_itself),
 	};
