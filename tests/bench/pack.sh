@@ -1,15 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Packing before sending: zstd, of which the agent takes level 1, beside lz4 and nothing.
-# Blocks of 64 KiB, one processor, by the tools' own benchmarks. For links of several
-# speeds: MB/s of the disk that get through, which is the slower of packing and the link.
+# Packing before sending: by zstd and by LZ4, each as the agent does it, and not at all.
+# Blocks of 64 KiB, one processor. For links of several speeds: MB/s of the disk that get
+# through, which is the slower of packing and the link, and with what the agent chooses.
 # For three kinds of data: sources, programs, a database of random rows.
 set -eu
 cd "$(dirname "$0")/../.."
-for name in zstd lz4; do
-    type -P $name > /dev/null || { echo "  skipped: no $name here"; exit; }
-done
+pack=build/helpers/pack-rate
 mkdir -p build/bench
 work=$(mktemp -d build/bench/XXXXXX)
 trap 'rm -rf "$work"' EXIT
@@ -24,28 +22,31 @@ sqlite3 "$work/database" "create table t (n integer primary key, name text, at r
     insert into t select n, 'customer ' || n || ' of ' || abs(random() % 1000),
         julianday('now') - n / 86400.0, randomblob(64) from c"
 
-# Prints "RATIO MB/S" of packing.
-rate() { # TOOL OPTION FILE
-    "$1" "$2" -i3 -B65536 "$3" 2>&1 | tr '\r' '\n' | sed -n 's/.*(x\{0,1\}\([0-9.]*\)), *\([0-9.]*\) MB.*/\1 \2/p' | tail -n 1
-}
-
-links=(12 60 120 250 400 1200)
-printf '  %-9s %-8s %6s %6s   a link of %s MB/s gives\n' data packer ratio MB/s "$(IFS=/; echo "${links[*]}")"
+links=(12 60 120 250 295 350 400 1200)
+chosen=$(for link in "${links[@]}"; do $pack "$link"; done)
+printf '  %-9s %-6s %6s %6s   a link of %s MB/s gives\n' data packer ratio MB/s "$(IFS=/; echo "${links[*]}")"
 for data in sources programs database; do
-    for packer in none zstd:-b1 zstd:-b3 lz4:-b1; do
+    for packer in none zstd lz4; do
         if [ $packer = none ]; then
-            set -- 1 1000000
+            echo none 1 1000000
         else
-            # shellcheck disable=SC2046
-            set -- $(rate ${packer%:*} ${packer#*:} "$work/$data")
+            echo $packer "$($pack $packer "$work/$data")"
         fi
-        awk -v data=$data -v packer="${packer/:-b/ -}" -v ratio="$1" -v speed="$2" \
-            -v links="${links[*]}" 'BEGIN {
-            printf "  %-9s %-8s %6.2f %6s  ", data, packer, ratio, packer == "none" ? "-" : speed
-            n = split(links, link, " ")
+    done | awk -v data=$data -v links="${links[*]}" -v chosen="${chosen//$'\n'/ }" '
+        function through(packer, rate) {
+            return rate * ratio[packer] < speed[packer] ? rate * ratio[packer] : speed[packer]
+        }
+        function row(packer, head,    i) {
+            printf "  %-9s %-6s %s  ", data, packer, head
             for (i = 1; i <= n; i++)
-                printf " %5d", link[i] * ratio < speed ? link[i] * ratio : speed
+                printf " %5d", through(packer == "agent" ? choice[i] : packer, link[i])
             print ""
-        }'
-    done
+        }
+        BEGIN { n = split(links, link, " "); split(chosen, choice, " ") }
+        {
+            ratio[$1] = $2
+            speed[$1] = $3
+            row($1, sprintf("%6.2f %6s", $2, $1 == "none" ? "-" : $3))
+        }
+        END { row("agent", sprintf("%6s %6s", "-", "-")) }'
 done
