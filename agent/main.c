@@ -128,6 +128,8 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 		log_set_level(now->log_level);
 		if (a->receiver && receiver_set_peers(a->receiver, now->peers, now->peer_count))
 			log_warning("out of memory: senders may what they might before");
+		if (a->receiver)
+			receiver_tidy(a->receiver);
 		log_about(LOG_INFO, &(struct log_fields){ .event = LOG_EVENT_RELOADED },
 			  "the configuration was read again, %zu collections",
 			  service_count(a->service));

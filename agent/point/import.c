@@ -239,7 +239,9 @@ int import_run(struct store *s, const char *collection, const char *folder,
 	if (err)
 		return err;
 	store_activity(s, collection, STORE_RECEIVING);
-	err = import_all(&i);
+	err = store_mend(s, collection, reason);
+	if (!err)
+		err = import_all(&i);
 	store_release(s, collection);
 	if (!err)
 		*ret = i.result;

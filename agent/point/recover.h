@@ -22,6 +22,7 @@ bool recover_is_damaged(const char *name);
  * @disks: all rows
  * @files: all overlays
  * @kept: stagings, whose files stay
+ * @running: this is no start: others may be at work on what needs no claim
  */
 struct recover_known {
 	const struct catalog_disk *disks;
@@ -30,22 +31,32 @@ struct recover_known {
 	size_t file_count;
 	const struct catalog_staging *kept;
 	size_t kept_count;
+	bool running;
 };
 
 /**
- * recover_run() - clean a store
+ * recover_each() - the collections of a store: of which there are rows, or a folder
+ * @dir: of the store
+ * @each: called for each, once; what it returns other than 0 ends it
+ */
+int recover_each(const char *dir, const struct recover_known *known,
+		 int (*each)(void *arg, const char *collection), void *arg);
+
+/**
+ * recover_collection() - remove the overlays of a collection that the database does not know
  * @dir: of the store
  *
  * Only files with names that we give are removed, and only three folders deep
- * in the store, or where a row says that a replica was being begun.
+ * in the store.
  */
-int recover_run(const char *dir, const struct recover_known *known, struct reason *reason);
-
-/** recover_collection() - the same for the overlays of one collection */
 int recover_collection(const char *dir, const char *collection, const struct recover_known *known,
 		       struct reason *reason);
 
-/** recover_cleared() - the same, and the raw replicas of it that are begun and have no point */
+/**
+ * recover_cleared() - the same, and the raw replicas of it that are begun and have no point
+ *
+ * Those lie where their rows say.
+ */
 int recover_cleared(const char *dir, const char *collection, const struct recover_known *known,
 		    struct reason *reason);
 

@@ -352,7 +352,7 @@ int retain_recover(struct store *s, const char *collection, struct reason *reaso
 		const struct catalog_header *h = &headers[i];
 		char folder[STORE_PATH_MAX], path[STORE_PATH_MAX];
 
-		if (collection && strcmp(collection, h->at.collection))
+		if (strcmp(collection, h->at.collection))
 			continue;
 		err = store_folder(s, h->at.collection, h->at.vm, h->at.disk, folder);
 		if (!err)

@@ -64,8 +64,7 @@ int retain_mend(struct store *s, const struct catalog_disk *d);
 void retain_backing(const char *raw, const char *folder, char ret[STORE_PATH_MAX]);
 
 /**
- * retain_recover() - write the headers that were left to be written
- * @collection: of this one; NULL: of all
+ * retain_recover() - write the headers of a collection that were left to be written
  *
  * Before anything is removed: until then a file may be needed under its old name.
  */

@@ -11,12 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/crash.h"
 #include "point/catalog-clear.h"
 #include "point/catalog-failover.h"
 #include "point/catalog-point.h"
+#include "point/fault.h"
 #include "point/file.h"
-#include "point/recover.h"
 #include "point/retain.h"
 
 /* A name begins with a dot so that no collection can have it: see name_valid(). */
@@ -45,6 +44,7 @@ struct store {
 	char dir[STORE_PATH_MAX];
 	int lock_fd;
 	struct catalog *catalog;
+	struct faults *faults;
 	struct store_target *targets;
 	size_t target_count;
 	pthread_mutex_t lock;
@@ -150,8 +150,10 @@ static int store_init(struct store *s, const char *dir, const char *state_path,
 		      struct reason *reason)
 {
 	char path[STORE_PATH_MAX];
-	int err = store_copy_targets(s, targets, target_count);
+	int err = faults_create(&s->faults);
 
+	if (!err)
+		err = store_copy_targets(s, targets, target_count);
 	if (!err)
 		err = store_check_targets(s, reason);
 	if (!err)
@@ -196,6 +198,7 @@ struct store *store_close(struct store *s)
 	if (!s)
 		return NULL;
 	catalog_close(s->catalog);
+	faults_destroy(s->faults);
 	for (size_t i = 0; i < s->target_count; i++) {
 		free((char *)s->targets[i].collection);
 		free((char *)s->targets[i].vm);
@@ -219,6 +222,16 @@ struct store *store_close(struct store *s)
 struct catalog *store_catalog(struct store *s)
 {
 	return s->catalog;
+}
+
+const char *store_dir(const struct store *s)
+{
+	return s->dir;
+}
+
+struct faults *store_faults(struct store *s)
+{
+	return s->faults;
 }
 
 const struct store_target *store_target(struct store *s, const char *collection,
@@ -381,126 +394,6 @@ enum store_state store_activity_of(struct store *s, const char *collection)
 		activity = c->activity;
 	pthread_mutex_unlock(&s->lock);
 	return activity;
-}
-
-/* -- recovery --------------------------------------------------------------------- */
-
-/* Before anything is retired: their disks lie over these points. */
-static int store_pin_failovers(struct store *s)
-{
-	_cleanup_free_ struct catalog_failover *rows = NULL;
-	size_t count = 0;
-	int err = catalog_failovers(s->catalog, &rows, &count);
-
-	for (size_t i = 0; i < count && !err; i++)
-		if (rows[i].state == FAILOVER_MADE)
-			store_pin(s, rows[i].collection, rows[i].point);
-	return err;
-}
-
-/* What the database says of files; @disks, @files and @kept are the caller's to free. */
-static int store_known(struct store *s, struct catalog_disk **disks, struct catalog_file **files,
-		       struct catalog_staging **kept, struct recover_known *ret)
-{
-	int err = catalog_list(s->catalog, NULL, disks, &ret->disk_count);
-
-	if (!err)
-		err = catalog_files(s->catalog, files, &ret->file_count);
-	if (!err)
-		err = catalog_stagings(s->catalog, kept, &ret->kept_count);
-	ret->disks = *disks;
-	ret->files = *files;
-	ret->kept = *kept;
-	return err;
-}
-
-static bool store_has_staging(const struct recover_known *known, int64_t disk)
-{
-	for (size_t i = 0; i < known->kept_count; i++)
-		if (known->kept[i].disk == disk)
-			return true;
-	return false;
-}
-
-/* Folders that we made for a disk, of which nothing is left; never anything in them. */
-static void store_remove_folders(struct store *s, const struct catalog_disk *d)
-{
-	char path[STORE_PATH_MAX];
-
-	if (store_folder(s, d->collection, d->vm, d->name, path))
-		return;
-	for (int depth = 0; depth < 3 && !rmdir(path); depth++)
-		*strrchr(path, '/') = '\0';
-}
-
-/*
- * Disks that were begun, without a point and without anything to go on with: their files
- * are gone. A device is ours for as long as it may carry half of a VM's signatures. A row
- * that cannot be forgotten now is no reason not to start.
- */
-static void store_forget_seeding(struct store *s, const struct recover_known *known)
-{
-	for (size_t i = 0; i < known->disk_count; i++) {
-		const struct catalog_disk *d = &known->disks[i];
-
-		if (d->state != CATALOG_SEEDING || d->device || store_has_staging(known, d->id))
-			continue;
-		store_remove_folders(s, d);
-		catalog_unseed(s->catalog, d->id);
-	}
-}
-
-int store_recover(struct store *s, struct reason *reason)
-{
-	_cleanup_free_ struct catalog_disk *disks = NULL;
-	_cleanup_free_ struct catalog_file *files = NULL;
-	_cleanup_free_ struct catalog_staging *kept = NULL;
-	struct recover_known known = { 0 };
-	int err = retain_recover(s, NULL, reason);
-
-	if (!err)
-		err = store_known(s, &disks, &files, &kept, &known);
-	if (!err)
-		err = store_pin_failovers(s);
-	if (err)
-		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
-	err = recover_run(s->dir, &known, reason);
-	if (!err)
-		store_forget_seeding(s, &known);
-	return err;
-}
-
-int store_recover_disks(struct store *s, const char *collection, struct reason *reason)
-{
-	_cleanup_free_ struct catalog_disk *disks = NULL;
-	_cleanup_free_ struct catalog_file *files = NULL;
-	_cleanup_free_ struct catalog_staging *kept = NULL;
-	struct recover_known known = { 0 };
-	int err = store_known(s, &disks, &files, &kept, &known);
-
-	if (err)
-		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
-	return recover_collection(s->dir, collection, &known, reason);
-}
-
-int store_remove_cleared(struct store *s, const char *collection, struct reason *reason)
-{
-	_cleanup_free_ struct catalog_disk *disks = NULL;
-	_cleanup_free_ struct catalog_file *files = NULL;
-	_cleanup_free_ struct catalog_staging *kept = NULL;
-	struct recover_known known = { 0 };
-	int err = store_known(s, &disks, &files, &kept, &known);
-
-	if (err)
-		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
-	err = recover_cleared(s->dir, collection, &known, reason);
-	if (err)
-		return err;
-	crash_at("clear-unlinked");
-	for (size_t i = 0; i < known.disk_count; i++)
-		if (!strcmp(disks[i].collection, collection))
-			store_remove_folders(s, &disks[i]);
-	return 0;
 }
 
 /* -- points in use ------------------------------------------------------------------ */
@@ -676,6 +569,8 @@ static bool store_reversed(const struct catalog_failover *failovers, size_t coun
 static void store_replica_of(struct store *s, const struct catalog_disk *d,
 			     struct store_replica *ret)
 {
+	struct reason fault;
+
 	*ret = (struct store_replica){
 		.size = d->size,
 		.point = d->point,
@@ -687,6 +582,8 @@ static void store_replica_of(struct store *s, const struct catalog_disk *d,
 	memcpy(ret->vm, d->vm, sizeof(ret->vm));
 	memcpy(ret->disk, d->name, sizeof(ret->disk));
 	memcpy(ret->tracker, d->tracker, sizeof(ret->tracker));
+	if (store_fault(s, d->collection, &fault))
+		memcpy(ret->error, fault.text, sizeof(ret->error));
 	if (store_openable(s, d, ret->path))
 		ret->path[0] = '\0';
 }

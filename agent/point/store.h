@@ -34,6 +34,7 @@
 struct catalog;
 struct catalog_disk;
 struct catalog_spared;
+struct faults;
 struct ring;
 struct store;
 
@@ -79,6 +80,7 @@ const char *store_state_name(enum store_state state);
  * @epoch: that it closed
  * @state: of the replica
  * @reversed: it was failed over to, and is sent from here since: no replica any more
+ * @error: why nothing is received of its collection, see store_recover(); "": it is
  */
 struct store_replica {
 	char collection[NAME_SIZE];
@@ -92,6 +94,7 @@ struct store_replica {
 	uint64_t epoch;
 	enum store_state state;
 	bool reversed;
+	char error[REASON_TEXT_MAX];
 };
 
 /**
@@ -112,10 +115,28 @@ struct store *store_close(struct store *s);
  *
  * Unlinks partial files and points that were never committed, and forgets disks that
  * never had one. Points that were committed and not merged are left to retain_run().
+ *
+ * A collection of which something cannot be cleared up (a file that cannot be removed)
+ * has a fault from here on, which is logged; the others are ready to be used.
+ *
+ * Return: 0, faults or not; or an errno: nothing can be used.
  */
 int store_recover(struct store *s, struct reason *reason);
 
-/** store_recover_disks() - the same for one collection, which the caller has claimed */
+/** store_fault() - why nothing may be received of a collection. Return: is there a reason? */
+bool store_fault(struct store *s, const char *collection, struct reason *ret);
+/** store_next_fault() - the next collection by name that has one; @after: "" at first */
+bool store_next_fault(struct store *s, const char *after, char ret[NAME_SIZE]);
+
+/**
+ * store_mend() - clear up a collection that has a fault
+ * @collection: claimed by the caller, who is about to begin something in it
+ *
+ * Return: 0: it has none, or none any more; or a negative errno with the fault's reason.
+ */
+int store_mend(struct store *s, const char *collection, struct reason *reason);
+
+/** store_recover_disks() - remove what is not known of a collection, claimed by the caller */
 int store_recover_disks(struct store *s, const char *collection, struct reason *reason);
 
 /**
@@ -160,7 +181,11 @@ int store_retire(struct store *s, const char *collection, uint64_t point);
 int store_clear(struct store *s, const char *collection, const struct catalog_spared *spared,
 		size_t count);
 
-/** store_remove_cleared() - remove what is left of it: files, and folders that are empty */
+/**
+ * store_remove_cleared() - remove what is left of it: files, and folders that are empty
+ *
+ * It has a fault if that fails, and none if not.
+ */
 int store_remove_cleared(struct store *s, const char *collection, struct reason *reason);
 
 /** store_status() - every replica; as receiver_status() */
@@ -180,6 +205,10 @@ int store_open_path(struct store *s, const char *collection, const char *vm, con
 
 /** store_catalog() - the tables */
 struct catalog *store_catalog(struct store *s);
+/** store_dir() - the folder of the store, absolute */
+const char *store_dir(const struct store *s);
+/** store_faults() - of its collections; only leftover.c sets them */
+struct faults *store_faults(struct store *s);
 
 /** store_target() - the configured place of a disk, NULL: it lies in the store */
 const struct store_target *store_target(struct store *s, const char *collection,

@@ -388,19 +388,47 @@ static void merge_collection(struct receiver *r, const char *collection, struct 
 	store_release(r->store, collection);
 }
 
+/* Somebody may have mended what kept a collection from being cleared up. */
+static void mend_collection(struct receiver *r, const char *collection)
+{
+	struct log_fields fields = { .collection = collection };
+	struct reason reason = { 0 };
+
+	/* In use: then who uses it has mended it. */
+	if (store_claim(r->store, collection, 0, NULL))
+		return;
+	if (store_mend(r->store, collection, &reason)) {
+		fields.code = reason.code;
+		log_about(LOG_ERR, &fields, "%s", reason.text);
+	}
+	store_release(r->store, collection);
+}
+
+static void mend_all(struct receiver *r)
+{
+	char collection[NAME_SIZE] = "";
+
+	while (!r->stop && store_next_fault(r->store, collection, collection))
+		mend_collection(r, collection);
+}
+
 static void *merge_main(void *arg)
 {
 	struct receiver *r = arg;
 	struct ring *ring;
 	uint64_t count;
+	bool awaited = false;
 
 	if (ring_create(&ring, RECEIVER_RING_DEPTH))
 		return NULL; /* connections will say so, and merge */
 	do {
 		char collection[NAME_SIZE] = "";
 
+		if (awaited)
+			mend_all(r);
 		while (!r->stop && retain_pending(r->store, collection, collection) > 0)
 			merge_collection(r, collection, ring);
+		awaited = true;
 	} while (!r->stop && read(r->tidy_fd, &count, sizeof(count)) > 0);
 	ring_destroy(ring);
 	return NULL;

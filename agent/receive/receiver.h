@@ -106,7 +106,8 @@ struct receiver;
  * @reason: filled on failure
  *
  * Points that were committed and not merged when the agent ended are merged in
- * the background from here on.
+ * the background from here on. A collection of which something half-done cannot be cleared
+ * up is refused to its senders, until one of them, or receiver_tidy(), finds that it can.
  *
  * Return: 0 or a negative errno.
  */
@@ -124,7 +125,12 @@ struct receiver *receiver_destroy(struct receiver *r);
 /** receiver_store() - where the points lie; stands as long as the receiver */
 struct store *receiver_store(struct receiver *r);
 
-/** receiver_tidy() - a point was deleted: merge what is needed no more, in the background */
+/**
+ * receiver_tidy() - look again, in the background
+ *
+ * A point was deleted: what is needed no more is merged. Somebody has mended something:
+ * a collection with a fault (see store_recover()) is cleared up.
+ */
 void receiver_tidy(struct receiver *r);
 
 /** receiver_set_peers() - who may send what from now on. Return: 0 or -ENOMEM */

@@ -143,6 +143,8 @@ static int step_hello(struct connection *c)
 		return err;
 	c->claimed = true;
 	err = steps_judge_failover(c);
+	if (!err)
+		err = store_mend(c->config->store, steps_collection(c), &c->reason);
 	if (err)
 		return err;
 	store_activity(c->config->store, steps_collection(c), STORE_RECEIVING);

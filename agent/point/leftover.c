@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Leftovers: what an earlier life left half-done in a store is cleared up, one collection
+ * after the other, and what cannot be is a fault of that collection. See store.h.
+ */
+#include "point/store.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/crash.h"
+#include "base/log.h"
+#include "point/catalog-failover.h"
+#include "point/fault.h"
+#include "point/recover.h"
+#include "point/retain.h"
+
+/* Before anything is retired: their disks lie over these points. */
+static int store_pin_failovers(struct store *s)
+{
+	_cleanup_free_ struct catalog_failover *rows = NULL;
+	size_t count = 0;
+	int err = catalog_failovers(store_catalog(s), &rows, &count);
+
+	for (size_t i = 0; i < count && !err; i++)
+		if (rows[i].state == FAILOVER_MADE)
+			store_pin(s, rows[i].collection, rows[i].point);
+	return err;
+}
+
+/* What the database says of files; @disks, @files and @kept are the caller's to free. */
+static int store_known(struct store *s, struct catalog_disk **disks, struct catalog_file **files,
+		       struct catalog_staging **kept, struct recover_known *ret)
+{
+	int err = catalog_list(store_catalog(s), NULL, disks, &ret->disk_count);
+
+	if (!err)
+		err = catalog_files(store_catalog(s), files, &ret->file_count);
+	if (!err)
+		err = catalog_stagings(store_catalog(s), kept, &ret->kept_count);
+	ret->disks = *disks;
+	ret->files = *files;
+	ret->kept = *kept;
+	return err;
+}
+
+static bool store_has_staging(const struct recover_known *known, int64_t disk)
+{
+	for (size_t i = 0; i < known->kept_count; i++)
+		if (known->kept[i].disk == disk)
+			return true;
+	return false;
+}
+
+/* Folders that we made for a disk, of which nothing is left; never anything in them. */
+static void store_remove_folders(struct store *s, const struct catalog_disk *d)
+{
+	char path[STORE_PATH_MAX];
+
+	if (store_folder(s, d->collection, d->vm, d->name, path))
+		return;
+	for (int depth = 0; depth < 3 && !rmdir(path); depth++)
+		*strrchr(path, '/') = '\0';
+}
+
+/*
+ * Disks of a collection that were begun, without a point and without anything to go on
+ * with: their files are gone. A device is ours for as long as it may carry half of a VM's
+ * signatures. A row that cannot be forgotten now is no reason not to start.
+ */
+static void store_forget_seeding(struct store *s, const char *collection,
+				 const struct recover_known *known)
+{
+	for (size_t i = 0; i < known->disk_count; i++) {
+		const struct catalog_disk *d = &known->disks[i];
+
+		if (d->state != CATALOG_SEEDING || d->device || store_has_staging(known, d->id) ||
+		    strcmp(d->collection, collection))
+			continue;
+		store_remove_folders(s, d);
+		catalog_unseed(store_catalog(s), d->id);
+	}
+}
+
+/* Headers first: until they are written a file may be needed under its old name. */
+static int store_recover_one(struct store *s, const char *collection,
+			     const struct recover_known *known, struct reason *reason)
+{
+	int err = retain_recover(s, collection, reason);
+
+	if (!err)
+		err = recover_cleared(store_dir(s), collection, known, reason);
+	if (!err)
+		store_forget_seeding(s, collection, known);
+	return err;
+}
+
+/*
+ * Nothing is received of a collection before it is cleared up. That is no fault of what
+ * a sender would send: it may well try again.
+ */
+static int store_set_fault(struct store *s, const char *collection, int err,
+			   const struct reason *why)
+{
+	struct reason fault = { 0 };
+
+	reason_set(&fault, err, REASON_NOT_AVAILABLE,
+		   "what was left half-done of the collection %s cannot be cleared up: %s",
+		   collection, why->text[0] ? why->text : strerror(-err));
+	return faults_set(store_faults(s), collection, &fault);
+}
+
+struct recovery {
+	struct store *store;
+	const struct recover_known *known;
+};
+
+/* What is the matter with one collection is no reason not to serve the others. */
+static int store_recover_each(void *arg, const char *collection)
+{
+	struct log_fields fields = { .collection = collection };
+	struct recovery *r = arg;
+	struct reason why = { 0 };
+	int err = store_recover_one(r->store, collection, r->known, &why);
+
+	if (!err)
+		return 0;
+	err = store_set_fault(r->store, collection, err, &why);
+	if (err || !store_fault(r->store, collection, &why))
+		return err;
+	fields.code = why.code;
+	log_about(LOG_ERR, &fields, "%s; nothing is received of it before that", why.text);
+	return 0;
+}
+
+int store_recover(struct store *s, struct reason *reason)
+{
+	_cleanup_free_ struct catalog_disk *disks = NULL;
+	_cleanup_free_ struct catalog_file *files = NULL;
+	_cleanup_free_ struct catalog_staging *kept = NULL;
+	struct recover_known known = { 0 };
+	struct recovery recovery = { s, &known };
+	int err = store_known(s, &disks, &files, &kept, &known);
+
+	if (!err)
+		err = store_pin_failovers(s);
+	if (err)
+		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
+	err = recover_each(store_dir(s), &known, store_recover_each, &recovery);
+	/* The state file is everybody's. */
+	if (!err && catalog_poisoned(store_catalog(s)))
+		err = -EIO;
+	return err ? reason_set(reason, err, 0, "cannot clear up the store %s: %s", store_dir(s),
+				strerror(-err)) : 0;
+}
+
+bool store_fault(struct store *s, const char *collection, struct reason *ret)
+{
+	if (ret)
+		*ret = (struct reason){ 0 };
+	return faults_find(store_faults(s), collection, ret);
+}
+
+bool store_next_fault(struct store *s, const char *after, char ret[NAME_SIZE])
+{
+	return faults_next(store_faults(s), after, ret);
+}
+
+static int store_mend_known(struct store *s, const char *collection, struct reason *reason)
+{
+	_cleanup_free_ struct catalog_disk *disks = NULL;
+	_cleanup_free_ struct catalog_file *files = NULL;
+	_cleanup_free_ struct catalog_staging *kept = NULL;
+	struct recover_known known = { .running = true };
+	int err = store_known(s, &disks, &files, &kept, &known);
+
+	if (err)
+		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
+	return store_recover_one(s, collection, &known, reason);
+}
+
+int store_mend(struct store *s, const char *collection, struct reason *reason)
+{
+	const struct log_fields fields = { .collection = collection };
+	struct reason why = { 0 };
+	int err;
+
+	if (!store_fault(s, collection, NULL))
+		return 0;
+	err = store_mend_known(s, collection, &why);
+	if (err) {
+		store_set_fault(s, collection, err, &why);
+		store_fault(s, collection, &why);
+		return reason_set(reason, err, why.code, "%s", why.text);
+	}
+	faults_clear(store_faults(s), collection);
+	log_about(LOG_NOTICE, &fields, "what was left half-done of the collection %s is cleared up",
+		  collection);
+	return 0;
+}
+
+int store_recover_disks(struct store *s, const char *collection, struct reason *reason)
+{
+	_cleanup_free_ struct catalog_disk *disks = NULL;
+	_cleanup_free_ struct catalog_file *files = NULL;
+	_cleanup_free_ struct catalog_staging *kept = NULL;
+	struct recover_known known = { 0 };
+	int err = store_known(s, &disks, &files, &kept, &known);
+
+	if (err)
+		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
+	return recover_collection(store_dir(s), collection, &known, reason);
+}
+
+static int store_remove_all(struct store *s, const char *collection, struct reason *reason)
+{
+	_cleanup_free_ struct catalog_disk *disks = NULL;
+	_cleanup_free_ struct catalog_file *files = NULL;
+	_cleanup_free_ struct catalog_staging *kept = NULL;
+	struct recover_known known = { 0 };
+	int err = store_known(s, &disks, &files, &kept, &known);
+
+	if (err)
+		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
+	err = recover_cleared(store_dir(s), collection, &known, reason);
+	if (err)
+		return err;
+	crash_at("clear-unlinked");
+	for (size_t i = 0; i < known.disk_count; i++)
+		if (!strcmp(disks[i].collection, collection))
+			store_remove_folders(s, &disks[i]);
+	return 0;
+}
+
+int store_remove_cleared(struct store *s, const char *collection, struct reason *reason)
+{
+	struct reason why = { 0 };
+	int err = store_remove_all(s, collection, &why);
+
+	/* There is no way back: what is left must not be in the way of what comes next. */
+	if (err)
+		store_set_fault(s, collection, err, &why);
+	else
+		faults_clear(store_faults(s), collection);
+	return err ? reason_set(reason, err, why.code, "%s", why.text) : 0;
+}
