@@ -280,6 +280,7 @@ static int replica_json(const struct store_replica *r, void *arg)
 	put_uuid(o, "tracker", r->tracker);
 	document_put_u64(o, "epoch", r->epoch);
 	document_put_text(o, "state", store_state_name(r->state));
+	document_put_text(o, "error", r->error[0] ? r->error : NULL);
 	return json_object_array_add(arg, o);
 }
 

@@ -202,6 +202,7 @@ static int replica_fill(struct service_disk *d, const struct store_replica *r)
 	d->point_epoch = r->epoch;
 	d->point_time = r->created;
 	memcpy(d->tracker, r->tracker, sizeof(d->tracker));
+	disk_error(d, r->error);
 	return 0;
 }
 

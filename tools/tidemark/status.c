@@ -46,7 +46,7 @@ static const struct output_column sent_columns[] = {
 
 enum held_column {
 	HELD_COLLECTION, HELD_VM, HELD_DISK, HELD_STATE, HELD_SIZE, HELD_POINT, HELD_CREATED,
-	HELD_FORMAT, HELD_PATH,
+	HELD_FORMAT, HELD_PATH, HELD_NOTE,
 };
 
 static const struct output_column held_columns[] = {
@@ -59,6 +59,7 @@ static const struct output_column held_columns[] = {
 	[HELD_CREATED]	= { "CREATED", "when it was made", .type = OUTPUT_TEXT },
 	[HELD_FORMAT]	= { "FORMAT", "of what to open", .type = OUTPUT_TEXT },
 	[HELD_PATH]	= { "PATH", "what to open", .type = OUTPUT_TEXT },
+	[HELD_NOTE]	= { "NOTE", "why nothing is received for it", .type = OUTPUT_TEXT },
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -238,6 +239,7 @@ static void rows_held(struct output *o, struct json_object *document)
 		output_text(o, HELD_CREATED, json_text(r, "created"));
 		output_text(o, HELD_FORMAT, json_text(r, "format"));
 		output_text(o, HELD_PATH, json_text(r, "path"));
+		output_text(o, HELD_NOTE, json_text(r, "error"));
 	}
 }
 

@@ -491,6 +491,25 @@ static void replica__that_has_a_point_is_not(void **state)
 	assert_int_equal(vm_state("r", "v"), VM_REPLICATING);
 }
 
+static void replica__that_nothing_is_received_for(void **state)
+{
+	static struct store_replica whole = {
+		.collection = "r", .vm = "v", .disk = "d", .path = "/r", .state = STORE_READY,
+		.size = MIB(1), .point = 1, .created = 1, .error = "cannot remove /r.partial",
+	};
+
+	world.replica = &whole;
+	world_open("");
+	advance(11 * SECOND_US);
+	assert_int_equal(vm_state("r", "v"), VM_REPLICATING);
+	assert_int_equal(service_find(world.service, "r")->health, HEALTH_CRITICAL);
+	assert_string_equal(service_find(world.service, "r")->health_text,
+			    "v: cannot remove /r.partial");
+	whole.error[0] = '\0';
+	advance(11 * SECOND_US);
+	assert_int_equal(service_find(world.service, "r")->health, HEALTH_OK);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
@@ -520,6 +539,7 @@ int main(void)
 		TEST(health__an_unreliable_tracker),
 		TEST(replica__that_was_given_up_is_gone),
 		TEST(replica__that_has_a_point_is_not),
+		TEST(replica__that_nothing_is_received_for),
 	};
 
 	return cmocka_run_group_tests_name("service/service", tests, NULL, NULL);
