@@ -200,7 +200,7 @@ static int import_work(struct task_call *call, struct reason *reason)
 /* Copies that were carried here, as StartReplication to a folder leaves them. */
 static int run_import(struct bus *b, sd_bus_message *m, sd_bus_error *error)
 {
-	struct task_call call = { .bus = b };
+	struct task_call call = { .bus = b, .replicas = true };
 	struct reason reason = { 0 };
 	const struct collection *c;
 	const char *folder;
@@ -310,7 +310,7 @@ static int clear_work(struct task_call *call, struct reason *reason)
 
 static int run_clear(struct bus *b, sd_bus_message *m, sd_bus_error *error)
 {
-	struct task_call call = { .bus = b };
+	struct task_call call = { .bus = b, .replicas = true };
 	int err = need_receiver(b, error);
 
 	if (err >= 0)

@@ -260,6 +260,17 @@ static struct json_object *job_json(const struct service_job *job)
 
 /* -- what is held ----------------------------------------------------------- */
 
+static struct json_object *import_json(const struct store_replica *r)
+{
+	struct json_object *o = r->total ? json_object_new_object() : NULL;
+
+	if (o) {
+		document_put_u64(o, "done", r->done);
+		document_put_u64(o, "total", r->total);
+	}
+	return o;
+}
+
 static int replica_json(const struct store_replica *r, void *arg)
 {
 	size_t length = strlen(r->path);
@@ -281,6 +292,7 @@ static int replica_json(const struct store_replica *r, void *arg)
 	document_put_u64(o, "epoch", r->epoch);
 	document_put_text(o, "state", store_state_name(r->state));
 	document_put_text(o, "error", r->error[0] ? r->error : NULL);
+	document_put(o, "import", import_json(r));
 	return json_object_array_add(arg, o);
 }
 

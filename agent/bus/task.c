@@ -75,6 +75,9 @@ static int task_ended(sd_event_source *source, int fd, uint32_t events, void *ar
 	struct task *t = arg;
 
 	pthread_join(t->thread, NULL);
+	/* Whoever gets the answer and asks for the status is to see what came of it. */
+	if (t->call.replicas)
+		service_look_replicas(t->call.bus->agent.service);
 	/* Who asked may be gone: then there is nobody to be told. */
 	(void)task_answer(t);
 	task_take_out(t);

@@ -18,6 +18,7 @@
  * @number: of a point, 0: the newest
  * @path: an argument
  * @force: an option
+ * @replicas: it may change which replicas this host has
  * @cancelled: set when nobody waits for the answer any more, see task_tick()
  * @text: set by the thread: the answer, allocated; NULL: the codes (0, "/")
  */
@@ -28,6 +29,7 @@ struct task_call {
 	uint64_t number;
 	char path[256];
 	bool force;
+	bool replicas;
 	atomic_bool *cancelled;
 	char *text;
 };

@@ -20,6 +20,7 @@
 /* What a crash leaves a point as: a copy says nothing better of itself. */
 #define IMPORT_CONSISTENCY 2
 
+/* @done: bytes of the disks, holes too, that are taken over; of @total */
 struct import {
 	struct store *store;
 	const char *collection;
@@ -27,6 +28,8 @@ struct import {
 	const struct merge_tick *tick;
 	struct stage *stage;
 	uint8_t *buf;
+	uint64_t done;
+	uint64_t total;
 	struct import_result result;
 	struct reason *reason;
 };
@@ -106,7 +109,10 @@ static int import_copy(struct import *i, int fd, uint64_t size, const char *path
 		if (err)
 			return err;
 		at += span;
+		store_progress(i->store, i->collection, i->done + at, i->total);
 	}
+	i->done += size;
+	store_progress(i->store, i->collection, i->done, i->total);
 	return 0;
 }
 
@@ -125,6 +131,39 @@ static int import_size(const char *path, int fd, uint64_t *ret, struct reason *r
 	return 0;
 }
 
+/* Open the copy of a disk. @path: where it is */
+static int import_open(struct import *i, const char *vm, const char *disk,
+		       char path[STORE_PATH_MAX], uint64_t *ret_size)
+{
+	_cleanup_close_ int fd = -1;
+	int err;
+
+	if (snprintf(path, STORE_PATH_MAX, "%s/%s/%s/%s/%s", i->folder, i->collection, vm, disk,
+		     IMPORT_FILE) >= STORE_PATH_MAX)
+		return reason_set(i->reason, -ENAMETOOLONG, REASON_INVALID_PARAMETER,
+				  "the name of the folder is too long");
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return reason_set(i->reason, -errno, 0, "cannot open %s: %s", path,
+				  strerrordesc_np(errno));
+	err = import_size(path, fd, ret_size, i->reason);
+	return err ? err : TAKE_FD(fd);
+}
+
+/* Before anything is begun: is each a disk, and how much are they? */
+static int import_measure(struct import *i, const char *vm, const char *disk)
+{
+	_cleanup_close_ int fd = -1;
+	char path[STORE_PATH_MAX];
+	uint64_t size;
+
+	fd = import_open(i, vm, disk, path, &size);
+	if (fd < 0)
+		return fd;
+	i->total += size;
+	return 0;
+}
+
 static int import_disk(struct import *i, const char *vm, const char *disk)
 {
 	struct stage_disk_spec spec = { .granule = IMPORT_GRANULE };
@@ -135,17 +174,10 @@ static int import_disk(struct import *i, const char *vm, const char *disk)
 
 	snprintf(spec.vm, sizeof(spec.vm), "%s", vm);
 	snprintf(spec.disk, sizeof(spec.disk), "%s", disk);
-	if (snprintf(path, sizeof(path), "%s/%s/%s/%s/%s", i->folder, i->collection, vm, disk,
-		     IMPORT_FILE) >= (int)sizeof(path))
-		return reason_set(i->reason, -ENAMETOOLONG, REASON_INVALID_PARAMETER,
-				  "the name of the folder is too long");
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = import_open(i, vm, disk, path, &spec.size);
 	if (fd < 0)
-		return reason_set(i->reason, -errno, 0, "cannot open %s: %s", path,
-				  strerrordesc_np(errno));
-	err = import_size(path, fd, &spec.size, i->reason);
-	if (!err)
-		err = stage_open(i->stage, i->result.disks, &spec, &held, i->reason);
+		return fd;
+	err = stage_open(i->stage, i->result.disks, &spec, &held, i->reason);
 	if (err)
 		return err;
 	if (held.present)
@@ -194,6 +226,11 @@ static int import_each(struct import *i, const char *vm,
 	return err;
 }
 
+static int import_measure_vm(struct import *i, const char *unused, const char *vm)
+{
+	return import_each(i, vm, import_measure);
+}
+
 static int import_vm(struct import *i, const char *unused, const char *vm)
 {
 	return import_each(i, vm, import_disk);
@@ -202,8 +239,11 @@ static int import_vm(struct import *i, const char *unused, const char *vm)
 static int import_all(struct import *i)
 {
 	struct stage_label label = { .consistency = IMPORT_CONSISTENCY, .history = -1 };
-	int err = stage_create(i->store, i->collection, &i->stage);
+	int err = import_each(i, "", import_measure_vm);
 
+	if (err)
+		return err;
+	err = stage_create(i->store, i->collection, &i->stage);
 	if (err)
 		return reason_set(i->reason, err, 0, "the store is out of order: %s",
 				  strerrordesc_np(-err));

@@ -53,12 +53,12 @@ static bool store_has_staging(const struct recover_known *known, int64_t disk)
 	return false;
 }
 
-/* Folders that we made for a disk, of which nothing is left; never anything in them. */
-static void store_remove_folders(struct store *s, const struct catalog_disk *d)
+void store_remove_folders(struct store *s, const char *collection, const char *vm,
+			  const char *disk)
 {
 	char path[STORE_PATH_MAX];
 
-	if (store_folder(s, d->collection, d->vm, d->name, path))
+	if (store_folder(s, collection, vm, disk, path))
 		return;
 	for (int depth = 0; depth < 3 && !rmdir(path); depth++)
 		*strrchr(path, '/') = '\0';
@@ -78,7 +78,7 @@ static void store_forget_seeding(struct store *s, const char *collection,
 		if (d->state != CATALOG_SEEDING || d->device || store_has_staging(known, d->id) ||
 		    strcmp(d->collection, collection))
 			continue;
-		store_remove_folders(s, d);
+		store_remove_folders(s, d->collection, d->vm, d->name);
 		catalog_unseed(store_catalog(s), d->id);
 	}
 }
@@ -111,6 +111,25 @@ static int store_set_fault(struct store *s, const char *collection, int err,
 	return faults_set(store_faults(s), collection, &fault);
 }
 
+static void store_log_fault(struct store *s, const char *collection)
+{
+	struct log_fields fields = { .collection = collection };
+	struct reason why;
+
+	store_fault(s, collection, &why);
+	fields.code = why.code;
+	log_about(LOG_ERR, &fields, "%s; nothing is received of it before that", why.text);
+}
+
+void store_leave(struct store *s, const char *collection, const char *path, int err)
+{
+	struct reason why = { 0 };
+
+	reason_set(&why, err, REASON_FAILED, "cannot remove %s: %s", path, strerror(-err));
+	if (!store_set_fault(s, collection, err, &why))
+		store_log_fault(s, collection);
+}
+
 struct recovery {
 	struct store *store;
 	const struct recover_known *known;
@@ -119,7 +138,6 @@ struct recovery {
 /* What is the matter with one collection is no reason not to serve the others. */
 static int store_recover_each(void *arg, const char *collection)
 {
-	struct log_fields fields = { .collection = collection };
 	struct recovery *r = arg;
 	struct reason why = { 0 };
 	int err = store_recover_one(r->store, collection, r->known, &why);
@@ -127,11 +145,9 @@ static int store_recover_each(void *arg, const char *collection)
 	if (!err)
 		return 0;
 	err = store_set_fault(r->store, collection, err, &why);
-	if (err || !store_fault(r->store, collection, &why))
-		return err;
-	fields.code = why.code;
-	log_about(LOG_ERR, &fields, "%s; nothing is received of it before that", why.text);
-	return 0;
+	if (!err)
+		store_log_fault(r->store, collection);
+	return err;
 }
 
 int store_recover(struct store *s, struct reason *reason)
@@ -229,7 +245,7 @@ static int store_remove_all(struct store *s, const char *collection, struct reas
 	crash_at("clear-unlinked");
 	for (size_t i = 0; i < known.disk_count; i++)
 		if (!strcmp(disks[i].collection, collection))
-			store_remove_folders(s, &disks[i]);
+			store_remove_folders(s, collection, disks[i].vm, disks[i].name);
 	return 0;
 }
 

@@ -32,22 +32,33 @@ int stage_create(struct store *store, const char *collection, struct stage **ret
 	return 0;
 }
 
+static bool stage_unlink(struct stage *s, const char *path)
+{
+	int err = file_unlink(path);
+
+	if (err)
+		store_leave(s->store, s->collection, path, err);
+	return !err;
+}
+
 /*
- * Nothing of it stays. A file that cannot be removed now is removed at the next start, and
- * one that was to be a raw replica is found by its row. A device keeps the row, which says
- * that what it carries is ours.
+ * Nothing of it stays. A file that cannot be removed now is tried again before anything else
+ * is begun, and one that was to be a raw replica is found by its row. A device keeps the
+ * row, which says that what it carries is ours.
  */
 static void stage_disk_remove(struct stage *s, struct stage_disk *d)
 {
 	bool gone = true;
 
 	if (d->made) {
-		gone = !file_unlink(d->partial);
-		gone &= !file_unlink(d->final);
+		gone = stage_unlink(s, d->partial);
+		gone &= stage_unlink(s, d->final);
 	}
 	d->made = false;
-	if (d->seeding && !d->row.device && gone && !file_sync_parent(d->final))
+	if (d->seeding && !d->row.device && gone && !file_sync_parent(d->final)) {
+		store_remove_folders(s->store, s->collection, d->spec.vm, d->spec.disk);
 		catalog_unseed(store_catalog(s->store), d->row.id);
+	}
 	d->seeding = false;
 }
 

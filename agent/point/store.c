@@ -27,6 +27,8 @@ struct claim {
 	struct claim *next;
 	char collection[NAME_SIZE];
 	enum store_state activity;
+	uint64_t done;
+	uint64_t total;
 };
 
 /* struct pin - a point that somebody uses; one for each use */
@@ -383,6 +385,32 @@ void store_activity(struct store *s, const char *collection, enum store_state ac
 	pthread_mutex_unlock(&s->lock);
 }
 
+void store_progress(struct store *s, const char *collection, uint64_t done, uint64_t total)
+{
+	struct claim *c;
+
+	pthread_mutex_lock(&s->lock);
+	c = store_find_claim(s, collection);
+	if (c) {
+		c->done = done;
+		c->total = total;
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void store_progress_of(struct store *s, const char *collection, struct store_replica *ret)
+{
+	const struct claim *c;
+
+	pthread_mutex_lock(&s->lock);
+	c = store_find_claim(s, collection);
+	if (c) {
+		ret->done = c->done;
+		ret->total = c->total;
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
 enum store_state store_activity_of(struct store *s, const char *collection)
 {
 	enum store_state activity = STORE_READY;
@@ -582,6 +610,7 @@ static void store_replica_of(struct store *s, const struct catalog_disk *d,
 	memcpy(ret->vm, d->vm, sizeof(ret->vm));
 	memcpy(ret->disk, d->name, sizeof(ret->disk));
 	memcpy(ret->tracker, d->tracker, sizeof(ret->tracker));
+	store_progress_of(s, d->collection, ret);
 	if (store_fault(s, d->collection, &fault))
 		memcpy(ret->error, fault.text, sizeof(ret->error));
 	if (store_openable(s, d, ret->path))

@@ -80,6 +80,8 @@ const char *store_state_name(enum store_state state);
  * @epoch: that it closed
  * @state: of the replica
  * @reversed: it was failed over to, and is sent from here since: no replica any more
+ * @done: bytes of its collection that an import has read
+ * @total: of so many; 0: none is under way
  * @error: why nothing is received of its collection, see store_recover(); "": it is
  */
 struct store_replica {
@@ -94,6 +96,8 @@ struct store_replica {
 	uint64_t epoch;
 	enum store_state state;
 	bool reversed;
+	uint64_t done;
+	uint64_t total;
 	char error[REASON_TEXT_MAX];
 };
 
@@ -221,6 +225,23 @@ int store_folder(struct store *s, const char *collection, const char *vm, const 
 /** store_make_folder() - make it, durably */
 int store_make_folder(struct store *s, const char *collection, const char *vm, const char *disk,
 		      struct reason *reason);
+
+/** store_remove_folders() - those that were made for a disk, where they are empty */
+void store_remove_folders(struct store *s, const char *collection, const char *vm,
+			  const char *disk);
+
+/**
+ * store_leave() - a file of what was given up cannot be removed: a fault of its collection
+ * @err: why not, a negative errno
+ */
+void store_leave(struct store *s, const char *collection, const char *path, int err);
+
+/**
+ * store_progress() - how far what is being done to a claimed collection is, for status
+ * @done: bytes
+ * @total: of so many; 0: nothing is to be said
+ */
+void store_progress(struct store *s, const char *collection, uint64_t done, uint64_t total);
 
 /** store_activity() - what is being done to a claimed collection, for status */
 void store_activity(struct store *s, const char *collection, enum store_state activity);

@@ -127,6 +127,12 @@ void service_look(struct service *s, const char *collection)
 		member_look_replicas(s);
 }
 
+void service_look_replicas(struct service *s)
+{
+	member_look_replicas(s);
+	member_drop_replicas(s);
+}
+
 /* -- telling ---------------------------------------------------------------- */
 
 void service_listen(struct service *s, const struct service_listener *listener)
@@ -327,8 +333,7 @@ static void tick_look(struct service *s)
 		s->looked = (s->looked + 1) % s->collection_count;
 		member_look(s, s->collections[s->looked]);
 	}
-	member_look_replicas(s);
-	member_drop_replicas(s);
+	service_look_replicas(s);
 }
 
 void service_tick(struct service *s)

@@ -204,6 +204,8 @@ size_t service_running(const struct service *s);
 struct history *service_history(struct service *s);
 /** service_config() - as last loaded */
 const struct config *service_config(const struct service *s);
+/** service_look_replicas() - ask the store alone; what it has no more is not held any more */
+void service_look_replicas(struct service *s);
 /**
  * service_look() - ask the kernel and the store how things are, now
  * @collection: NULL: all

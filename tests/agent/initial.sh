@@ -52,6 +52,38 @@ like "is named" "$(cat "$dir/out")" "d1/replica.raw is no image"
 is "nothing of the other is left either" "$(held)" "[] 0"
 truncate -s -100 "$copy/d1/replica.raw"
 
+# A file system that fills in the middle of it: all of it is gone, at once and after a start.
+everything() { # what is known of c, and what lies in the store
+    there status --json | python3 -c 'import json, sys
+d = json.load(sys.stdin)
+print(d["replicas"], d["collections"])'
+    find "$dir/store/" -mindepth 1 ! -name ".*"
+}
+if [ "$(id -u)" = 0 ] && mkdir "$dir/small" && mount -t tmpfs -o size=5m none "$dir/small" 2> /dev/null; then
+    agent_kill receiver TERM
+    mv "$dir/store" "$dir/store.aside"
+    ln -s "$dir/small" "$dir/store"
+    receiver_start
+    is "no space for both" "$(code there import c "$dir/out.d")" 1
+    like "is said" "$(cat "$dir/out")" "No space left"
+    is "nothing is left of it" "$(everything)" "[] []"
+    is "no points" "$(code there points list c)" 3
+    agent_kill receiver KILL
+    receiver_start
+    is "nor after a start" "$(everything)" "[] []"
+    mount -o remount,size=32m "$dir/small"
+    is "with space it is taken over" "$(code there import c "$dir/out.d")" 0
+    ok "as it is" replica_is d1 "$dir/d1.img"
+    is "given up" "$(code there points clear c --yes)" 0
+    agent_kill receiver TERM
+    umount "$dir/small"
+    rm "$dir/store"
+    mv "$dir/store.aside" "$dir/store"
+    receiver_start
+else
+    skip "no space" "needs root, to mount a small file system"
+fi
+
 # A receiver that dies in the middle of it leaves nothing half.
 for crash in begin-recorded:2 begin-created:2 disk-durable:1 disk-renamed:2 folders-synced; do
     agent_kill receiver TERM

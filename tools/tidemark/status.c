@@ -59,7 +59,7 @@ static const struct output_column held_columns[] = {
 	[HELD_CREATED]	= { "CREATED", "when it was made", .type = OUTPUT_TEXT },
 	[HELD_FORMAT]	= { "FORMAT", "of what to open", .type = OUTPUT_TEXT },
 	[HELD_PATH]	= { "PATH", "what to open", .type = OUTPUT_TEXT },
-	[HELD_NOTE]	= { "NOTE", "why nothing is received for it", .type = OUTPUT_TEXT },
+	[HELD_NOTE]	= { "NOTE", "what is the matter with it", .type = OUTPUT_TEXT },
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -224,10 +224,24 @@ static void rows_sent(struct output *o, struct json_object *document)
 	}
 }
 
+/* What a person should know of a replica. */
+static const char *held_note(struct json_object *replica, char *text, size_t size)
+{
+	struct json_object *import = json_member(replica, "import");
+	char done[SIZE_TEXT], total[SIZE_TEXT];
+
+	if (json_has(replica, "error") || !import)
+		return json_text(replica, "error");
+	snprintf(text, size, "importing: %s of %s", size_format(json_number(import, "done"), done),
+		 size_format(json_number(import, "total"), total));
+	return text;
+}
+
 static void rows_held(struct output *o, struct json_object *document)
 {
 	for (size_t i = 0; i < json_length(document, "replicas"); i++) {
 		struct json_object *r = json_item(document, "replicas", i);
+		char note[3 * SIZE_TEXT];
 
 		output_row(o);
 		output_text(o, HELD_COLLECTION, json_text(r, "collection"));
@@ -239,7 +253,7 @@ static void rows_held(struct output *o, struct json_object *document)
 		output_text(o, HELD_CREATED, json_text(r, "created"));
 		output_text(o, HELD_FORMAT, json_text(r, "format"));
 		output_text(o, HELD_PATH, json_text(r, "path"));
-		output_text(o, HELD_NOTE, json_text(r, "error"));
+		output_text(o, HELD_NOTE, held_note(r, note, sizeof(note)));
 	}
 }
 
