@@ -90,6 +90,7 @@ END
 # -- the first boot -------------------------------------------------------------
 
 first_install() {
+    is "nobody has loaded module tls" "$(ls -d /sys/module/tls 2> /dev/null)" ""
     ok "what make install does last, where systemd runs" /tidemark/activate
     ok "the units can be enabled" systemctl enable --now tidemarkd.service tidemark-attach.service
     is "without a configuration the agent is not started" \
@@ -134,6 +135,9 @@ first_start() {
     like "its status is one line" "$(show tidemarkd.service StatusText)" "0 jobs running"
     ok "it exposes no more than 3.0 on the live system" \
         systemd-analyze security --threshold=30 --no-pager tidemarkd.service
+    is "module tls was loaded for it" "$(ls -d /sys/module/tls 2> /dev/null)" /sys/module/tls
+    like "which the doctor sees" "$(tidemark doctor --noheadings --output VERDICT,WHAT,FOUND)" \
+        'ok +kernel TLS +module tls is loaded'
     like "root asks it by busctl" "$(busctl get-property $service $object $service.Service Version 2>&1)" \
         '^s "[0-9]'
     ok "root asks it by the command" tidemark status
@@ -285,6 +289,25 @@ first_timer() {
 
 # -- the second boot ------------------------------------------------------------
 
+# In its sandbox, without CAP_NET_ADMIN, the kernel encrypts for it what it sends.
+second_kernel_tls() {
+    local tls=/etc/tidemark/tls
+    ok "certificates" sh -c "cd /root && tidemark pki init 'Test authority' --dir ca &&
+        tidemark pki server 127.0.0.1 --dir ca --out $tls.receiver &&
+        tidemark pki client primary --dir ca --out $tls"
+    sed -i '/^replica/a authentication = certificate\nkernel_tls = yes' /etc/tidemark/tidemark.conf
+    printf '%s\n' 'tls = yes' '[peer primary]' 'collections = web' >> /etc/tidemark/receiver.conf
+    sed -i "/^bus/a tls_dir = $tls.receiver" /etc/tidemark/receiver.conf
+    systemctl restart receiver.service tidemarkd.service
+    dd if=/dev/urandom of=/dev/mapper/web01 bs=64k count=4 seek=5 oflag=direct status=none
+    like "a run that the kernel encrypts" "$(tidemark resync web --wait --json --no-progress 2>&1)" \
+        '"encryption": *"TLSv1.3 TLS_AES_256_GCM_SHA384, kernel TLS"'
+    like "and status says that it is to be had" "$(tidemark status --json)" \
+        '"kernel_tls": *"to be had"'
+    cmp /dev/mapper/web01 /var/lib/receiver/store/web/web01/vda/replica.raw
+    is "the replica has what it sent" $? 0
+}
+
 second() {
     is "the trackers are back" "$(tidemark disks --noheadings --output NAME | sort | xargs)" \
         "vg-data web01"
@@ -301,6 +324,7 @@ second() {
     ok "a run after the reboot completes" tidemark resync web --wait --no-progress
     cmp /dev/mapper/web01 /var/lib/receiver/store/web/web01/vda/replica.raw
     is "and the disk is its replica" $? 0
+    second_kernel_tls
     is "nothing has failed on this host" "$(systemctl list-units --failed --no-legend --plain | xargs)" ""
     ok "stop ends it cleanly" systemctl stop tidemarkd.service
     is "with a result that says so" "$(show tidemarkd.service Result)" success
