@@ -188,6 +188,8 @@ static void connection_end(struct connection *c)
 	if (told)
 		refuse_send(c->fd, c->stream, &c->reason,
 			    c->space && c->session.features & FRAME_FEATURE_SPACE);
+	else
+		stream_end(c->stream);
 	/* TLS has its own way to say why, which must be heard as well. */
 	if (told || stream_why(c->stream))
 		refuse_linger(c->fd);

@@ -126,6 +126,9 @@ void outlet_hang_up(struct outlet *o)
 {
 	const struct sockaddr none = { .sa_family = AF_UNSPEC };
 
+	/* Else it is cut short, and may look so. */
+	if (!o->sending)
+		stream_end(o->stream);
 	shutdown(o->fd, SHUT_RDWR);
 	if (o->lent_bytes)
 		connect(o->fd, &none, sizeof(none));

@@ -99,7 +99,8 @@ bool outlet_copies(const struct outlet *o);
 /**
  * outlet_hang_up() - all that is sent or lent ends soon
  *
- * What was lent and is not acknowledged does not arrive.
+ * What was lent and is not acknowledged does not arrive. With nothing outlet_sending() the
+ * other end is told that it is an end in order, see stream_end().
  */
 void outlet_hang_up(struct outlet *o);
 

@@ -551,6 +551,22 @@ int stream_last(struct stream *s, const void *buf, size_t size)
 	return 0;
 }
 
+/* Behind a piece that is cut short it would be a lie: then there is none. */
+void stream_end(struct stream *s)
+{
+	if (!s->ssl || !s->ready || s->offload || s->error || s->broken || s->out.op ||
+	    s->sending || s->out_used)
+		return;
+	if (s->kernel) {
+		(void)!offload_end(s->fd);
+		return;
+	}
+	SSL_shutdown(s->ssl);
+	(void)!send(s->fd, s->out_buf, s->out_used, MSG_DONTWAIT | MSG_NOSIGNAL);
+	s->out_used = 0;
+	ERR_clear_error();
+}
+
 const char *stream_why(const struct stream *s)
 {
 	return s->error ? s->why : NULL;

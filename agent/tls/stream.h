@@ -68,6 +68,14 @@ void stream_recv(struct stream *s, struct ring_op *op, void *buf, size_t size);
 int stream_last(struct stream *s, const void *buf, size_t size);
 
 /**
+ * stream_end() - the end of what is sent, so that nobody else can have made it: close_notify
+ *
+ * Nothing that was to be sent is under way. Best effort: it does not wait, neither for room
+ * in the socket nor for the peer's own. In the clear, and behind a failure, there is none.
+ */
+void stream_end(struct stream *s);
+
+/**
  * stream_move() - from now on it works on another thread's ring
  *
  * The handshake is over, no piece is under way, and it is not stream_busy(): then it has

@@ -42,15 +42,16 @@ END
 receiver_start || exit 1
 
 # Prints a line for each connection that has ended: how many records the sender has sent,
-# those of the handshake too. What it sent goes to the file "wire".
+# those of the handshake too, bytes of one that is cut short, bytes of the last one, and when
+# it began and ended. What it sent goes to the file "wire".
 relay=$(free_port)
 cat > "$work/relay.py" << 'END'
-import socket, sys, threading
+import socket, sys, threading, time
 here, there, wire, table = int(sys.argv[1]), int(sys.argv[2]), open(sys.argv[3], "ab", 0), \
     open(sys.argv[4], "a", 1)
 
 def copy(a, b, note):
-    held, records = b"", 0
+    held, records, last, begun = b"", 0, 0, time.monotonic()
     while True:
         try:
             data = a.recv(1 << 16)
@@ -70,13 +71,14 @@ def copy(a, b, note):
                     break
                 at += size
                 records += 1
+                last = size
             held = held[at:]
     try:
         b.shutdown(socket.SHUT_WR)
     except OSError:
         pass
     if note:
-        print(records, len(held), file=table)
+        print(records, len(held), last, begun, time.monotonic(), file=table)
 
 l = socket.socket()
 l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -181,6 +183,12 @@ print(sum(d["marked"] for d in json.load(sys.stdin)["disks"]))')
     # A quarter of the records that are counted, and what was being read: 8 MiB.
     holds "$1: none has encrypted more than it may" "$(sort -n "$work/table" | tail -n 1 |
         cut -d ' ' -f 1) < 512 / 4 + 512 + 128"
+    # close_notify: two bytes, and the 22 that each record has more than it says
+    is "$1: each has ended in order" "$(cut -d ' ' -f 2,3 "$work/table" | sort -u)" "0 24"
+    note "$1: longest pause between two connections: $(sort -k 4n "$work/table" | awk '
+        NR > 1 && $4 - end > pause { pause = $4 - end }
+        $5 > end { end = $5 }
+        END { printf "%d ms", pause * 1000 }')"
     # Zeroes are in neither; what is sent twice would be.
     holds "$1: nothing is sent twice" "$(field bytes_sent <<< "$out") <= $marked"
 }
