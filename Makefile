@@ -120,6 +120,9 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libagent.a $(BUILD)/lib/li
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(AGENT_LIBS) $(LIB_LIBS)
 
+# A connection is spent when the test says so, and not by a key of kernel TLS.
+$(BUILD)/unit/send/test-spent: LDFLAGS += -Wl,--wrap=conn_spent
+
 # Programs that tests use, also inside guests: one for each tests/helpers/*.c
 $(BUILD)/helpers/%: $(BUILD)/obj/tests/helpers/%.o $(BUILD)/libagent.a $(BUILD)/lib/libtidemark.a
 	@mkdir -p $(@D)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * When a run may take yet another key of kernel TLS, and what is owed then. That it goes
- * on with one is tests/system/ktls.sh's: it takes a kernel that has it.
+ * on with one is test-spent.c's, and with real keys tests/system/ktls.sh's.
  */
 #include <setjmp.h>
 #include <stdarg.h>
