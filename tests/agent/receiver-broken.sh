@@ -20,8 +20,9 @@ rss() { awk '/^VmRSS/ { print $2 }' "/proc/$receiver_pid/status"; }
 
 # The run that must not notice: begun here, ended below.
 mkfifo "$dir/good"
-peer < "$dir/good" > "$dir/good.out" &
+"$helpers"/wire-peer "$receiver_port" < "$dir/good" > "$dir/good.out" &
 good_pid=$!
+at_end "kill $good_pid 2> /dev/null"
 exec 5> "$dir/good"
 echo "hello good
 open 0 vm1 vda $tracker $size 65536
