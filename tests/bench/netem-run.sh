@@ -12,7 +12,8 @@
 # second of the whole run, and how much of the machine's processors was taken, in percent.
 # Each run must end with status 0 and an identical replica.
 #
-# netem-run.sh DIRECTORY LINK:MIB:ROUNDS[:CONGESTION]...      LINK: clean, lossy (0.1 %)
+# netem-run.sh DIRECTORY LINK:MIB:ROUNDS[:CONGESTION]...
+#     LINK: clean; lossy: 0.1 % at random; even: each 1000th packet, by the helper link alone
 #     CONGESTION: cubic, bbr, ...: else what the kernel has chosen
 set -eu
 work=$1 far=10.9.0.2
@@ -55,13 +56,15 @@ lay_link() { # LOSS
     read -r <&3 || die "no link"
 }
 
-link_is() { # clean|lossy
+link_is() { # clean|lossy|even
     local loss=0%
     [ "$1" = clean ] || loss=0.1%
-    if has_netem; then
+    [ "$1" != even ] || loss=0.1even
+    if [ "$1" != even ] && has_netem; then
         near ip link del cable 2> /dev/null || true
         lay_netem $loss
     else
+        near ip link del cable 2> /dev/null || true
         [ -z "$link_pid" ] || { kill "$link_pid"; wait "$link_pid" || true; }
         lay_link $loss
     fi
@@ -114,7 +117,8 @@ clock() { # COMMAND...: seconds that it took
 }
 
 iperf3() { # STREAMS: the rate that its receiver has seen
-    near timeout 600 iperf3 -c $far -P "$1" -n $((bytes / $1)) -J > "$work/json" ||
+    # -n is of all streams together
+    near timeout 600 iperf3 -c $far -P "$1" -n "$bytes" -J > "$work/json" ||
         die "iperf3: $(head -c 400 "$work/json")"
     sqlite3 :memory: "select $bytes * 8 / json_extract(readfile('$work/json'),
         '\$.end.sum_received.bits_per_second')"

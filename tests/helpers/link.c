@@ -6,7 +6,8 @@
  * as many packets as netem's; what finds it full is dropped.
  *
  *   link MS MBIT LOSS NEAR FAR
- *     MS: one way's delay; LOSS: percent of the packets, each way
+ *     MS: one way's delay; LOSS: percent of the packets, each way: at random, or with
+ *     "even" behind it (0.1even) each so-manieth, which is the same luck for everybody
  *     NEAR, FAR: namespaces of ip-netns(8); each gets an end, a device "cable" (tun)
  *
  * Says "ready" and runs until it is killed. As root.
@@ -45,6 +46,8 @@ struct way {
 	int to;
 	/* when the last of the queue has left the cable's near end */
 	int64_t free_at;
+	/* of the next packet to be lost, so much is due */
+	double owed;
 	size_t head;
 	size_t count;
 	struct packet queue[QUEUE_PACKETS];
@@ -53,6 +56,7 @@ struct way {
 static int64_t delay_ns;
 static double ns_per_byte;
 static double loss;
+static bool even;
 
 static int64_t now_ns(void)
 {
@@ -80,6 +84,17 @@ static int end_open(const char *name)
 	return fd;
 }
 
+static bool way_loses(struct way *w)
+{
+	if (!even)
+		return drand48() < loss;
+	w->owed += loss;
+	if (w->owed < 1)
+		return false;
+	w->owed -= 1;
+	return true;
+}
+
 static void way_take(struct way *w)
 {
 	static uint8_t lost[PACKET_SIZE];
@@ -88,7 +103,7 @@ static void way_take(struct way *w)
 	ssize_t size = read(w->from, full ? lost : p->data, PACKET_SIZE);
 	int64_t now = now_ns();
 
-	if (size <= 0 || full || drand48() < loss)
+	if (size <= 0 || full || way_loses(w))
 		return;
 	if (w->free_at < now)
 		w->free_at = now;
@@ -143,12 +158,16 @@ static void forward(struct way ways[2])
 int main(int argc, char **argv)
 {
 	static struct way ways[2];
+	char *end;
 
 	if (argc != 6)
 		errx(2, "link MS MBIT LOSS NEAR FAR");
 	delay_ns = (int64_t)(atof(argv[1]) * 1e6);
 	ns_per_byte = 8e3 / atof(argv[2]);
-	loss = atof(argv[3]) / 100;
+	loss = strtod(argv[3], &end) / 100;
+	even = strcmp(end, "even") == 0;
+	if (*end && !even)
+		errx(2, "no loss: %s", argv[3]);
 	srand48(1);
 	/* else the kernel may let each packet wait for 50 us more */
 	prctl(PR_SET_TIMERSLACK, 1);
