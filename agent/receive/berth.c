@@ -5,7 +5,15 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <time.h>
+
+/*
+ * Bytes that may wait in a lane until its turn comes. The kernel puts off acknowledging what
+ * nobody reads, unless it is less than the socket's SO_RCVLOWAT: the sender took the delay,
+ * up to 40 ms, for the network's, and sent that much less. It also makes room for so many.
+ */
+#define BERTH_AHEAD (1 << 20)
 
 /*
  * @lock: all of these, their owners, and the private part of each lane
@@ -110,6 +118,14 @@ static struct timespec after(unsigned int ms)
 	return t;
 }
 
+/* Where that fails the lane is slower, and nothing else. */
+static void berth_rest(const struct berth *lane, bool rest)
+{
+	const int bytes = rest ? BERTH_AHEAD : 1;
+
+	(void)!setsockopt(lane->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
+}
+
 /* A lane has its place before the sender is told that it has: so there is one to wait for. */
 struct berth *berths_use(struct berths_owner *o, uint32_t index, unsigned int limit_ms)
 {
@@ -124,7 +140,14 @@ struct berth *berths_use(struct berths_owner *o, uint32_t index, unsigned int li
 	if (lane && !lane->ready)
 		lane = NULL;
 	pthread_mutex_unlock(&l->lock);
+	if (lane)
+		berth_rest(lane, false);
 	return lane;
+}
+
+void berths_rest(struct berth *lane)
+{
+	berth_rest(lane, true);
 }
 
 /* -- a lane's own thread ------------------------------------------------------ */
@@ -197,12 +220,14 @@ int berths_join(struct berths *l, const struct frame_join *join,
 
 void berth_serve(struct berths *l, struct berth *lane)
 {
+	berth_rest(lane, true);
 	pthread_mutex_lock(&l->lock);
 	lane->ready = true;
 	pthread_cond_broadcast(&l->changed);
 	while (lane->owner)
 		pthread_cond_wait(&l->changed, &l->lock);
 	pthread_mutex_unlock(&l->lock);
+	berth_rest(lane, false);
 }
 
 void berth_leave(struct berths *l, struct berth *lane)

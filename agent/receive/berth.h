@@ -65,6 +65,8 @@ struct berths_owner *berths_close(struct berths_owner *o);
  * Return: NULL: it has not joined, or is lost.
  */
 struct berth *berths_use(struct berths_owner *o, uint32_t index, unsigned int limit_ms);
+/** berths_rest() - nothing is read from it until its next berths_use() */
+void berths_rest(struct berth *lane);
 
 /* -- a lane's own thread ------------------------------------------------------ */
 

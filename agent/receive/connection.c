@@ -145,8 +145,11 @@ static int connection_frame(struct connection *c)
 	struct frame f;
 	int err;
 
-	if (!c->session.take.frames)
+	if (c->taken && !c->session.take.frames) {
 		channel_from(&c->channel, NULL, -1);
+		berths_rest(c->taken);
+		c->taken = NULL;
+	}
 	err = channel_recv(&c->channel, &c->wire, sizeof(c->wire), connection_limit(c));
 	if (err)
 		return connection_lost(c, err);

@@ -203,6 +203,7 @@ static int step_take(struct connection *c)
 				  index);
 	stream_move(lane->stream, c->ring);
 	channel_from(&c->channel, lane->stream, lane->fd);
+	c->taken = lane;
 	return 0;
 }
 

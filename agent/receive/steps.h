@@ -25,6 +25,7 @@
  * @guest: the name of the certificate that counts as one more connection; "": none
  * @lanes: those that may join it; NULL: none may
  * @is_lane: set when this is one of another connection; @lane: then
+ * @taken: the lane whose frames are read now; NULL: this connection's own
  * @merged: points that were left over from before have been merged
  * @packed: room for what is to be unpacked; NULL: none was needed yet
  * @space: it ends for want of room
@@ -52,6 +53,7 @@ struct connection {
 	char guest[NAME_SIZE];
 	struct berths_owner *lanes;
 	struct berth lane;
+	struct berth *taken;
 	bool claimed;
 	bool merged;
 	bool silent;

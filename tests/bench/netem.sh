@@ -13,7 +13,7 @@
 # netem.sh [LINK:MIB:ROUNDS[:CONGESTION]...]
 set -eu
 cd "$(dirname "$0")/../.."
-[ $# -gt 0 ] || set -- clean:64:5 lossy:16:7 even:64:3:cubic
+[ $# -gt 0 ] || set -- clean:64:5 lossy:64:5 even:64:3:cubic
 if [ "$(id -u)" != 0 ]; then
     echo "  skipped: network namespaces take root"
     exit
