@@ -89,6 +89,24 @@ s = socket.socket()
 s.bind(("127.0.0.1", 0))
 print(s.getsockname()[1])')
 
+# receiver_configure: one with the certificates of $dir/receiver-tls; further lines of
+# [receiver], and sections, come from stdin
+receiver_configure() {
+    {
+        printf '[agent]\nstate_dir = %s\nbus = unix:path=%s\n' "$dir/receiver" "$dir/receiver.bus"
+        printf 'tls_dir = %s\n' "$dir/receiver-tls"
+        printf '[receiver]\nlisten = 127.0.0.1:%s\nstore = %s\n' "$port" "$dir/store"
+        cat
+    } > "$dir/receiver.conf"
+}
+
+# receiver_run: it starts with $dir/receiver.conf as that stands
+receiver_run() {
+    "$bin/tidemarkd" --config "$dir/receiver.conf" 2>> "$dir/receiver.log" &
+    receiver_pid=$!
+    answers there
+}
+
 receiver_start() {
     cat > "$dir/receiver.conf" << END
 [agent]
@@ -99,9 +117,7 @@ bus = unix:path=$dir/receiver.bus
 listen = 127.0.0.1:$port
 store = $dir/store
 END
-    "$bin/tidemarkd" --config "$dir/receiver.conf" 2>> "$dir/receiver.log" &
-    receiver_pid=$!
-    answers there
+    receiver_run
 }
 
 # sender_configure DISK...: collection c of disks that nobody writes to; extra

@@ -46,19 +46,7 @@ configure_sender() { # STREAMS [LINE...]: further lines for all collections
     } > "$dir/sender.conf"
 }
 receiver_with() { # further lines of [receiver], and sections, from stdin
-    cat > "$dir/receiver.conf" << END
-[agent]
-state_dir = $dir/receiver
-bus = unix:path=$dir/receiver.bus
-tls_dir = $dir/receiver-tls
-[receiver]
-listen = 127.0.0.1:$port
-store = $dir/store
-END
-    cat >> "$dir/receiver.conf"
-    "$bin/tidemarkd" --config "$dir/receiver.conf" 2>> "$dir/receiver.log" &
-    receiver_pid=$!
-    answers there
+    receiver_configure && receiver_run
 }
 identical() { replica_is d0 "$dir/d0.img" && replica_is d1 "$dir/d1.img"; }
 streams_of() { field streams <<< "$1"; }

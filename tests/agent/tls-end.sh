@@ -24,14 +24,7 @@ bus_pids+=($!) # ended with these
 eventually test -e "$dir/relay.port"
 tap_line $? "a relay"
 
-cat > "$dir/receiver.conf" << END
-[agent]
-state_dir = $dir/receiver
-bus = unix:path=$dir/receiver.bus
-tls_dir = $dir/receiver-tls
-[receiver]
-listen = 127.0.0.1:$port
-store = $dir/store
+receiver_configure << END
 tls = yes
 [peer primary]
 collections = c slow
@@ -51,12 +44,7 @@ collection() { # NAME DISK LINE...
 } > "$dir/sender.conf"
 bus_start sender && bus_start receiver
 tap_line $? "a bus for each agent"
-receiver_begin() {
-    "$bin/tidemarkd" --config "$dir/receiver.conf" 2>> "$dir/receiver.log" &
-    receiver_pid=$!
-    answers there
-}
-receiver_begin && sender_start
+receiver_run && sender_start
 tap_line $? "the agents start"
 
 lines() { [ "$(wc -l < "$dir/ends")" -ge "$1" ]; }
@@ -92,7 +80,7 @@ here cancel slow > /dev/null 2>&1
 
 # -- cut off ----------------------------------------------------------------------
 
-receiver_begin
+receiver_run
 tap_line $? "the receiver starts again"
 begins slow
 agent_kill sender KILL

@@ -56,20 +56,7 @@ s = s.replace("[agent]\n", "[agent]\ntls_dir = %s/sender-tls\n" % sys.argv[1].rs
 open(sys.argv[1], "w").write(s)
 END
 receiver_configured() { # extra sections from stdin
-    cat > "$dir/receiver.conf" << END
-[agent]
-state_dir = $dir/receiver
-bus = unix:path=$dir/receiver.bus
-tls_dir = $dir/receiver-tls
-[receiver]
-listen = 127.0.0.1:$port
-store = $dir/store
-tls = yes
-END
-    cat >> "$dir/receiver.conf"
-    "$bin/tidemarkd" --config "$dir/receiver.conf" 2>> "$dir/receiver.log" &
-    receiver_pid=$!
-    answers there
+    { echo "tls = yes"; cat; } | receiver_configure && receiver_run
 }
 bus_start sender && bus_start receiver
 tap_line $? "a bus for each agent"
