@@ -17,7 +17,7 @@
 #include "point/retain.h"
 
 /* Before anything is retired: their disks lie over these points. */
-static int store_pin_failovers(struct store *s)
+static int store_pin_failovers(struct store *s, struct reason *reason)
 {
 	_cleanup_free_ struct catalog_failover *rows = NULL;
 	size_t count = 0;
@@ -26,23 +26,32 @@ static int store_pin_failovers(struct store *s)
 	for (size_t i = 0; i < count && !err; i++)
 		if (rows[i].state == FAILOVER_MADE)
 			store_pin(s, rows[i].collection, rows[i].point);
-	return err;
+	return err ? reason_set(reason, err, REASON_FAILED, "cannot read the state file") : 0;
 }
 
-/* What the database says of files; @disks, @files and @kept are the caller's to free. */
-static int store_known(struct store *s, struct catalog_disk **disks, struct catalog_file **files,
-		       struct catalog_staging **kept, struct recover_known *ret)
+static void known_free(struct recover_known *known)
 {
-	int err = catalog_list(store_catalog(s), NULL, disks, &ret->disk_count);
+	free((void *)known->disks);
+	free((void *)known->files);
+	free((void *)known->kept);
+}
+
+/* What the database says of files. For known_free(), also on failure. */
+static int store_known(struct store *s, struct recover_known *ret, struct reason *reason)
+{
+	struct catalog_staging *kept = NULL;
+	struct catalog_disk *disks = NULL;
+	struct catalog_file *files = NULL;
+	int err = catalog_list(store_catalog(s), NULL, &disks, &ret->disk_count);
 
 	if (!err)
-		err = catalog_files(store_catalog(s), files, &ret->file_count);
+		err = catalog_files(store_catalog(s), &files, &ret->file_count);
 	if (!err)
-		err = catalog_stagings(store_catalog(s), kept, &ret->kept_count);
-	ret->disks = *disks;
-	ret->files = *files;
-	ret->kept = *kept;
-	return err;
+		err = catalog_stagings(store_catalog(s), &kept, &ret->kept_count);
+	ret->disks = disks;
+	ret->files = files;
+	ret->kept = kept;
+	return err ? reason_set(reason, err, REASON_FAILED, "cannot read the state file") : 0;
 }
 
 static bool store_has_staging(const struct recover_known *known, int64_t disk)
@@ -152,17 +161,14 @@ static int store_recover_each(void *arg, const char *collection)
 
 int store_recover(struct store *s, struct reason *reason)
 {
-	_cleanup_free_ struct catalog_disk *disks = NULL;
-	_cleanup_free_ struct catalog_file *files = NULL;
-	_cleanup_free_ struct catalog_staging *kept = NULL;
-	struct recover_known known = { 0 };
+	_cleanup_(known_free) struct recover_known known = { 0 };
 	struct recovery recovery = { s, &known };
-	int err = store_known(s, &disks, &files, &kept, &known);
+	int err = store_known(s, &known, reason);
 
 	if (!err)
-		err = store_pin_failovers(s);
+		err = store_pin_failovers(s, reason);
 	if (err)
-		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
+		return err;
 	err = recover_each(store_dir(s), &known, store_recover_each, &recovery);
 	/* The state file is everybody's. */
 	if (!err && catalog_poisoned(store_catalog(s)))
@@ -185,15 +191,10 @@ bool store_next_fault(struct store *s, const char *after, char ret[NAME_SIZE])
 
 static int store_mend_known(struct store *s, const char *collection, struct reason *reason)
 {
-	_cleanup_free_ struct catalog_disk *disks = NULL;
-	_cleanup_free_ struct catalog_file *files = NULL;
-	_cleanup_free_ struct catalog_staging *kept = NULL;
-	struct recover_known known = { .running = true };
-	int err = store_known(s, &disks, &files, &kept, &known);
+	_cleanup_(known_free) struct recover_known known = { .running = true };
+	int err = store_known(s, &known, reason);
 
-	if (err)
-		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
-	return store_recover_one(s, collection, &known, reason);
+	return err ? err : store_recover_one(s, collection, &known, reason);
 }
 
 int store_mend(struct store *s, const char *collection, struct reason *reason)
@@ -218,34 +219,25 @@ int store_mend(struct store *s, const char *collection, struct reason *reason)
 
 int store_recover_disks(struct store *s, const char *collection, struct reason *reason)
 {
-	_cleanup_free_ struct catalog_disk *disks = NULL;
-	_cleanup_free_ struct catalog_file *files = NULL;
-	_cleanup_free_ struct catalog_staging *kept = NULL;
-	struct recover_known known = { 0 };
-	int err = store_known(s, &disks, &files, &kept, &known);
+	_cleanup_(known_free) struct recover_known known = { 0 };
+	int err = store_known(s, &known, reason);
 
-	if (err)
-		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
-	return recover_collection(store_dir(s), collection, &known, reason);
+	return err ? err : recover_collection(store_dir(s), collection, &known, reason);
 }
 
 static int store_remove_all(struct store *s, const char *collection, struct reason *reason)
 {
-	_cleanup_free_ struct catalog_disk *disks = NULL;
-	_cleanup_free_ struct catalog_file *files = NULL;
-	_cleanup_free_ struct catalog_staging *kept = NULL;
-	struct recover_known known = { 0 };
-	int err = store_known(s, &disks, &files, &kept, &known);
+	_cleanup_(known_free) struct recover_known known = { 0 };
+	int err = store_known(s, &known, reason);
 
-	if (err)
-		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
-	err = recover_cleared(store_dir(s), collection, &known, reason);
+	if (!err)
+		err = recover_cleared(store_dir(s), collection, &known, reason);
 	if (err)
 		return err;
 	crash_at("clear-unlinked");
 	for (size_t i = 0; i < known.disk_count; i++)
-		if (!strcmp(disks[i].collection, collection))
-			store_remove_folders(s, collection, disks[i].vm, disks[i].name);
+		if (!strcmp(known.disks[i].collection, collection))
+			store_remove_folders(s, collection, known.disks[i].vm, known.disks[i].name);
 	return 0;
 }
 
