@@ -83,7 +83,12 @@ out_of_the_way() {
     chattr -i "$1" 2> /dev/null
     if [ -d "$1" ]; then rmdir "$1"; fi
 }
-trap 'for f in "${immutable[@]}"; do chattr -i "$f" 2> /dev/null; done; finish' EXIT
+leave() {
+    local file
+    for file in "${immutable[@]}"; do chattr -i "$file" 2> /dev/null; done
+    finish
+}
+trap leave EXIT
 
 is "c has a point" "$(resync c)" 0
 is "e has one" "$(resync e)" 0
