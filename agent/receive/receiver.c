@@ -388,6 +388,14 @@ static void merge_collection(struct receiver *r, const char *collection, struct 
 	store_release(r->store, collection);
 }
 
+static void merge_all(struct receiver *r, struct ring *ring)
+{
+	char collection[NAME_SIZE] = "";
+
+	while (!r->stop && retain_pending(r->store, collection, collection) > 0)
+		merge_collection(r, collection, ring);
+}
+
 /* Somebody may have mended what kept a collection from being cleared up. */
 static void mend_collection(struct receiver *r, const char *collection)
 {
@@ -417,19 +425,15 @@ static void *merge_main(void *arg)
 	struct receiver *r = arg;
 	struct ring *ring;
 	uint64_t count;
-	bool awaited = false;
 
 	if (ring_create(&ring, RECEIVER_RING_DEPTH))
 		return NULL; /* connections will say so, and merge */
-	do {
-		char collection[NAME_SIZE] = "";
-
-		if (awaited)
-			mend_all(r);
-		while (!r->stop && retain_pending(r->store, collection, collection) > 0)
-			merge_collection(r, collection, ring);
-		awaited = true;
-	} while (!r->stop && read(r->tidy_fd, &count, sizeof(count)) > 0);
+	merge_all(r, ring);
+	/* What could not be cleared up at the start is tried again when somebody asks for it. */
+	while (!r->stop && read(r->tidy_fd, &count, sizeof(count)) > 0) {
+		mend_all(r);
+		merge_all(r, ring);
+	}
 	ring_destroy(ring);
 	return NULL;
 }
