@@ -60,12 +60,12 @@ link_is() { # clean|lossy|even
     local loss=0%
     [ "$1" = clean ] || loss=0.1%
     [ "$1" != even ] || loss=0.1even
+    near ip link del cable 2> /dev/null || true
+    [ -z "$link_pid" ] || { kill "$link_pid"; wait "$link_pid" || true; }
+    link_pid=
     if [ "$1" != even ] && has_netem; then
-        near ip link del cable 2> /dev/null || true
         lay_netem $loss
     else
-        near ip link del cable 2> /dev/null || true
-        [ -z "$link_pid" ] || { kill "$link_pid"; wait "$link_pid" || true; }
         lay_link $loss
     fi
     near ip addr add 10.9.0.1/24 dev cable
