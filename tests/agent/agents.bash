@@ -100,12 +100,14 @@ receiver_configure() {
     } > "$dir/receiver.conf"
 }
 
-# receiver_run: it starts with $dir/receiver.conf as that stands
-receiver_run() {
-    "$bin/tidemarkd" --config "$dir/receiver.conf" 2>> "$dir/receiver.log" &
-    receiver_pid=$!
-    answers there
+# agent_run receiver|sender: it starts with its configuration as that stands
+agent_run() {
+    "$bin/tidemarkd" --config "$dir/$1.conf" 2>> "$dir/$1.log" &
+    printf -v "$1_pid" %s $!
+    if [ "$1" = receiver ]; then answers there; else answers here; fi
 }
+
+receiver_run() { agent_run receiver; }
 
 receiver_start() {
     cat > "$dir/receiver.conf" << END
@@ -134,11 +136,7 @@ sender_configure() {
     } > "$dir/sender.conf"
 }
 
-sender_start() {
-    "$bin/tidemarkd" --config "$dir/sender.conf" 2>> "$dir/sender.log" &
-    sender_pid=$!
-    answers here
-}
+sender_start() { agent_run sender; }
 
 agent_kill() { # sender|receiver SIGNAL
     local pid=${1}_pid
