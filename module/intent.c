@@ -170,7 +170,7 @@ static int intent_write(struct tidemark_keep *keep, const unsigned long *blocks)
 {
 	const struct tidemark_meta_layout *layout = &keep->layout;
 	unsigned long block;
-	int err = 0;
+	int err;
 
 	for_each_set_bit(block, blocks, layout->intent_blocks) {
 		void *memory = tidemark_metaio_next(keep->io, block +
@@ -179,10 +179,13 @@ static int intent_write(struct tidemark_keep *keep, const unsigned long *blocks)
 		tidemark_meta_pack(memory, block, TIDEMARK_META_INTENT_MAGIC,
 				   keep->format, keep->durable, keep->landing,
 				   layout->extents);
-		if (!err && tidemark_metaio_full(keep->io))
-			err = tidemark_metaio_write(keep->io, METAIO_FUA);
+		if (!tidemark_metaio_full(keep->io))
+			continue;
+		err = tidemark_metaio_write(keep->io, METAIO_FUA);
+		if (err)
+			return err;
 	}
-	return tidemark_metaio_write(keep->io, METAIO_FUA) ?: err;
+	return tidemark_metaio_write(keep->io, METAIO_FUA);
 }
 
 /* It has landed: its writers need not wait, as long as nobody takes it. */

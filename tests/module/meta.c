@@ -431,4 +431,84 @@ TEST_F_TIMEOUT(meta, epochs_go_on_after_a_crash, TIMEOUT)
 	EXPECT_LT(last, epoch);
 }
 
+/* A disk whose intent takes more blocks than are written at a time. */
+#define BLOCK_BYTES (EXTENT * TIDEMARK_META_UNIT_BITS * TIDEMARK_META_UNITS_PER_BLOCK)
+#define LARGE_BLOCKS 41
+
+struct large_writer {
+	const struct disk *disk;
+	pthread_t thread;
+	uint64_t block;
+	int ret;
+};
+
+static void *write_block(void *argument)
+{
+	struct large_writer *w = argument;
+
+	w->ret = write_at(w->disk->path, O_DIRECT, w->block * BLOCK_BYTES, 4096, 1);
+	return NULL;
+}
+
+FIXTURE(large) {
+	struct metadata meta;
+	struct disk disk;
+};
+
+FIXTURE_SETUP(large)
+{
+	struct disk_options options = { .bytes = LARGE_BLOCKS * BLOCK_BYTES, .granule = 8192 };
+
+	ASSERT_EQ(0, metadata_create(&self->meta, "tm-metadata", MIB));
+	ASSERT_EQ(0, metadata_format(&self->meta, options.bytes, options.granule));
+	ASSERT_EQ(0, disk_create(&self->disk, "tm-large", options));
+	ASSERT_EQ(0, detach(&self->disk));
+	snprintf(self->disk.meta, sizeof(self->disk.meta), "%s", self->meta.path);
+	snprintf(self->disk.features, sizeof(self->disk.features), BOOT_1);
+	ASSERT_EQ(0, disk_attach(&self->disk));
+	ASSERT_TRUE(WAIT_FOR(super_state(&self->meta) == TIDEMARK_META_ACTIVE));
+}
+
+FIXTURE_TEARDOWN(large)
+{
+	disk_remove(&self->disk);
+	metadata_remove(&self->meta);
+}
+
+/*
+ * The first of many batches of one step fails: nobody goes on filling the others. The
+ * write of the first block keeps the task busy until all others wait for one step.
+ */
+TEST_F_TIMEOUT(large, a_batch_of_intent_that_fails_is_the_last, TIMEOUT)
+{
+	uint64_t first = (TIDEMARK_META_INTENT_BLOCK + 1) * TIDEMARK_META_BLOCK / 512;
+	uint64_t after = first + (LARGE_BLOCKS - 1) * TIDEMARK_META_BLOCK / 512;
+	struct large_writer writers[LARGE_BLOCKS];
+
+	ASSERT_EQ(0, sh("dmsetup suspend --nolockfs --noflush %s", self->meta.name));
+	for (int i = 0; i < LARGE_BLOCKS; i++) {
+		writers[i] = (struct large_writer){ .disk = &self->disk, .block = i, .ret = -1 };
+		ASSERT_EQ(0, pthread_create(&writers[i].thread, NULL, write_block, &writers[i]));
+		if (!i) {
+			EXPECT_TRUE(WAIT_FOR(disk_info(&self->disk).meta_held == 1));
+		}
+	}
+	EXPECT_TRUE(WAIT_FOR(disk_info(&self->disk).meta_held == LARGE_BLOCKS));
+	EXPECT_EQ(0, disk_info(&self->disk).reason);
+	ASSERT_EQ(0, sh("printf '0 %llu linear %s 0\n%llu %llu error\n%llu %llu linear %s %llu\n' | "
+			"dmsetup load %s && dmsetup resume %s", (unsigned long long)first,
+			self->meta.loop, (unsigned long long)first,
+			(unsigned long long)(after - first), (unsigned long long)after,
+			(unsigned long long)(self->meta.sectors - after), self->meta.loop,
+			(unsigned long long)after, self->meta.name, self->meta.name));
+	for (int i = 0; i < LARGE_BLOCKS; i++) {
+		EXPECT_EQ(0, pthread_join(writers[i].thread, NULL));
+		EXPECT_EQ(0, writers[i].ret);
+	}
+	EXPECT_EQ(TIDEMARK_REASON_META_ERROR, disk_info(&self->disk).reason);
+	ASSERT_EQ(0, metadata_table(&self->meta, "linear %s 0"));
+	EXPECT_TRUE(WAIT_FOR(!disk_info(&self->disk).reason));
+	EXPECT_EQ(LARGE_BLOCKS, disk_info(&self->disk).marked);
+}
+
 TEST_HARNESS_MAIN
