@@ -62,24 +62,41 @@ static int block_lock(struct tidemark_keep *keep)
 	return err;
 }
 
+/**
+ * tidemark_checkpoint_sum() - what a block is known by, when it is on the device
+ * @keep: of the disk
+ * @block: of bitmap, as it was packed
+ *
+ * A block that has the sum of the one on the device is not written, and intent goes
+ * that only it could stand for. So this must not be a CRC: it is linear, and any
+ * 33 granules of a block hold some whose marks it does not see.
+ *
+ * Return: never 0.
+ */
+u64 tidemark_checkpoint_sum(const struct tidemark_keep *keep, const void *block)
+{
+	return siphash(block, TIDEMARK_META_BLOCK, &keep->sums_key) ?: 1;
+}
+
 /* Put a block into the batch, if the device does not hold it already. */
 static int block_pack(struct tidemark_keep *keep, u64 block)
 {
 	struct tidemark_disk *disk = keep->disk;
 	int err = block_lock(keep);
 	void *memory;
-	u32 sum;
+	u64 sum;
 
 	if (err)
 		return err;
 	memory = tidemark_metaio_next(keep->io,
 				      keep->layout.bitmap_block + block);
-	sum = tidemark_meta_pack(memory, block, TIDEMARK_META_BITMAP_MAGIC,
-				 keep->format, disk->marking->bits,
-				 disk->sealed ? disk->sealed_bits : NULL,
-				 keep->layout.granules);
+	tidemark_meta_pack(memory, block, TIDEMARK_META_BITMAP_MAGIC,
+			   keep->format, disk->marking->bits,
+			   disk->sealed ? disk->sealed_bits : NULL,
+			   keep->layout.granules);
 	clear_bit(block, keep->stale);
 	mutex_unlock(&disk->lock);
+	sum = tidemark_checkpoint_sum(keep, memory);
 	if (sum == keep->sums[block])
 		tidemark_metaio_drop(keep->io);
 	keep->sums[block] = sum;

@@ -10,6 +10,7 @@
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/random.h>
 #include <linux/slab.h>
 
 #include "bitmap.h"
@@ -170,6 +171,7 @@ int tidemark_keep_create(struct tidemark_disk *disk, struct block_device *bdev,
 	keep->device = bdev->bd_dev;
 	memcpy(keep->boot, boot, sizeof(keep->boot));
 	strscpy(keep->identity, identity, sizeof(keep->identity));
+	get_random_bytes(&keep->sums_key, sizeof(keep->sums_key));
 	spin_lock_init(&keep->lock);
 	INIT_LIST_HEAD(&keep->held);
 	INIT_LIST_HEAD(&keep->going);

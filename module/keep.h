@@ -29,6 +29,7 @@
 #define _TIDEMARK_KEEP_H
 
 #include <linux/list.h>
+#include <linux/siphash.h>
 #include <linux/spinlock.h>
 #include <linux/tidemark.h>
 #include <linux/types.h>
@@ -95,6 +96,7 @@ enum tidemark_keep_mode {
  * @stale: blocks of bitmap that are to be written; disk lock
  * @committed: committed epoch of the newest superblock; disk lock
  * @sums: of the blocks of bitmap that are on the device, 0: not known; the task
+ * @sums_key: of @sums, random
  * @seq: of the newest superblock; the task
  * @state: enum tidemark_meta_state of superblocks that are written; the task
  * @said: state and reasons of the newest superblock; the task
@@ -141,7 +143,8 @@ struct tidemark_keep {
 
 	unsigned long *stale;
 	u64 committed;
-	u32 *sums;
+	u64 *sums;
+	siphash_key_t sums_key;
 	u64 seq;
 	u32 state;
 	struct {
@@ -224,6 +227,7 @@ bool tidemark_keep_epoch_ready(struct tidemark_disk *disk);
 int tidemark_checkpoint(struct tidemark_keep *keep);
 int tidemark_checkpoint_last(struct tidemark_keep *keep);
 int tidemark_checkpoint_blocks(struct tidemark_keep *keep, bool all);
+u64 tidemark_checkpoint_sum(const struct tidemark_keep *keep, const void *block);
 void tidemark_checkpoint_later(struct tidemark_keep *keep);
 void tidemark_keep_stale(struct tidemark_disk *disk, u64 first, u64 count);
 void tidemark_keep_forget(struct tidemark_disk *disk);

@@ -52,7 +52,7 @@ static int load_super(struct tidemark_keep *keep, const char **ret_why)
 
 /* Read an area into @into; blocks whose units all verify get their sum. */
 static int load_area(struct tidemark_keep *keep, u64 first, u64 blocks,
-		     u32 magic, unsigned long *into, u64 bits, u32 *sums)
+		     u32 magic, unsigned long *into, u64 bits, u64 *sums)
 {
 	u32 some, i;
 	u64 at;
@@ -71,7 +71,7 @@ static int load_area(struct tidemark_keep *keep, u64 first, u64 blocks,
 				keep->found_reason |=
 					TIDEMARK_REASON_META_PART;
 			else if (sums)
-				sums[at + i] = tidemark_meta_sum(block);
+				sums[at + i] = tidemark_checkpoint_sum(keep, block);
 		}
 		cond_resched();
 	}

@@ -156,12 +156,10 @@ static void unit_fill(struct tidemark_meta_unit *unit, u64 first, u64 count,
  * @a: the bits of the whole area
  * @b: more of them, or NULL
  * @bits: size of both
- *
- * Return: a checksum of the block, never 0: blocks of the same number that hold
- * the same have the same one.
  */
-u32 tidemark_meta_pack(void *block, u64 number, u32 magic, const u8 *format,
-		       const unsigned long *a, const unsigned long *b, u64 bits)
+void tidemark_meta_pack(void *block, u64 number, u32 magic, const u8 *format,
+			const unsigned long *a, const unsigned long *b,
+			u64 bits)
 {
 	struct tidemark_meta_unit *unit = block;
 	u32 index = number * TIDEMARK_META_UNITS_PER_BLOCK;
@@ -180,18 +178,6 @@ u32 tidemark_meta_pack(void *block, u64 number, u32 magic, const u8 *format,
 		first += count;
 		unit++;
 	}
-	return tidemark_meta_sum(block);
-}
-
-/**
- * tidemark_meta_sum() - a checksum of a whole block
- * @block: TIDEMARK_META_BLOCK bytes
- *
- * Return: never 0.
- */
-u32 tidemark_meta_sum(const void *block)
-{
-	return __crc32c_le(~0, block, TIDEMARK_META_BLOCK) ?: 1;
 }
 
 static bool unit_verifies(const struct tidemark_meta_unit *unit, u32 index,

@@ -57,10 +57,9 @@ int tidemark_meta_super_check(const struct tidemark_meta_super *super);
 void tidemark_meta_super_seal(struct tidemark_meta_super *super,
 			      const struct tidemark_meta_layout *layout);
 
-u32 tidemark_meta_pack(void *block, u64 number, u32 magic, const u8 *format,
-		       const unsigned long *a, const unsigned long *b,
-		       u64 bits);
-u32 tidemark_meta_sum(const void *block);
+void tidemark_meta_pack(void *block, u64 number, u32 magic, const u8 *format,
+			const unsigned long *a, const unsigned long *b,
+			u64 bits);
 unsigned int tidemark_meta_unpack(const void *block, u64 number, u32 magic,
 				  const u8 *format, unsigned long *into,
 				  u64 bits);

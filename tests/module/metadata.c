@@ -193,6 +193,23 @@ uint8_t *metadata_bits(const struct metadata *meta, bool intent, uint64_t *ret_c
 	return set;
 }
 
+/*
+ * CRC-32C of a block of bitmap whose first unit has the bit of that granule, or none. That
+ * of several is what those of each differ in from that of none, whatever the format.
+ */
+uint32_t metadata_block_crc(uint64_t granule)
+{
+	struct tidemark_meta_unit units[TIDEMARK_META_UNITS_PER_BLOCK] = { 0 };
+	struct tidemark_meta_unit *unit = &units[0];
+	uint8_t format[16] = { 0 };
+
+	unit->magic = htole32(TIDEMARK_META_BITMAP_MAGIC);
+	if (granule < TIDEMARK_META_UNIT_BITS)
+		unit->bits[granule / 8] = 1 << granule % 8;
+	unit->crc = htole32(crc(crc(~0, format, 16), (uint8_t *)unit + 4, sizeof(*unit) - 4));
+	return crc(~0, units, sizeof(units));
+}
+
 /* One byte for each granule that counts as changed, to be freed. */
 uint8_t *metadata_changed(const struct metadata *meta, uint64_t *ret_count)
 {

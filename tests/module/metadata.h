@@ -39,6 +39,7 @@ int metadata_super(const struct metadata *meta, struct tidemark_meta_super *ret)
 int metadata_super_put(const struct metadata *meta, struct tidemark_meta_super super);
 uint8_t *metadata_bits(const struct metadata *meta, bool intent, uint64_t *ret_count,
 		       uint32_t *ret_bad);
+uint32_t metadata_block_crc(uint64_t granule);
 uint8_t *metadata_changed(const struct metadata *meta, uint64_t *ret_count);
 uint64_t metadata_unit(const struct metadata *meta, bool intent, uint64_t unit);
 int metadata_damage(const struct metadata *meta, uint64_t offset);
