@@ -44,9 +44,10 @@
  * @data: the device below
  * @meta: the metadata device, or NULL
  * @claim: to both
- * @disk: its disk; before the first resume one of its own
+ * @disk: its disk; before the first resume one of its own, which may be gone
+ *	after it
  * @table: its table line; the words in it are gone
- * @resumed: it has become the tap of its disk
+ * @resumed: it has become the tap of its disk, and @disk is final
  * @leaving: it was said that the device will go on without it
  */
 struct target {
@@ -246,7 +247,7 @@ static int target_preresume(struct dm_target *ti)
 	if (target->table.pool_given && !target->resumed)
 		tidemark_preserve_limit(target->disk,
 					target->table.pool_bytes);
-	target->resumed = true;
+	smp_store_release(&target->resumed, true);	/* see target_disk() */
 	target->leaving = false;
 	return 0;
 }
@@ -341,13 +342,25 @@ static int target_end_io(struct dm_target *ti, struct bio *bio,
 	return DM_ENDIO_DONE;
 }
 
+/*
+ * The disk, or NULL before the first resume. Messages and status come to a table
+ * as soon as it is the live one, which is before target_preresume() has exchanged
+ * the disk.
+ */
+static struct tidemark_disk *target_disk(struct target *target)
+{
+	/* Pairs with target_preresume(). */
+	return smp_load_acquire(&target->resumed) ? target->disk : NULL;
+}
+
 static unsigned int target_info(struct target *target, char *result,
 				unsigned int maxlen)
 {
+	struct tidemark_disk *disk = target_disk(target);
 	struct tidemark_info info = {};
 	unsigned int sz = 0;
 
-	if (!target->resumed || tidemark_query_info(target->disk, &info)) {
+	if (!disk || tidemark_query_info(disk, &info)) {
 		DMEMIT("-");
 		return sz;
 	}
@@ -423,10 +436,10 @@ static int target_message(struct dm_target *ti, unsigned int argc, char **argv,
 			  char *result, unsigned int maxlen)
 {
 	struct target *target = ti->private;
-	struct tidemark_disk *disk = target->disk;
+	struct tidemark_disk *disk = target_disk(target);
 	u64 value;
 
-	if (!target->resumed)
+	if (!disk)
 		return -ENODEV;
 	if (argc == 1 && !strcasecmp(argv[0], "seal"))
 		return message_seal(disk, result, maxlen);
