@@ -18,7 +18,7 @@
 #include "disk.h"
 #include "granule.h"
 
-/* For how long a write is held at most. */
+/* How long the device may take for a step that writes wait for. */
 #define KEEP_PATIENCE	(10 * HZ)
 
 /* The extents that a range touches; the range was checked. */
@@ -111,7 +111,7 @@ int tidemark_intent_hold(struct tidemark_disk *disk,
 	if (wait && !nowait) {
 		if (list_empty(&keep->held) && list_empty(&keep->going)) {
 			keep->held_since = jiffies;
-			tidemark_keep_later(&keep->patience, KEEP_PATIENCE);
+			tidemark_keep_watch(keep, KEEP_PATIENCE);
 		}
 		list_add_tail(&write->list, &keep->held);
 		keep->holds++;
@@ -262,13 +262,15 @@ void tidemark_intent_patience(struct work_struct *work)
 	struct tidemark_keep *keep = container_of(to_delayed_work(work),
 						  struct tidemark_keep,
 						  patience);
+	unsigned long end;
 	bool held, late;
 
 	spin_lock_irq(&keep->lock);
 	held = !list_empty(&keep->held) || !list_empty(&keep->going);
-	late = time_after_eq(jiffies, keep->held_since + KEEP_PATIENCE);
+	end = keep->held_since + KEEP_PATIENCE;
+	late = time_after_eq(jiffies, end);
 	if (held && !late)
-		tidemark_keep_later(&keep->patience, KEEP_PATIENCE);
+		tidemark_keep_watch(keep, end - jiffies);
 	spin_unlock_irq(&keep->lock);
 	if (held && late)
 		tidemark_keep_break(keep, "does not answer");

@@ -18,6 +18,12 @@
 #include "granule.h"
 
 static struct workqueue_struct *keep_queue;
+/*
+ * A queue is promised one worker, its rescuer, and no more. That of keep_queue may
+ * be with a task whose device does not answer, which is what patience must notice:
+ * it waits for no device, and has a queue of its own.
+ */
+static struct workqueue_struct *patience_queue;
 
 /**
  * tidemark_keep_setup() - at module load
@@ -26,15 +32,23 @@ static struct workqueue_struct *keep_queue;
  */
 int tidemark_keep_setup(void)
 {
-	keep_queue = alloc_workqueue("tidemark_keep",
-				     WQ_MEM_RECLAIM | WQ_UNBOUND | WQ_HIGHPRI,
-				     0);
-	return keep_queue ? 0 : -ENOMEM;
+	unsigned int flags = WQ_MEM_RECLAIM | WQ_UNBOUND | WQ_HIGHPRI;
+
+	keep_queue = alloc_workqueue("tidemark_keep", flags, 0);
+	if (!keep_queue)
+		return -ENOMEM;
+	patience_queue = alloc_workqueue("tidemark_patience", flags, 0);
+	if (!patience_queue) {
+		destroy_workqueue(keep_queue);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 /** tidemark_keep_teardown() - at module unload */
 void tidemark_keep_teardown(void)
 {
+	destroy_workqueue(patience_queue);
 	destroy_workqueue(keep_queue);
 }
 
@@ -71,6 +85,18 @@ void tidemark_keep_later(struct delayed_work *work, unsigned long jiffies)
 void tidemark_keep_sooner(struct delayed_work *work, unsigned long jiffies)
 {
 	mod_delayed_work(keep_queue, work, jiffies);
+}
+
+/**
+ * tidemark_keep_watch() - look in a while how long writes have been held
+ * @keep: of a disk
+ * @jiffies: when, if it is not to be looked already
+ *
+ * Context: Any.
+ */
+void tidemark_keep_watch(struct tidemark_keep *keep, unsigned long jiffies)
+{
+	queue_delayed_work(patience_queue, &keep->patience, jiffies);
 }
 
 /* -- memory ----------------------------------------------------------------- */

@@ -22,8 +22,9 @@
  *
  *   It waits for writes to the metadata device, by a work queue with a rescuer,
  *   into memory that is there. When such a write fails, or takes longer than
- *   KEEP_PATIENCE, all that are held go on, and nobody is held until the device
- *   works again: the disk says TIDEMARK_REASON_META_ERROR.
+ *   KEEP_PATIENCE, which is looked at by a queue with another rescuer, all that
+ *   are held go on, and nobody is held until the device works again: the disk
+ *   says TIDEMARK_REASON_META_ERROR.
  */
 #ifndef _TIDEMARK_KEEP_H
 #define _TIDEMARK_KEEP_H
@@ -204,6 +205,7 @@ void tidemark_keep_info(struct tidemark_disk *disk, struct tidemark_info *info);
 void tidemark_keep_kick(struct tidemark_keep *keep);
 void tidemark_keep_sooner(struct delayed_work *work, unsigned long jiffies);
 void tidemark_keep_later(struct delayed_work *work, unsigned long jiffies);
+void tidemark_keep_watch(struct tidemark_keep *keep, unsigned long jiffies);
 
 /* intent.c */
 bool tidemark_intent_armed(struct tidemark_keep *keep, u64 sector, u64 sectors);

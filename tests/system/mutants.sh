@@ -3,7 +3,7 @@
 #
 # mutants.sh KERNEL [MUTANT TEST]...: a module from which a rule was taken out
 # must fail the test that stands for this rule. If it passes, the test proves
-# nothing. Those of persistence are power.sh's, but for no-flush.
+# nothing. Those of persistence are power.sh's, but for no-flush and one-worker.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/tap.sh
