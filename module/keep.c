@@ -261,9 +261,12 @@ void tidemark_keep_begin(struct tidemark_disk *disk)
 	if (state) {
 		disk->marking->number = le64_to_cpu(found->next_epoch);
 		disk->reason |= le32_to_cpu(found->reason) &
-				(TIDEMARK_REASON_UNRELIABLE |
-				 TIDEMARK_REASON_META_LOST);
+				TIDEMARK_REASON_UNRELIABLE;
 	}
+	/* It was lost, and has not been made anew yet. */
+	if (state == TIDEMARK_META_ALL)
+		disk->reason |= le32_to_cpu(found->reason) &
+				TIDEMARK_REASON_META_LOST;
 	if (state && state != TIDEMARK_META_NEW) {
 		import_uuid(&disk->uuid, found->uuid);
 		disk->committed_epoch = le64_to_cpu(found->committed_epoch);

@@ -106,6 +106,12 @@ TEST_F_TIMEOUT(meta, damaged_superblocks, TIMEOUT)
 	EXPECT_EQ(TIDEMARK_REASON_META_LOST, after.reason);
 	EXPECT_EQ(GRANULES, after.marked);
 	EXPECT_TRUE(WAIT_FOR(super_state(&self->meta) == TIDEMARK_META_ACTIVE));
+	/* made anew they are as good as any */
+	ASSERT_EQ(0, detach(&self->disk));
+	ASSERT_EQ(0, disk_attach(&self->disk));
+	EXPECT_EQ(0, memcmp(after.uuid, disk_info(&self->disk).uuid, 16));
+	EXPECT_EQ(0, disk_info(&self->disk).reason);
+	EXPECT_EQ(GRANULES, disk_info(&self->disk).marked);
 }
 
 /* Checksums that are right do not make right what they are of. */
