@@ -183,6 +183,7 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		goto err_disk;
 	ti->private = target;
 	ti->per_io_data_size = sizeof(struct target_io);
+	ti->accounts_remapped_io = true;	/* see target_go() */
 	ti->num_flush_bios = 1;
 	ti->num_discard_bios = 1;
 	ti->num_secure_erase_bios = 1;
@@ -271,7 +272,7 @@ static void target_go(struct tidemark_write *write)
 {
 	struct target_io *io = container_of(write, struct target_io, write);
 
-	submit_bio_noacct(dm_bio_from_per_bio_data(io, sizeof(*io)));
+	dm_submit_bio_remap(dm_bio_from_per_bio_data(io, sizeof(*io)), NULL);
 }
 
 /*

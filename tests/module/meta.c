@@ -101,6 +101,24 @@ TEST_F_TIMEOUT(meta, intent_comes_first, TIMEOUT)
 	EXPECT_EQ(0, metadata_table(&self->meta, "linear %s 0"));
 }
 
+/* Who watches the block layer sees a held write go down as he sees any other. */
+TEST_F_TIMEOUT(meta, held_writes_are_traced, TIMEOUT)
+{
+	const char *tracing = "/sys/kernel/tracing";
+
+	sh("mountpoint -q %s || mount -t tracefs none %s", tracing, tracing);
+	if (sh("[ -e %s/events/block/block_bio_remap/enable ]", tracing))
+		SKIP(return, "the kernel has no such tracepoint");
+	ASSERT_EQ(0, sh("echo > %s/trace && echo 1 > %s/events/block/block_bio_remap/enable",
+			tracing, tracing));
+	EXPECT_EQ(0, write_granule(&self->disk, 3));
+	EXPECT_EQ(1, disk_info(&self->disk).meta_held);
+	EXPECT_EQ(0, sh("grep -q 'block_bio_remap.* W.* + 8 <- (%u,%u) %u$' %s/trace",
+			disk_info(&self->disk).major, disk_info(&self->disk).minor,
+			3 * 128, tracing));
+	sh("echo 0 > %s/events/block/block_bio_remap/enable", tracing);
+}
+
 TEST_F_TIMEOUT(meta, steady_state_writes_no_metadata, TIMEOUT)
 {
 	struct tidemark_info before, after;
