@@ -13,6 +13,7 @@
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/uaccess.h>
@@ -457,14 +458,16 @@ static long control_ioctl(struct file *file, unsigned int cmd,
 {
 	void __user *user = (void __user *)arg;
 	const struct control_request *known;
+	unsigned int number = _IOC_NR(cmd);
 	union request request = {};
 	u32 size;
 	int err;
 
-	if (cmd != _IO(TIDEMARK_IOC_TYPE, _IOC_NR(cmd)) ||
-	    _IOC_NR(cmd) >= ARRAY_SIZE(control_requests))
+	if (cmd != _IO(TIDEMARK_IOC_TYPE, number) ||
+	    number >= ARRAY_SIZE(control_requests))
 		return -ENOTTY;
-	known = &control_requests[_IOC_NR(cmd)];
+	number = array_index_nospec(number, ARRAY_SIZE(control_requests));
+	known = &control_requests[number];
 	if (known->change && !(file->f_mode & FMODE_WRITE))
 		return -EBADF;
 	if (known->change && !capable(CAP_SYS_ADMIN))
