@@ -21,6 +21,9 @@ module_param(checkpoint_seconds, uint, 0644);
 MODULE_PARM_DESC(checkpoint_seconds,
 		 "Shortest time between checkpoints of a metadata device, as far as it is not 2 to 60 s by itself");
 
+/* Words of extents that are looked at with interrupts off: 256 GiB. */
+#define LEAVE_STEP	1024
+
 /* -- blocks of bitmap ------------------------------------------------------- */
 
 /* The extents that a block of the bitmap is about. */
@@ -260,6 +263,20 @@ void tidemark_keep_left(struct tidemark_disk *disk, unsigned long until)
 
 /* -- intent that goes ------------------------------------------------------- */
 
+/* The extents of a word; returns how many were taken. */
+static unsigned int leave_word(struct tidemark_keep *keep, unsigned long word,
+			       bool all)
+{
+	unsigned long armed = keep->armed[word];
+	unsigned long recent = xchg(&keep->recent[word], 0);
+	unsigned long bits = all ? armed : armed & ~recent;
+
+	lockdep_assert_held(&keep->lock);
+	keep->leaving[word] = bits;
+	WRITE_ONCE(keep->armed[word], armed & ~bits);
+	return hweight_long(bits);
+}
+
 /*
  * Take extents out of the armed ones: those not written to since the last
  * checkpoint. A writer that has seen its extent armed has marked before, and
@@ -267,20 +284,18 @@ void tidemark_keep_left(struct tidemark_disk *disk, unsigned long until)
  */
 static u64 leave_begin(struct tidemark_keep *keep, bool all)
 {
-	unsigned long word, words = BITS_TO_LONGS(keep->layout.extents);
+	unsigned long word = 0, words = BITS_TO_LONGS(keep->layout.extents);
 	u64 taken = 0;
 
-	spin_lock_irq(&keep->lock);
-	for (word = 0; word < words; word++) {
-		unsigned long armed = keep->armed[word];
-		unsigned long recent = xchg(&keep->recent[word], 0);
-		unsigned long bits = all ? armed : armed & ~recent;
+	while (word < words) {
+		unsigned long end = min(words, word + LEAVE_STEP);
 
-		keep->leaving[word] = bits;
-		WRITE_ONCE(keep->armed[word], armed & ~bits);
-		taken += hweight_long(bits);
+		spin_lock_irq(&keep->lock);
+		for (; word < end; word++)
+			taken += leave_word(keep, word, all);
+		spin_unlock_irq(&keep->lock);
+		cond_resched();
 	}
-	spin_unlock_irq(&keep->lock);
 	smp_mb();	/* pairs with that of tidemark_intent_armed() */
 	return taken;
 }
