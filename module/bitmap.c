@@ -43,7 +43,8 @@ static u64 word_of(u64 bit)
  * Looks before it writes: a disk's hot granules are marked already, and their
  * cache lines then stay shared between the processors.
  *
- * Context: Any. Takes a few microseconds for the largest bio (4 GiB).
+ * Context: Any. The largest bio (4 GiB) has 1024 words of granules of 64 KiB, and
+ * 16 times as many of 4 KiB: some 10 and some 100 microseconds, if none is marked.
  * Return: how many bits this call has set.
  */
 u64 tidemark_bitmap_mark(unsigned long *map, u64 first, u64 count)
