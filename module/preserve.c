@@ -22,7 +22,6 @@
 
 #include <linux/bitmap.h>
 #include <linux/lockdep.h>
-#include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/sched.h>
 
@@ -55,7 +54,13 @@ void tidemark_preserve_teardown(void)
 	destroy_workqueue(preserve_queue);
 }
 
-static void preserve_kick(struct tidemark_preserve *p)
+/**
+ * tidemark_preserve_kick() - there may be something to do for the work item
+ * @p: of a disk
+ *
+ * Context: Any.
+ */
+void tidemark_preserve_kick(struct tidemark_preserve *p)
 {
 	queue_work(preserve_queue, &p->work);
 }
@@ -165,11 +170,19 @@ static void slots_drop_all(struct tidemark_preserve *p, u64 first, u64 end)
 		spin_unlock_irq(&p->lock);
 		cond_resched();
 	} while (more);
-	preserve_kick(p);
+	tidemark_preserve_kick(p);
 }
 
-/* The work item drops the slots: nobody looks at them any more. */
-static void preserve_tear(struct tidemark_disk *disk, const char *why)
+/**
+ * tidemark_preserve_tear() - the sealed epoch cannot be preserved any more
+ * @disk: the disk
+ * @why: for a person, or NULL: there is no view
+ *
+ * The work item drops the slots: nobody looks at them any more.
+ *
+ * Context: Any. The preserve lock is held.
+ */
+void tidemark_preserve_tear(struct tidemark_disk *disk, const char *why)
 {
 	struct tidemark_preserve *p = &disk->preserve;
 
@@ -179,7 +192,7 @@ static void preserve_tear(struct tidemark_disk *disk, const char *why)
 	if (!preserve_torn(p))
 		p->why = why;
 	tidemark_mark_torn(disk, p->sealed);
-	preserve_kick(p);
+	tidemark_preserve_kick(p);
 }
 
 /* Begin to preserve a granule; false: there is no slot. */
@@ -211,7 +224,7 @@ static void write_again(struct tidemark_preserve *p,
 			struct tidemark_write *write)
 {
 	list_add_tail(&write->list, &p->ready);
-	preserve_kick(p);
+	tidemark_preserve_kick(p);
 }
 
 /*
@@ -234,7 +247,7 @@ static bool write_hold(struct tidemark_disk *disk, struct tidemark_write *write,
 	if (!p->sealed || p->sealed->number != write->owed || preserve_torn(p))
 		return false;
 	if (!p->views) {
-		preserve_tear(disk, NULL);
+		tidemark_preserve_tear(disk, NULL);
 		return false;
 	}
 	for (granule = write->next; steps < HOLD_STEP; granule++, steps++) {
@@ -253,7 +266,7 @@ static bool write_hold(struct tidemark_disk *disk, struct tidemark_write *write,
 		} else if (nowait) {
 			return true;
 		} else if (!preserve_start(disk, write, granule)) {
-			preserve_tear(disk, "the pool is full");
+			tidemark_preserve_tear(disk, "the pool is full");
 			return write->reads;
 		}
 	}
@@ -355,7 +368,7 @@ void tidemark_preserve_done(struct tidemark_slot *slot)
 
 	spin_lock_irqsave(&p->lock, irq);
 	list_add_tail(&slot->list, &p->done);
-	preserve_kick(p);
+	tidemark_preserve_kick(p);
 	spin_unlock_irqrestore(&p->lock, irq);
 }
 
@@ -371,7 +384,7 @@ static void slot_done(struct tidemark_disk *disk, struct tidemark_slot *slot)
 		return;
 	}
 	if (wanted && slot->failed) {
-		preserve_tear(disk, "old bytes cannot be read");
+		tidemark_preserve_tear(disk, "old bytes cannot be read");
 	} else if (wanted) {
 		slot->state = SLOT_PRESERVED;
 		p->preserved++;
@@ -458,7 +471,7 @@ static int preserve_drained(struct wait_queue_entry *entry, unsigned int mode,
 		container_of(entry, struct tidemark_preserve, drained);
 
 	if (READ_ONCE(p->views))
-		preserve_kick(p);
+		tidemark_preserve_kick(p);
 	return 0;
 }
 
@@ -498,149 +511,6 @@ void tidemark_preserve_exit(struct tidemark_disk *disk)
 	tidemark_pool_free(&p->pool.free);
 	tidemark_pool_free(&p->pool.surplus);
 	mutex_destroy(&p->sizing);
-}
-
-/* Give @count @slots to the pool, which is to have @wanted; the work item frees. */
-static void preserve_pool(struct tidemark_preserve *p, struct list_head *slots,
-			  u32 count, unsigned int shift, u32 wanted)
-{
-	bool more;
-
-	spin_lock_irq(&p->lock);
-	tidemark_pool_set(&p->pool, slots, count, shift, wanted);
-	do {
-		more = tidemark_pool_trim(&p->pool, DROP_STEP);
-		spin_unlock_irq(&p->lock);
-		cond_resched();
-		spin_lock_irq(&p->lock);
-	} while (more);
-	spin_unlock_irq(&p->lock);
-	preserve_kick(p);
-}
-
-/* Make the pool another size. */
-static int preserve_resize(struct tidemark_disk *disk, u64 bytes)
-{
-	struct tidemark_preserve *p = &disk->preserve;
-	unsigned int shift;
-	LIST_HEAD(slots);
-	u32 wanted, have, count;
-	int err;
-
-	lockdep_assert_held(&p->sizing);
-	/*
-	 * Memory may be waiting for this disk's resume, which wants the lock:
-	 * nothing is allocated with it. If the granule changes meanwhile, the
-	 * slots do not fit, and nothing is preserved until the next time.
-	 */
-	err = tidemark_disk_lock(disk);
-	if (err)
-		return err;
-	shift = disk->shift;
-	mutex_unlock(&disk->lock);
-
-	wanted = div64_u64(bytes, granule_bytes(shift));
-	spin_lock_irq(&p->lock);
-	have = p->pool.shift == shift ? p->pool.total : 0;
-	spin_unlock_irq(&p->lock);
-	count = wanted > have ? wanted - have : 0;
-	err = tidemark_pool_alloc(&slots, shift, count);
-	if (!err)
-		preserve_pool(p, &slots, count, shift, wanted);
-	tidemark_pool_free(&slots);
-	return err;
-}
-
-/**
- * tidemark_preserve_arm() - a view comes: preserve for it
- * @disk: the caller holds a reference until tidemark_preserve_disarm()
- *
- * Context: Process context, allocates the pool for the first view.
- * Return: 0, -ENOMEM, -ENODEV.
- */
-int tidemark_preserve_arm(struct tidemark_disk *disk)
-{
-	struct tidemark_preserve *p = &disk->preserve;
-	int err = 0;
-
-	mutex_lock(&p->sizing);
-	if (!p->views)
-		err = preserve_resize(disk, p->bytes);
-	if (!err) {
-		spin_lock_irq(&p->lock);
-		WRITE_ONCE(p->views, p->views + 1);
-		spin_unlock_irq(&p->lock);
-	}
-	mutex_unlock(&p->sizing);
-	return err;
-}
-
-/**
- * tidemark_preserve_disarm() - a view goes
- * @disk: the disk
- *
- * With the last one go all preserved bytes, and if there were any the epoch is
- * torn: a view that came later could not show them.
- *
- * Context: Process context. Does not wait for I/O; what is being read is freed
- * when that has ended.
- */
-void tidemark_preserve_disarm(struct tidemark_disk *disk)
-{
-	struct tidemark_preserve *p = &disk->preserve;
-	LIST_HEAD(none);
-	bool last;
-
-	mutex_lock(&p->sizing);
-	spin_lock_irq(&p->lock);
-	WRITE_ONCE(p->views, p->views - 1);
-	last = !p->views;
-	if (last && !RB_EMPTY_ROOT(&p->slots))
-		preserve_tear(disk, "the view was removed");
-	spin_unlock_irq(&p->lock);
-	if (last)
-		preserve_pool(p, &none, 0, p->pool.shift, 0);
-	mutex_unlock(&p->sizing);
-}
-
-/**
- * tidemark_preserve_size() - POOL: make the pool another size
- * @disk: the caller holds a reference
- * @bytes: at most TIDEMARK_POOL_MAX
- *
- * Without a view there is no pool, and this is the size that it will have.
- *
- * Context: Process context, allocates.
- * Return: 0; -ENOMEM: it is what it was; -ENODEV.
- */
-int tidemark_preserve_size(struct tidemark_disk *disk, u64 bytes)
-{
-	struct tidemark_preserve *p = &disk->preserve;
-	int err = 0;
-
-	mutex_lock(&p->sizing);
-	if (p->views)
-		err = preserve_resize(disk, bytes);
-	if (!err)
-		tidemark_preserve_limit(disk, bytes);
-	mutex_unlock(&p->sizing);
-	return err;
-}
-
-/**
- * tidemark_preserve_limit() - how large the pool of the next view shall be
- * @disk: the disk
- * @bytes: at most TIDEMARK_POOL_MAX
- *
- * Context: Any that may sleep; does not.
- */
-void tidemark_preserve_limit(struct tidemark_disk *disk, u64 bytes)
-{
-	struct tidemark_preserve *p = &disk->preserve;
-
-	spin_lock_irq(&p->lock);
-	p->bytes = bytes;
-	spin_unlock_irq(&p->lock);
 }
 
 /**
@@ -794,6 +664,6 @@ void tidemark_preserve_read_end(struct tidemark_disk *disk,
 	spin_lock_irqsave(&p->lock, irq);
 	slot_put(p, slot);
 	if (!list_empty(&p->pool.surplus))
-		preserve_kick(p);
+		tidemark_preserve_kick(p);
 	spin_unlock_irqrestore(&p->lock, irq);
 }

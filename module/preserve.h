@@ -2,6 +2,11 @@
 /*
  * Copy-before-write of owed granules, for the views of a disk.
  *
+ *   preserve.c    what is preserved when, and which writes wait for it
+ *   sizing.c      how large the pool is
+ *   pool.c        its slots
+ *   io.c          how a slot is read
+ *
  * A write that meets an owed granule is held: the granule's bytes are read from
  * the data device into a slot of the pool, after the sealed epoch has drained,
  * and then the write goes on. What a view reads comes from the slot, or from
@@ -109,16 +114,22 @@ struct tidemark_preserve {
 	struct wait_queue_entry drained;
 };
 
+/* sizing.c */
+int tidemark_preserve_arm(struct tidemark_disk *disk);
+void tidemark_preserve_disarm(struct tidemark_disk *disk);
+int tidemark_preserve_size(struct tidemark_disk *disk, u64 bytes);
+void tidemark_preserve_limit(struct tidemark_disk *disk, u64 bytes);
+
+/* preserve.c */
 int tidemark_preserve_setup(void);
 void tidemark_preserve_teardown(void);
 
 void tidemark_preserve_init(struct tidemark_disk *disk);
 void tidemark_preserve_exit(struct tidemark_disk *disk);
 
-int tidemark_preserve_arm(struct tidemark_disk *disk);
-void tidemark_preserve_disarm(struct tidemark_disk *disk);
-int tidemark_preserve_size(struct tidemark_disk *disk, u64 bytes);
-void tidemark_preserve_limit(struct tidemark_disk *disk, u64 bytes);
+void tidemark_preserve_kick(struct tidemark_preserve *p);
+void tidemark_preserve_tear(struct tidemark_disk *disk, const char *why);
+
 void tidemark_preserve_info(struct tidemark_disk *disk,
 			    struct tidemark_info *info);
 
