@@ -148,6 +148,8 @@ static int verify_work(struct task_call *call, struct reason *reason)
 	size_t fresh = 0;
 	int err = points_verify(s, call->collection, call->number, &tick, &fresh, reason);
 
+	/* Its layer could not be merged meanwhile. */
+	receiver_tidy(call->bus->agent.receiver);
 	if (err == -ECANCELED)
 		log_info("%s: the verification of a point was stopped", call->collection);
 	if (err)

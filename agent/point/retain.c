@@ -150,7 +150,6 @@ static int absorb_merge(struct retain *r, const char *overlay)
 
 static int absorb_record(struct retain *r, const char *above)
 {
-	struct catalog *c = store_catalog(r->store);
 	uint8_t header[REBASE_HEADER_SIZE];
 	char backing[STORE_PATH_MAX];
 	uint64_t number = r->count > 2 ? r->layers[2].point : 0;
@@ -161,7 +160,11 @@ static int absorb_record(struct retain *r, const char *above)
 		err = rebase_header(above, backing, "raw", header, r->reason);
 	if (err)
 		return err;
-	err = catalog_absorbed(c, r->disk->id, r->layers[1].point, number, header, sizeof(header));
+	err = store_absorbed(r->store, r->disk, r->layers[1].point, number, header, sizeof(header));
+	if (err > 0)
+		return reason_set(r->reason, -ECANCELED, REASON_IN_USE,
+				  "point %" PRIu64 " has come into use meanwhile",
+				  r->layers[1].point);
 	if (err)
 		return reason_set(r->reason, err, REASON_FAILED,
 				  "cannot record that a point is merged: %s", strerror(-err));
@@ -172,7 +175,7 @@ static int absorb_record(struct retain *r, const char *above)
 	if (err)
 		return err;
 	crash_at("merge-rebased");
-	err = catalog_rebased(c, r->disk->id, number);
+	err = catalog_rebased(store_catalog(r->store), r->disk->id, number);
 	return err ? reason_set(r->reason, err, REASON_FAILED, "cannot record that %s is rebased",
 				above) : 0;
 }

@@ -518,13 +518,27 @@ int store_retire(struct store *s, const char *collection, uint64_t point)
 	return err;
 }
 
-static bool store_uses(const struct store *s, const char *collection)
+/* Is any point from @from on in use, and before @to? */
+static bool store_uses(const struct store *s, const char *collection, uint64_t from, uint64_t to)
 {
 	const struct pin *p = s->pins;
 
-	while (p && strcmp(p->collection, collection))
+	while (p && (p->point < from || p->point >= to || strcmp(p->collection, collection)))
 		p = p->next;
 	return p;
+}
+
+int store_absorbed(struct store *s, const struct catalog_disk *disk, uint64_t point,
+		   uint64_t above, const void *header, size_t header_size)
+{
+	int err = 1;
+
+	/* As above: a merge takes long, and somebody may have an overlay over the layer by now. */
+	pthread_mutex_lock(&s->lock);
+	if (!store_uses(s, disk->collection, point, above ? above : UINT64_MAX))
+		err = catalog_absorbed(s->catalog, disk->id, point, above, header, header_size);
+	pthread_mutex_unlock(&s->lock);
+	return err;
 }
 
 int store_clear(struct store *s, const char *collection, const struct catalog_spared *spared,
@@ -533,7 +547,7 @@ int store_clear(struct store *s, const char *collection, const struct catalog_sp
 	int err = -EBUSY;
 
 	pthread_mutex_lock(&s->lock);
-	if (!store_uses(s, collection))
+	if (!store_uses(s, collection, 0, UINT64_MAX))
 		err = catalog_clear(s->catalog, collection, spared, count);
 	pthread_mutex_unlock(&s->lock);
 	return err;

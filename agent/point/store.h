@@ -177,6 +177,14 @@ bool store_pinned(struct store *s, const char *collection, uint64_t point);
 int store_retire(struct store *s, const char *collection, uint64_t point);
 
 /**
+ * store_absorbed() - a layer is in the raw replica; as catalog_absorbed()
+ *
+ * Return: 0; 1: somebody has begun to use the layer meanwhile, so its file stays; errno.
+ */
+int store_absorbed(struct store *s, const struct catalog_disk *disk, uint64_t point,
+		   uint64_t above, const void *header, size_t header_size);
+
+/**
  * store_clear() - all points of a collection, which the caller has claimed, are kept no more
  * @spared: see catalog_clear()
  *

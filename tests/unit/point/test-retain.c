@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Layers that become fewer, and what can come between: what is asked between two pieces
+ * does it.
+ */
+#include "point/retain.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "point/catalog-point.h"
+#include "point/file.h"
+#include "point/stage.h"
+#include "ring/ring.h"
+
+#define SIZE MIB(1)
+
+static char folder[64];
+static struct store *store;
+static struct ring *ring;
+
+/* What a run sends: a disk full of @byte. */
+static void put_point(uint64_t number)
+{
+	static uint8_t bytes[SIZE] __attribute__((aligned(IO_ALIGN)));
+	struct stage_disk_spec spec = { .vm = "vm", .disk = "vda", .size = SIZE,
+					.granule = KIB(64), .tracker = "0123456789abcde" };
+	struct stage_label label = { .consistency = 2, .history = 8 };
+	struct raw_place place;
+	struct stage_held held;
+	struct stage *stage;
+	uint64_t point;
+
+	memset(bytes, number, sizeof(bytes));
+	assert_int_equal(stage_create(store, "c", &stage), 0);
+	assert_int_equal(stage_open(stage, 0, &spec, &held, NULL), 0);
+	assert_int_equal(stage_begin(stage, 0, held.present ? STAGE_OVERLAY : STAGE_SEED, 0, NULL),
+			 0);
+	for (uint64_t at = 0; at < SIZE; at += place.length) {
+		assert_int_equal(stage_place(stage, 0, at, SIZE - at, &place), 0);
+		assert_int_equal(file_write(place.fd, bytes, place.length, place.offset), 0);
+	}
+	assert_int_equal(stage_end(stage, 0, number, NULL, NULL), 0);
+	assert_int_equal(stage_commit(stage, &label, &point, NULL), 0);
+	assert_int_equal(point, number);
+	stage_destroy(stage);
+}
+
+static const char *at(const char *file)
+{
+	static char path[STORE_PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/c/vm/vda/%s", folder, file);
+	return path;
+}
+
+static void assert_opens(const char *file)
+{
+	char path[STORE_PATH_MAX];
+
+	assert_int_equal(store_open_path(store, "c", "vm", "vda", path), 0);
+	assert_string_equal(path, at(file));
+	assert_true(file_exists(path));
+}
+
+static int run(int (*call)(void *arg))
+{
+	struct merge_tick tick = { call, NULL };
+
+	return retain_run(store, "c", ring, &tick, NULL);
+}
+
+/* -- merges ------------------------------------------------------------------------------- */
+
+static int begin_to_use(void *arg)
+{
+	if (!store_pinned(store, "c", 2))
+		assert_int_equal(store_pin(store, "c", 2), 0);
+	return 0;
+}
+
+/* A test that begins while its layer is merged lies over the layer's file. */
+static void merge__of_a_point_that_comes_into_use(void **state)
+{
+	put_point(1);
+	put_point(2);
+	assert_int_equal(store_retire(store, "c", 1), 0);
+	assert_int_equal(run(begin_to_use), -ECANCELED);
+	assert_opens("point-2.qcow2");
+	/* It is put off for as long as that lasts. */
+	assert_int_equal(run(NULL), 0);
+	assert_opens("point-2.qcow2");
+	store_unpin(store, "c", 2);
+	assert_int_equal(run(NULL), 0);
+	assert_opens("replica.raw");
+	assert_false(file_exists(at("point-2.qcow2")));
+}
+
+/* A later point has a file of its own. */
+static void merge__while_a_later_point_is_in_use(void **state)
+{
+	put_point(1);
+	put_point(2);
+	put_point(3);
+	assert_int_equal(store_pin(store, "c", 3), 0);
+	assert_int_equal(store_retire(store, "c", 1), 0);
+	assert_int_equal(run(NULL), 0);
+	assert_false(file_exists(at("point-2.qcow2")));
+	assert_opens("point-3.qcow2");
+	store_unpin(store, "c", 3);
+}
+
+static int set_up(void **state)
+{
+	snprintf(folder, sizeof(folder), "/tmp/tidemark-retain.XXXXXX");
+	if (!mkdtemp(folder) || ring_create(&ring, 32))
+		return -1;
+	return store_open(folder, NULL, NULL, 0, &store, NULL);
+}
+
+static int tear_down(void **state)
+{
+	char command[128];
+
+	ring = ring_destroy(ring);
+	store = store_close(store);
+	snprintf(command, sizeof(command), "rm -r %s", folder);
+	return system(command);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(merge__of_a_point_that_comes_into_use),
+		TEST(merge__while_a_later_point_is_in_use),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
