@@ -159,6 +159,14 @@ static int join_rename(const char *partial, const char *upper)
 	return err;
 }
 
+static int join_durable(const char *upper, struct reason *reason)
+{
+	int err = file_sync_parent(upper);
+
+	return err ? reason_set(reason, err, REASON_FAILED, "cannot sync the folder of %s: %s",
+				upper, strerror(-err)) : 0;
+}
+
 int join_run(const char *lower, const char *upper, const struct merge_tick *tick,
 	     struct reason *reason)
 {
@@ -168,8 +176,9 @@ int join_run(const char *lower, const char *upper, const struct merge_tick *tick
 	struct reader_info low, up;
 	int err = join_info(upper, &up, reason);
 
+	/* It was joined before, and renamed; that may not be durable yet, and the lower one goes. */
 	if (!err && strcmp(up.backing, strrchr(lower, '/') + 1))
-		return 0;
+		return join_durable(upper, reason);
 	if (!err)
 		err = join_info(lower, &low, reason);
 	if (!err)

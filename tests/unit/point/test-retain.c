@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Layers that become fewer, and what can come between: what is asked between two pieces
- * does it.
+ * does it, or a sync that fails.
  */
 #include "point/retain.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "point/catalog-point.h"
 #include "point/file.h"
+#include "point/join.h"
 #include "point/stage.h"
 #include "ring/ring.h"
 
@@ -23,6 +26,20 @@
 static char folder[64];
 static struct store *store;
 static struct ring *ring;
+static unsigned int synced;
+static bool sync_fails;
+
+/* Folders are synced by nothing else. */
+int fsync(int fd)
+{
+	if (sync_fails) {
+		sync_fails = false;
+		errno = EIO;
+		return -1;
+	}
+	synced++;
+	return syscall(SYS_fsync, fd);
+}
 
 /* What a run sends: a disk full of @byte. */
 static void put_point(uint64_t number)
@@ -115,6 +132,28 @@ static void merge__while_a_later_point_is_in_use(void **state)
 	store_unpin(store, "c", 3);
 }
 
+/* -- joins -------------------------------------------------------------------------------- */
+
+/* The lower file goes when the database says so: the new name must be durable by then. */
+static void join__of_which_the_name_was_not_durable(void **state)
+{
+	char lower[STORE_PATH_MAX], upper[STORE_PATH_MAX];
+
+	put_point(1);
+	put_point(2);
+	put_point(3);
+	snprintf(lower, sizeof(lower), "%s", at("point-2.qcow2"));
+	snprintf(upper, sizeof(upper), "%s", at("point-3.qcow2"));
+	sync_fails = true;
+	assert_int_equal(join_run(lower, upper, NULL, NULL), -EIO);
+	/* It was renamed, and is not written a second time. */
+	synced = 0;
+	assert_int_equal(join_run(lower, upper, NULL, NULL), 0);
+	assert_int_equal(synced, 1);
+	sync_fails = true;
+	assert_int_equal(join_run(lower, upper, NULL, NULL), -EIO);
+}
+
 static int set_up(void **state)
 {
 	snprintf(folder, sizeof(folder), "/tmp/tidemark-retain.XXXXXX");
@@ -140,6 +179,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(merge__of_a_point_that_comes_into_use),
 		TEST(merge__while_a_later_point_is_in_use),
+		TEST(join__of_which_the_name_was_not_durable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
