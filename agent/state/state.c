@@ -10,6 +10,9 @@
 
 /* How long a statement waits for another process, say an administrator's sqlite3. */
 #define STATE_BUSY_MS 5000
+/* The lock-byte page of an SQLite file, see its file format. */
+#define STATE_LOCK_START 0x40000000
+#define STATE_LOCK_LENGTH 512
 
 struct state {
 	sqlite3 *db;
@@ -231,15 +234,60 @@ static int state_migrate(struct state *s, const char *const *migrations, size_t 
 	return err;
 }
 
-/* SQLite creates with the umask's mode; make the file ourselves, tighter. */
-static int state_create_file(const char *path)
+static int log_write_again(int fd)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	uint8_t buf[KIB(64)];
+	off_t at = 0;
+	ssize_t n;
+
+	while ((n = pread(fd, buf, sizeof(buf), at)) > 0) {
+		n = pwrite(fd, buf, n, at);
+		if (n <= 0)
+			break;
+		at += n;
+	}
+	return n < 0 || fdatasync(fd) ? -errno : 0;
+}
+
+/*
+ * A log that is here was left by a life that ended badly. It may have a commit whose sync
+ * had failed: of that the kernel tells once, and shows what was never written for as long
+ * as it is in memory. Commits behind it would be synced, and yet be lost with it. So all of
+ * it is written once more, and synced, before anybody goes by what it says. Where there is
+ * no room for that (a file system that never writes in place) it stays as it is.
+ */
+static int state_restore_log(const char *path)
+{
+	_cleanup_free_ char *log = NULL;
+	_cleanup_close_ int fd = -1;
+	int err;
+
+	if (asprintf(&log, "%s-wal", path) < 0)
+		return -ENOMEM;
+	fd = open(log, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	err = log_write_again(fd);
+	return err == -ENOSPC || err == -EDQUOT ? 0 : err;
+}
+
+/*
+ * SQLite creates with the umask's mode; make the file ourselves, tighter. Whoever uses it
+ * holds a lock on its lock-byte page: then its log is in use, too, and not to be touched.
+ */
+static int state_prepare_file(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct flock lock = {
+		.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = STATE_LOCK_START,
+		.l_len = STATE_LOCK_LENGTH,
+	};
 
 	if (fd < 0)
 		return -errno;
-	close(fd);
-	return 0;
+	return fcntl(fd, F_OFD_SETLK, &lock) ? 0 : state_restore_log(path);
 }
 
 int state_open(const char *path, const char *const *migrations, size_t count, struct state **ret)
@@ -251,7 +299,7 @@ int state_open(const char *path, const char *const *migrations, size_t count, st
 	struct state *s;
 	int err;
 
-	err = state_create_file(path);
+	err = state_prepare_file(path);
 	if (err)
 		return err;
 	s = calloc(1, sizeof(*s));

@@ -12,7 +12,8 @@
  * could be undone by a power loss.
  *
  * A commit that fails has an unknown outcome: the log may be on disk although
- * its fsync failed. Who must not guess closes the state and reads it again.
+ * its fsync failed. Who must not guess closes the state and reads it again:
+ * state_open() makes durable what it finds, whatever became of that fsync.
  *
  * Threads: calls are serialized inside, but a transaction belongs to the whole
  * connection. Who shares one among threads holds a lock around a transaction.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "state/state.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -95,6 +96,61 @@ static void state__is_durable(void **unused)
 	state_close(s);
 }
 
+static void copy_file(const char *from, const char *to)
+{
+	char command[200];
+
+	snprintf(command, sizeof(command), "cp %s %s", from, to);
+	assert_int_equal(system(command), 0);
+}
+
+/*
+ * The sync of a commit has failed, and the agent was killed: what the kernel shows of the
+ * log may never have been written, and no sync would write it any more. So it is written
+ * again.
+ */
+static void state__a_log_that_was_left_is_written_again(void **unused)
+{
+	static const struct timespec long_ago[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+	char left[80], wal[80], left_wal[90];
+	struct state *s = fresh(1), *again;
+	struct stat st;
+
+	snprintf(wal, sizeof(wal), "%s-wal", path);
+	snprintf(left, sizeof(left), "%s/left.db", folder);
+	snprintf(left_wal, sizeof(left_wal), "%s-wal", left);
+	assert_int_equal(state_exec(s, "INSERT INTO one (b) VALUES ('y')"), 0);
+	/* As it is found after a kill: nobody has closed it. */
+	copy_file(path, left);
+	copy_file(wal, left_wal);
+	assert_int_equal(utimensat(AT_FDCWD, left_wal, long_ago, 0), 0);
+	assert_int_equal(state_open(left, migrations, 1, &again), 0);
+	assert_int_equal(stat(left_wal, &st), 0);
+	assert_true(st.st_mtim.tv_sec > 1000);
+	assert_int_equal(rows(again, "SELECT count(*) FROM one"), 1);
+	state_close(again);
+	state_close(s);
+}
+
+/* One that is in use would be given back what it has gone past. */
+static void state__a_log_in_use_is_not(void **unused)
+{
+	static const struct timespec long_ago[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+	struct state *s = fresh(1), *other;
+	struct stat st;
+	char wal[80];
+
+	snprintf(wal, sizeof(wal), "%s-wal", path);
+	assert_int_equal(state_exec(s, "INSERT INTO one (b) VALUES ('y')"), 0);
+	assert_int_equal(utimensat(AT_FDCWD, wal, long_ago, 0), 0);
+	assert_int_equal(open_state(1, &other), 0);
+	assert_int_equal(stat(wal, &st), 0);
+	assert_int_equal(st.st_mtim.tv_sec, 1000);
+	assert_int_equal(rows(other, "SELECT count(*) FROM one"), 1);
+	state_close(other);
+	state_close(s);
+}
+
 static void state__binds_and_reads(void **unused)
 {
 	struct state *s = fresh(1);
@@ -182,6 +238,8 @@ int main(void)
 		cmocka_unit_test(state__migrates_once),
 		cmocka_unit_test(state__a_failed_migration_leaves_the_older_one),
 		cmocka_unit_test(state__is_durable),
+		cmocka_unit_test(state__a_log_that_was_left_is_written_again),
+		cmocka_unit_test(state__a_log_in_use_is_not),
 		cmocka_unit_test(state__binds_and_reads),
 		cmocka_unit_test(state__transactions),
 		cmocka_unit_test(state__refuses_what_is_no_database),
