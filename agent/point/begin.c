@@ -27,11 +27,11 @@ static int stage_admit(struct stage *s, struct stage_disk *d, bool force, struct
 	if (err)
 		return err;
 	memcpy(d->row.identity, identity, sizeof(identity));
-	err = catalog_find_path(store_catalog(s->store), d->row.path, identity, &other);
+	err = catalog_find_other(store_catalog(s->store), s->collection, d->spec.vm, d->spec.disk,
+				 d->row.path, identity, &other);
 	if (err < 0)
 		return reason_set(reason, err, REASON_FAILED, "cannot read the state file");
-	if (err && (strcmp(other.collection, s->collection) || strcmp(other.vm, d->spec.vm) ||
-		    strcmp(other.name, d->spec.disk)))
+	if (err)
 		return reason_set(reason, -EBUSY, REASON_IN_USE,
 				  "%s is the replica of the disk %s/%s of %s", d->row.path,
 				  other.vm, other.name, other.collection);

@@ -247,8 +247,9 @@ int catalog_find(struct catalog *c, const char *collection, const char *vm, cons
 	return catalog_one(c, q, ret);
 }
 
-int catalog_find_path(struct catalog *c, const char *path, const char *identity,
-		      struct catalog_disk *ret)
+int catalog_find_other(struct catalog *c, const char *collection, const char *vm,
+		       const char *name, const char *path, const char *identity,
+		       struct catalog_disk *ret)
 {
 	struct state_query *q;
 	int err = catalog_lock(c);
@@ -256,14 +257,18 @@ int catalog_find_path(struct catalog *c, const char *path, const char *identity,
 	if (err)
 		return err;
 	err = state_prepare(c->state,
-			    CATALOG_SELECT "WHERE d.path = ?1 OR (d.identity = ?2 AND"
-					   " ?2 NOT IN ('file', 'path'))", &q);
+			    CATALOG_SELECT "WHERE (d.path = ?1 OR (d.identity = ?2 AND"
+					   " ?2 NOT IN ('file', 'path'))) AND NOT"
+					   " (c.name = ?3 AND d.vm = ?4 AND d.name = ?5)", &q);
 	if (err) {
 		pthread_mutex_unlock(&c->lock);
 		return err;
 	}
 	state_bind_text(q, 1, path);
 	state_bind_text(q, 2, identity);
+	state_bind_text(q, 3, collection);
+	state_bind_text(q, 4, vm);
+	state_bind_text(q, 5, name);
 	return catalog_one(c, q, ret);
 }
 

@@ -95,11 +95,14 @@ int catalog_find(struct catalog *c, const char *collection, const char *vm, cons
 		 struct catalog_disk *ret);
 
 /**
- * catalog_find_path() - the disk whose raw replica is at @path, or is the
- * device known by @identity (unless that says nothing: "file", "path")
+ * catalog_find_other() - another disk than this one whose raw replica is at @path, or is
+ * the device known by @identity (unless that says nothing: "file", "path")
+ *
+ * Return: 1: there is one, 0: there is none, or errno
  */
-int catalog_find_path(struct catalog *c, const char *path, const char *identity,
-		      struct catalog_disk *ret);
+int catalog_find_other(struct catalog *c, const char *collection, const char *vm,
+		       const char *name, const char *path, const char *identity,
+		       struct catalog_disk *ret);
 
 /**
  * catalog_seed() - record, durably, that a disk's raw replica is being begun

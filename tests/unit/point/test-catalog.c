@@ -287,19 +287,30 @@ static void catalog__finds_who_has_a_place(void **state)
 	struct catalog_disk d = { .collection = "web", .vm = "vm", .name = "vda", .size = 512,
 				  .granule = 4096, .path = "/dev/x", .device = true,
 				  .identity = "wwid:1" };
-	int64_t id;
+	int64_t id, other;
 
 	assert_int_equal(catalog_seed(c, &d, &id), 0);
-	assert_int_equal(catalog_find_path(c, "/dev/x", "wwid:2", &d), 1);
-	assert_int_equal(catalog_find_path(c, "/dev/y", "wwid:1", &d), 1);
+	assert_int_equal(catalog_find_other(c, "web", "vm", "new", "/dev/x", "wwid:2", &d), 1);
+	assert_int_equal(catalog_find_other(c, "web", "vm", "new", "/dev/y", "wwid:1", &d), 1);
 	assert_int_equal(d.id, id);
-	assert_int_equal(catalog_find_path(c, "/dev/y", "wwid:2", &d), 0);
+	assert_int_equal(catalog_find_other(c, "web", "vm", "new", "/dev/y", "wwid:2", &d), 0);
+	assert_int_equal(catalog_find_other(c, "web", "vm", "vda", "/dev/x", "wwid:1", &d), 0);
+	/* Two devices have exchanged their names: the one's path leads to the other's replica. */
+	d = row(c, "vda");
+	strcpy(d.name, "vdy");
+	strcpy(d.path, "/dev/y");
+	strcpy(d.identity, "wwid:2");
+	assert_int_equal(catalog_seed(c, &d, &other), 0);
+	assert_int_equal(catalog_find_other(c, "web", "vm", "vda", "/dev/x", "wwid:2", &d), 1);
+	assert_int_equal(d.id, other);
+	assert_int_equal(catalog_find_other(c, "web", "vm", "vdy", "/dev/y", "wwid:1", &d), 1);
+	assert_int_equal(d.id, id);
 	/* Devices without a name of their own are not all the same one. */
 	strcpy(d.identity, "path");
 	strcpy(d.name, "vdb");
 	strcpy(d.path, "/dev/z");
 	assert_int_equal(catalog_seed(c, &d, &id), 0);
-	assert_int_equal(catalog_find_path(c, "/dev/y", "path", &d), 0);
+	assert_int_equal(catalog_find_other(c, "web", "vm", "new", "/dev/w", "path", &d), 0);
 	catalog_close(c);
 }
 
