@@ -108,8 +108,9 @@ int settle_sealed(struct connection *c, const struct frame *f)
 		err = stage_stale(c->stage, f->disk, ranges[i].offset, ranges[i].span);
 	if (err)
 		return steps_write_failed(c, err);
+	/* Of the older seal they are good no more, either: so they need not be kept in memory. */
 	if (!sealed.complete)
-		return 0;
+		return stage_unsettled(c->stage) >= SETTLE_EXTENTS ? settle_now(c) : 0;
 	stage_sealed(c->stage, f->disk, d->mode, f->epoch);
 	/* What was staged before counts for this seal from here on: that is to be found. */
 	return stage_unsettled(c->stage) || d->resume ? settle_now(c) : 0;

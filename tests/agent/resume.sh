@@ -128,5 +128,19 @@ for mode in incremental full; do
         fi
     done
 done
+
+# A list of what is stale, without an end: it is recorded on the way, not kept in memory.
+first_point
+{ hello; echo "begin 0 incremental 0"; echo "sealed 0 2"; echo "data 0 $dir/b 0 $mib 2"
+  echo "stale 0 3 1700"; echo ping; echo wait; } | peer > "$dir/peer.out" 2>&1 &
+peer_pid=$!
+pong() { grep -q pong "$dir/peer.out"; }
+ok "1700 frames of a list are taken" eventually pong
+extents=$(python3 -c 'import sqlite3, sys
+print(sqlite3.connect(sys.argv[1]).execute(
+    "SELECT ifnull(sum(length(extents)), 0) FROM staged").fetchone()[0])
+' "$dir/store/.state.db")
+holds "of their 66300 regions $extents bytes are recorded" "$extents >= 65536 * 24"
 receiver_stop
+wait $peer_pid
 tap_end

@@ -21,6 +21,8 @@
  *   compare DISK FILE EPOCH           hashes, then what differs; prints "differ N"
  *   verify DISK FILE                  hashes; prints "differ N"
  *   sealed DISK EPOCH [OFFSET SPAN]   what is staged there is stale
+ *   stale DISK EPOCH COUNT            so many frames of a list of such regions, and no end of
+ *                                     it: every other granule, as many as fit, again and again
  *   pass
  *   end DISK EPOCH [wrong]            "wrong" spoils the digest
  *   commit [LEVEL [HISTORY [final]]]  prints "durable POINT"
@@ -332,6 +334,20 @@ static void do_sealed(char **w)
 		    frame_sealed_encode(&sealed, &range, w[3] != NULL, buf));
 }
 
+static void do_stale(char **w)
+{
+	uint64_t granule = disks[number(w[1])].granule;
+	struct frame_range ranges[FRAME_SEALED_MAX];
+	const struct frame_sealed sealed = { 0 };
+	uint8_t buf[FRAME_CONTROL_MAX];
+
+	for (uint64_t i = 0; i < FRAME_SEALED_MAX; i++)
+		ranges[i] = (struct frame_range){ 2 * i * granule, granule };
+	for (uint64_t n = number(w[3]); n; n--)
+		put_control(FRAME_SEALED, number(w[1]), number(w[2]), buf,
+			    frame_sealed_encode(&sealed, ranges, FRAME_SEALED_MAX, buf));
+}
+
 static void read_at(int fd, void *buf, size_t size, uint64_t offset)
 {
 	ssize_t n = fd < 0 ? 0 : pread(fd, buf, size, offset);
@@ -577,6 +593,8 @@ static void do_line(char **w)
 		do_begin(w);
 	else if (!strcmp(w[0], "sealed"))
 		do_sealed(w);
+	else if (!strcmp(w[0], "stale"))
+		do_stale(w);
 	else if (!strcmp(w[0], "full"))
 		do_full(w);
 	else if (!strcmp(w[0], "diff"))
