@@ -92,8 +92,9 @@ void channel_close(struct channel *c)
 	else if (stream_busy(c->stream))
 		shutdown(c->fd, SHUT_RD); /* the handshake listens by itself */
 	ring_cancel(c->ring, &c->tick_op);
+	/* What is under way ends in memory that goes next: not to be left for another error. */
 	while (c->ticking || c->receiving || c->sending || stream_busy(c->stream))
-		if (channel_wait(c))
+		if (channel_wait(c) == -EBADF)
 			break;
 }
 

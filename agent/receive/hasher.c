@@ -18,8 +18,19 @@ int hasher_open(struct hasher *h, struct ring *ring, struct stage *stage, enum h
 	return err;
 }
 
+static int hasher_wait(struct hasher *h)
+{
+	int err = ring_run(h->ring);
+
+	return err == -EINTR ? 0 : err;
+}
+
 void hasher_close(struct hasher *h)
 {
+	/* A ring that has failed once has not ended what was begun. */
+	for (uint32_t i = 0; i < ARRAY_SIZE(h->pieces); i++)
+		while (h->pieces[i].busy && hasher_wait(h) != -EBADF)
+			;
 	if (h->area)
 		ring_memory_free(h->ring, h->area);
 	free(h->hashes);
@@ -89,13 +100,6 @@ static void piece_done(struct ring_op *op, int64_t result)
 		piece_step(p);
 	else
 		piece_hash(p);
-}
-
-static int hasher_wait(struct hasher *h)
-{
-	int err = ring_run(h->ring);
-
-	return err == -EINTR ? 0 : err;
 }
 
 static void piece_start(struct hasher *h, uint32_t index, uint64_t begin, uint32_t span)

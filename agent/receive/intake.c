@@ -59,11 +59,22 @@ int intake_drain(struct intake *t)
 	return t->error;
 }
 
+static bool intake_busy(const struct intake *t)
+{
+	for (uint32_t i = 0; i < INTAKE_DEPTH; i++)
+		if (t->chunks[i].busy)
+			return true;
+	return false;
+}
+
+/* The area, and the file, are the kernel's for as long, whatever the ring says meanwhile. */
 void intake_close(struct intake *t)
 {
 	if (!t->area)
 		return;
-	intake_drain(t);
+	while (intake_busy(t) && intake_wait(t) != -EBADF)
+		;
+	intake_file(t, -1);
 	t->area = ring_memory_free(t->ring, t->area);
 }
 

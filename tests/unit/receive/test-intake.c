@@ -6,11 +6,16 @@
  */
 #include "receive/intake.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -20,6 +25,17 @@
 static char folder[] = "/tmp/tidemark-intake.XXXXXX";
 static struct store *store;
 static struct ring *ring;
+static unsigned int poll_fails;
+
+/* The engine without io_uring waits by this. */
+int poll(struct pollfd *fds, nfds_t count, int ms)
+{
+	if (!poll_fails)
+		return syscall(SYS_poll, fds, count, ms);
+	poll_fails--;
+	errno = ENOMEM;
+	return -1;
+}
 
 static void stage_add(struct stage *s, uint32_t disk, const char *name)
 {
@@ -224,6 +240,29 @@ static void intake__an_error_comes_back(void **state)
 	store_release(store, "error");
 }
 
+/* What was begun has not ended when the ring fails, and its memory is still written from. */
+static void intake__waits_for_what_a_ring_has_left(void **state)
+{
+	struct stage *s = stage_for("left");
+	struct ring *plain;
+	struct intake t;
+
+	setenv(RING_ENGINE_VARIABLE, "plain", 1);
+	assert_int_equal(ring_create(&plain, 64), 0);
+	unsetenv(RING_ENGINE_VARIABLE);
+	assert_int_equal(intake_open(&t, plain, s), 0);
+	for (unsigned int i = 0; i < 8; i++)
+		write_at(&t, 2 * i * UNIT, UNIT);
+	poll_fails = 1;
+	assert_int_equal(intake_drain(&t), -ENOMEM);
+	poll_fails = 1;
+	intake_close(&t);
+	assert_int_equal(ring_busy(plain), 0);
+	ring_destroy(plain);
+	stage_destroy(s);
+	store_release(store, "left");
+}
+
 static int set_up(void **state)
 {
 	if (!mkdtemp(folder) || ring_create(&ring, 64))
@@ -249,6 +288,7 @@ int main(void)
 		cmocka_unit_test(intake__rooms_are_apart),
 		cmocka_unit_test(intake__the_rest_of_a_unit_is_zero),
 		cmocka_unit_test(intake__an_error_comes_back),
+		cmocka_unit_test(intake__waits_for_what_a_ring_has_left),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
