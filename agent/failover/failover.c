@@ -392,15 +392,16 @@ static int failover_check(void *arg, const struct service_failover *asked, struc
 static int failover_replica(struct method *m)
 {
 	bool alone = m->asked->event != EVENT_TEST && m->asked->event != EVENT_REVERT_TEST;
-	int err = method_load(m);
+	int err = alone ? store_claim(m->f->store, m->asked->collection, CLAIM_MS, m->reason) : 0;
 
-	if (!err && alone)
-		err = store_claim(m->f->store, m->asked->collection, CLAIM_MS, m->reason);
-	if (!err) {
+	if (err)
+		return err;
+	/* Not before: a run that was waited for may have brought a disk. */
+	err = method_load(m);
+	if (!err)
 		err = replica_methods[m->asked->event](m);
-		if (alone)
-			store_release(m->f->store, m->asked->collection);
-	}
+	if (alone)
+		store_release(m->f->store, m->asked->collection);
 	if (!err && m->asked->event == EVENT_REVERSE && m->asked->path)
 		snprintf(m->peer, m->peer_size, "%s", m->asked->path);
 	free(m->disks);
