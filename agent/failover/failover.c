@@ -136,19 +136,24 @@ static void unexport_disks(struct failover *f, const char *collection)
 /* Begin what @row says: the point is in use from here on, and the database knows. */
 static int method_begin(struct method *m, struct catalog_failover *row)
 {
-	int err = points_find(m->f->store, m->asked->collection, m->asked->point, &row->point,
+	uint64_t point;
+	int err = points_find(m->f->store, m->asked->collection, m->asked->point, &point,
 			      m->reason);
 
 	if (err)
 		return err;
-	err = store_pin(m->f->store, row->collection, row->point);
+	err = store_pin(m->f->store, row->collection, point);
 	if (err)
 		return reason_set(m->reason, err, REASON_NOT_FOUND, "the point was just retired");
+	row->point = point;
 	err = method_set(m, row);
-	if (err)
-		store_unpin(m->f->store, row->collection, row->point);
-	else
+	if (!err) {
 		crash_at("failover-recorded");
+		return 0;
+	}
+	/* It has not begun: others may use that point, and their use is not ours to end. */
+	store_unpin(m->f->store, row->collection, point);
+	row->point = 0;
 	return err;
 }
 

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -95,6 +96,28 @@ static void failover__waits_for_a_run(void **state)
 	assert_true(file_exists(at("vdb", STORE_FAILOVER)));
 }
 
+/* As an administrator may with sqlite3 */
+static void state_say(const char *sql)
+{
+	char path[STORE_PATH_MAX];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/.state.db", folder);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void failover__a_test_that_is_not_recorded(void **state)
+{
+	put_point("vda", 1);
+	assert_int_equal(call(EVENT_FAILOVER, 0), 0);
+	assert_true(store_pinned(store, "c", 1));
+	state_say("CREATE TRIGGER no BEFORE INSERT ON failover BEGIN SELECT RAISE(ABORT, 'no'); END");
+	assert_true(call(EVENT_TEST, 0) < 0);
+	assert_true(store_pinned(store, "c", 1));
+}
+
 static int set_up(void **state)
 {
 	struct receiver_config config = { .plain_allowed = true, .store_dir = folder,
@@ -123,6 +146,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(failover__waits_for_a_run),
+		TEST(failover__a_test_that_is_not_recorded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
