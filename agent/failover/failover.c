@@ -261,11 +261,12 @@ static int commit_record(struct method *m, struct catalog_failover *row,
 		return err;
 	crash_at("failover-committing");
 	err = catalog_cut(store_catalog(m->f->store), row->collection, row->point, origins, count);
-	if (!err)
-		crash_at("failover-cut");
+	if (err)
+		return err;
+	crash_at("failover-cut");
 	/* It is the only one, and nobody opens its layer by name any more. */
 	store_unpin(m->f->store, row->collection, row->point);
-	return err;
+	return 0;
 }
 
 /* Layers that the cut has forgotten are files that nobody knows. */

@@ -24,7 +24,8 @@ static int store_pin_failovers(struct store *s, struct reason *reason)
 	int err = catalog_failovers(store_catalog(s), &rows, &count);
 
 	for (size_t i = 0; i < count && !err; i++)
-		if (rows[i].state == FAILOVER_MADE)
+		/* One that was to be committed may not have given up the other points yet. */
+		if (rows[i].state == FAILOVER_MADE || rows[i].state == FAILOVER_COMMITTING)
 			store_pin(s, rows[i].collection, rows[i].point);
 	return err ? reason_set(reason, err, REASON_FAILED, "cannot read the state file") : 0;
 }

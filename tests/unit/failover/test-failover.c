@@ -118,6 +118,20 @@ static void failover__a_test_that_is_not_recorded(void **state)
 	assert_true(store_pinned(store, "c", 1));
 }
 
+/* Its disk lies over the point for as long as the others are not given up. */
+static void failover__a_commit_that_is_not_recorded(void **state)
+{
+	put_point("vda", 1);
+	put_point("vda", 2);
+	assert_int_equal(call(EVENT_FAILOVER, 1), 0);
+	state_say("CREATE TRIGGER no BEFORE UPDATE ON point BEGIN SELECT RAISE(ABORT, 'no'); END");
+	assert_true(call(EVENT_COMMIT_FAILOVER, 0) < 0);
+	assert_true(store_pinned(store, "c", 1));
+	state_say("DROP TRIGGER no");
+	assert_int_equal(call(EVENT_COMMIT_FAILOVER, 0), 0);
+	assert_false(store_pinned(store, "c", 1));
+}
+
 static int set_up(void **state)
 {
 	struct receiver_config config = { .plain_allowed = true, .store_dir = folder,
@@ -147,6 +161,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(failover__waits_for_a_run),
 		TEST(failover__a_test_that_is_not_recorded),
+		TEST(failover__a_commit_that_is_not_recorded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "point/catalog-failover.h"
 #include "point/catalog-point.h"
 #include "point/fault.h"
 #include "point/file.h"
@@ -201,6 +202,22 @@ static void leftover__of_what_was_given_up(void **state)
 	assert_false(shown("a", &r));
 }
 
+/* Until the others are given up it is kept by nothing else: it may be beyond the limit. */
+static void leftover__of_a_failover_that_was_committed(void **state)
+{
+	struct catalog_failover row = { .collection = "a", .kind = FAILOVER_REAL,
+					.state = FAILOVER_COMMITTING, .point = 1 };
+
+	put_point("a");
+	assert_int_equal(catalog_failover_set(store_catalog(store), &row), 0);
+	reopen();
+	assert_int_equal(store_retire(store, "a", 1), -EBUSY);
+	row.state = FAILOVER_COMMITTED;
+	assert_int_equal(catalog_failover_set(store_catalog(store), &row), 0);
+	reopen();
+	assert_false(store_pinned(store, "a", 1));
+}
+
 /* A test of a point can begin while a collection is cleared up that is in use already. */
 static void leftover__leaves_what_a_test_makes(void **state)
 {
@@ -293,6 +310,7 @@ int main(void)
 		TEST(leftover__of_a_first_point),
 		TEST(leftover__over_a_point_that_stands),
 		TEST(leftover__of_what_was_given_up),
+		TEST(leftover__of_a_failover_that_was_committed),
 		TEST(leftover__leaves_what_a_test_makes),
 		TEST(leftover__in_a_folder_that_is_closed),
 		cmocka_unit_test(faults__by_name),
