@@ -156,14 +156,16 @@ int disk_drop(struct store *s, const struct catalog_disk *d, const char *name,
 {
 	char path[STORE_PATH_MAX];
 	int err = disk_path(s, d, name, path);
+	bool there = !err && file_exists(path);
 
-	if (!err && !file_exists(path))
-		return 0;
 	if (!err)
 		err = file_unlink(path);
+	/* Also if it is gone: perhaps since a moment ago, and it must not come back. */
 	if (!err)
 		err = file_sync_parent(path);
-	if (!err)
+	if (!there && err == -ENOENT)
+		return 0; /* it has no folder */
+	if (!err && there)
 		crash_at("failover-removed");
 	return err ? reason_set(reason, err, 0, "cannot remove %s: %s", path, strerror(-err)) : 0;
 }

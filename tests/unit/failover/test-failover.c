@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -26,6 +27,14 @@ static char folder[64];
 static struct receiver *receiver;
 static struct failover *failover;
 static struct store *store;
+static unsigned int synced;
+
+/* Folders are synced by nothing else. */
+int fsync(int fd)
+{
+	synced++;
+	return syscall(SYS_fsync, fd);
+}
 
 static const char *at(const char *disk, const char *file)
 {
@@ -132,6 +141,18 @@ static void failover__a_commit_that_is_not_recorded(void **state)
 	assert_false(store_pinned(store, "c", 1));
 }
 
+/* A start may have come between the removal and the sync. */
+static void failover__reverts_what_is_gone(void **state)
+{
+	put_point("vda", 1);
+	assert_int_equal(call(EVENT_FAILOVER, 0), 0);
+	assert_int_equal(unlink(at("vda", STORE_FAILOVER)), 0);
+	synced = 0;
+	assert_int_equal(call(EVENT_REVERT_FAILOVER, 0), 0);
+	assert_true(synced > 0);
+	assert_false(store_pinned(store, "c", 1));
+}
+
 static int set_up(void **state)
 {
 	struct receiver_config config = { .plain_allowed = true, .store_dir = folder,
@@ -162,6 +183,7 @@ int main(void)
 		TEST(failover__waits_for_a_run),
 		TEST(failover__a_test_that_is_not_recorded),
 		TEST(failover__a_commit_that_is_not_recorded),
+		TEST(failover__reverts_what_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
