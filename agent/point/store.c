@@ -567,7 +567,10 @@ static int store_openable(struct store *s, const struct catalog_disk *d,
 	err = catalog_failover_find(s->catalog, d->collection, FAILOVER_REAL, &f);
 	if (err > 0 && f.state == FAILOVER_MADE) {
 		err = store_folder(s, d->collection, d->vm, d->name, folder);
-		return err ? err : file_path(ret, STORE_PATH_MAX, folder, STORE_FAILOVER);
+		if (!err)
+			err = file_path(ret, STORE_PATH_MAX, folder, STORE_FAILOVER);
+		/* A disk that came after that point has none. */
+		return err || file_exists(ret) ? err : -ENOENT;
 	}
 	if (!d->file[0]) {
 		memcpy(ret, d->path, STORE_PATH_MAX);

@@ -105,6 +105,19 @@ static void failover__waits_for_a_run(void **state)
 	assert_true(file_exists(at("vdb", STORE_FAILOVER)));
 }
 
+/* A disk that came later has no part in it, and nothing of it is to be opened. */
+static void failover__of_an_older_point(void **state)
+{
+	char path[STORE_PATH_MAX];
+
+	put_point("vda", 1);
+	put_point("vdb", 2);
+	assert_int_equal(call(EVENT_FAILOVER, 1), 0);
+	assert_int_equal(store_open_path(store, "c", "vm", "vda", path), 0);
+	assert_string_equal(path, at("vda", STORE_FAILOVER));
+	assert_int_equal(store_open_path(store, "c", "vm", "vdb", path), -ENOENT);
+}
+
 /* As an administrator may with sqlite3 */
 static void state_say(const char *sql)
 {
@@ -181,6 +194,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(failover__waits_for_a_run),
+		TEST(failover__of_an_older_point),
 		TEST(failover__a_test_that_is_not_recorded),
 		TEST(failover__a_commit_that_is_not_recorded),
 		TEST(failover__reverts_what_is_gone),
