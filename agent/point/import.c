@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "point/catalog-failover.h"
 #include "point/file.h"
 #include "point/overlay.h"
 #include "point/stage.h"
@@ -261,6 +262,19 @@ static int import_all(struct import *i)
 	return err;
 }
 
+/* As with what a sender sends: the VMs run here. */
+static int import_judge_failover(struct import *i)
+{
+	struct catalog_failover f;
+	int found = catalog_failover_find(store_catalog(i->store), i->collection, FAILOVER_REAL, &f);
+
+	if (found < 0)
+		return reason_set(i->reason, found, REASON_FAILED, "cannot read the state file");
+	return found ? reason_set(i->reason, -EINVAL, REASON_INVALID_STATE,
+				  "the collection %s was failed over to point %llu: its disks are in "
+				  "use here", i->collection, (unsigned long long)f.point) : 0;
+}
+
 int import_run(struct store *s, const char *collection, const char *folder,
 	       const struct merge_tick *tick, struct import_result *ret, struct reason *reason)
 {
@@ -279,7 +293,9 @@ int import_run(struct store *s, const char *collection, const char *folder,
 	if (err)
 		return err;
 	store_activity(s, collection, STORE_RECEIVING);
-	err = store_mend(s, collection, reason);
+	err = import_judge_failover(&i);
+	if (!err)
+		err = store_mend(s, collection, reason);
 	if (!err)
 		err = import_all(&i);
 	store_release(s, collection);

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "point/catalog-failover.h"
 #include "point/file.h"
 #include "point/points.h"
 
@@ -223,6 +224,31 @@ static void import__leaves_what_cannot_be_removed(void **state)
 	assert_int_equal(shown(), 2);
 }
 
+/* Another disk of a collection whose VMs run here */
+static void import__into_a_failover(void **state)
+{
+	struct catalog_failover row = { .collection = "c", .kind = FAILOVER_REAL,
+					.state = FAILOVER_MADE, .point = 1 };
+	struct import_result result;
+	struct watch w = { 0 };
+	struct reason reason = { 0 };
+
+	assert_int_equal(import(&w, &result, NULL), 0);
+	assert_int_equal(catalog_failover_set(store_catalog(store), &row), 0);
+	assert_int_equal(unlink(at("in/c/vm/d0/replica.raw")), 0);
+	assert_int_equal(rmdir(at("in/c/vm/d0")), 0);
+	put_folder("in/c/vm/d2");
+	put_copy("in/c/vm/d2/replica.raw", PIECES);
+	assert_int_equal(unlink(at("in/c/vm/d1/replica.raw")), 0);
+	assert_int_equal(rmdir(at("in/c/vm/d1")), 0);
+	assert_int_equal(import_run(store, "c", at("in"), NULL, &result, &reason), -EINVAL);
+	assert_non_null(strstr(reason.text, "failed over to point 1"));
+	assert_int_equal(shown(), 2);
+	assert_int_equal(catalog_failover_clear(store_catalog(store), "c", FAILOVER_REAL), 0);
+	assert_int_equal(import_run(store, "c", at("in"), NULL, &result, NULL), 0);
+	assert_int_equal(shown(), 3);
+}
+
 static int set_up(void **state)
 {
 	snprintf(folder, sizeof(folder), "/tmp/tidemark-import.XXXXXX");
@@ -258,6 +284,7 @@ int main(void)
 		TEST(import__of_what_vanishes),
 		TEST(import__of_what_is_no_disk),
 		TEST(import__leaves_what_cannot_be_removed),
+		TEST(import__into_a_failover),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
