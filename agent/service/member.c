@@ -197,6 +197,7 @@ static int replica_fill(struct service_disk *d, const struct store_replica *r)
 		free(d->device);
 		d->device = path;
 	}
+	d->held = true;
 	d->size = r->size;
 	d->point = r->point;
 	d->point_epoch = r->epoch;
@@ -229,6 +230,19 @@ static bool replica_sent(const struct service *s, const struct store_replica *r)
 	return false;
 }
 
+/* The newest of its disks' points: after a failover to an older one that is not what it was. */
+static void replica_point(struct service_vm *vm)
+{
+	vm->point = 0;
+	vm->point_time = 0;
+	for (size_t i = 0; i < vm->disk_count; i++) {
+		if (vm->disks[i].point_time < vm->point_time)
+			continue;
+		vm->point = vm->disks[i].point;
+		vm->point_time = vm->disks[i].point_time;
+	}
+}
+
 /* One disk of the store; a collection that is new is entered with its first. */
 static int replica_take_one(struct service *s, const struct store_replica *r)
 {
@@ -239,10 +253,8 @@ static int replica_take_one(struct service *s, const struct store_replica *r)
 	struct service_disk *d = vm ? vm_add_disk(vm, r->disk) : NULL;
 	int err = d ? replica_fill(d, r) : -ENOMEM;
 
-	if (!err && r->created >= vm->point_time) {
-		vm->point = r->point;
-		vm->point_time = r->created;
-	}
+	if (!err)
+		replica_point(vm);
 	if (!err && new_vm)
 		err = record_load_vm(s, c, vm);
 	if (!err && is_new)
@@ -265,6 +277,15 @@ static int replica_take(const struct store_replica *r, void *arg)
 	return replica_sent(arg, r) ? 0 : replica_take_one(arg, r);
 }
 
+/* What the last look has found of it: nothing, or as much as ever. */
+static void replica_hold(struct collection *c, bool held)
+{
+	c->private->in_store = held;
+	for (size_t i = 0; i < c->vm_count; i++)
+		for (size_t j = 0; j < c->vms[i].disk_count; j++)
+			c->vms[i].disks[j].held = held;
+}
+
 void member_look_replicas(struct service *s)
 {
 	int err;
@@ -272,29 +293,75 @@ void member_look_replicas(struct service *s)
 	if (!s->world.replicas)
 		return;
 	for (size_t i = 0; i < s->collection_count; i++)
-		s->collections[i]->private->in_store = false;
+		replica_hold(s->collections[i], false);
 	err = s->world.replicas(s->world.arg, replica_take, s);
 	if (err)
 		log_warning("cannot read the store: %s", strerrordesc_np(-err));
 	for (size_t i = 0; i < s->collection_count; i++) {
 		struct collection *c = s->collections[i];
 
-		c->private->in_store |= err != 0;
+		/* One that cannot be read says nothing of what it holds. */
+		if (err)
+			replica_hold(c, true);
 		if (c->role == MODEL_REPLICA)
 			collection_refresh(s, c);
 	}
 }
 
-/* Its first point was begun and given up: as if nobody had ever begun. */
-static bool replica_given_up(const struct collection *c)
+/* Those whose first point was begun and given up. Return: is there one less? */
+static bool replica_drop_disks(struct service_vm *vm)
 {
-	if (c->role != MODEL_REPLICA || c->origin != ORIGIN_STORE || c->job ||
-	    c->private->in_store)
-		return false;
-	for (size_t i = 0; i < c->vm_count; i++)
-		if (c->vms[i].point)
-			return false;
-	return true;
+	size_t kept = 0, count = vm->disk_count;
+
+	for (size_t i = 0; i < count; i++) {
+		if (vm->disks[i].held)
+			vm->disks[kept++] = vm->disks[i];
+		else
+			free(vm->disks[i].device);
+	}
+	vm->disk_count = kept;
+	return kept < count;
+}
+
+static void replica_drop_members(struct service *s, struct collection *c)
+{
+	size_t kept = 0;
+	bool fewer = false;
+	int err;
+
+	for (size_t i = 0; i < c->vm_count; i++) {
+		fewer |= replica_drop_disks(&c->vms[i]);
+		if (c->vms[i].disk_count)
+			c->vms[kept++] = c->vms[i];
+		else
+			vm_clear(&c->vms[i]);
+	}
+	c->vm_count = kept;
+	if (!fewer)
+		return;
+	err = record_begin(s);
+	if (!err)
+		err = record_end(s, record_collection(s, c));
+	if (err)
+		log_warning("collection %s: cannot be recorded: %s", c->name, strerrordesc_np(-err));
+	s->changes++;
+	collection_refresh(s, c);
+}
+
+static void replica_drop(struct service *s, struct collection *c)
+{
+	int err;
+
+	/* A first point was begun and given up, or all points were. */
+	if (c->private->in_store) {
+		replica_drop_members(s, c);
+		return;
+	}
+	err = record_begin(s);
+	if (!err)
+		err = record_end(s, record_forget(s, c->name, c->role));
+	if (!err)
+		service_drop(s, c);
 }
 
 void member_drop_replicas(struct service *s)
@@ -303,11 +370,8 @@ void member_drop_replicas(struct service *s)
 		return;
 	for (size_t i = s->collection_count; i--;) {
 		struct collection *c = s->collections[i];
-		int err = replica_given_up(c) ? record_begin(s) : -EAGAIN;
 
-		if (!err)
-			err = record_end(s, record_forget(s, c->name, c->role));
-		if (!err)
-			service_drop(s, c);
+		if (c->role == MODEL_REPLICA && c->origin == ORIGIN_STORE && !c->job)
+			replica_drop(s, c);
 	}
 }

@@ -238,7 +238,7 @@ struct mode_past member_past(const struct service_disk *d);
 const char *member_doubt(const struct service_disk *d, const struct source_info *info);
 /** member_look_replicas() - take the store's replicas over */
 void member_look_replicas(struct service *s);
-/** member_drop_replicas() - those that were begun and given up; nobody holds a collection */
+/** member_drop_replicas() - what was given up: nothing is held of it any more */
 void member_drop_replicas(struct service *s);
 /** member_in_sync() - nothing is owed, and the replica has all there was */
 bool member_in_sync(struct service *s, const struct collection *c, const struct service_vm *vm);

@@ -47,6 +47,7 @@ enum service_origin {
  * @tracked: the kernel tracks it
  * @granule: bytes, if not tracked
  * @excluded: IncludedDisks does not name it: no run is about it
+ * @held: replica: the store had it when it was looked at last
  * @size: bytes, 0: not known
  * @owed: bytes changed since the newest point, as last looked at
  * @point: number of the newest point, 0: none
@@ -66,6 +67,7 @@ struct service_disk {
 	char *device;
 	bool tracked;
 	bool excluded;
+	bool held;
 	uint32_t granule;
 	uint64_t size;
 	uint64_t owed;

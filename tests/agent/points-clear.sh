@@ -53,6 +53,12 @@ except OSError:
 print(out.decode(), "exit", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 END
 }
+no_object() { # COLLECTION
+    ! busctl --address="unix:path=$dir/receiver.bus" get-property org.tidemark.Replication1 \
+        "/org/tidemark/Replication1/Collection/$1" org.tidemark.Replication1.Collection \
+        StateName > /dev/null 2>&1
+}
+has_object() { ! no_object "$1"; }
 points() { there points list c --noheadings --output POINT | tr -d ' ' | tr '\n' ' '; }
 
 # -- what is refused
@@ -99,6 +105,8 @@ like "yes: it is given up" "$(asked y)" 'c: given up: 2 points of 2 disks, .*exi
 refused 3 'no replica of a collection c is held' points list c
 is "nothing is left" "$(find "$dir/store" -mindepth 1 ! -name '.*')" ''
 is "no replica is shown" "$(there status --json | field replicas)" '[]'
+is "nor is the collection" "$(there status --json | field collections)" '[]'
+ok "its object is gone from the bus" no_object c
 like "the log says so" "$(cat "$dir/receiver.log")" 'c: all that was held of it is given up: 2 point'
 refused 3 'no replica of a collection c is held' points clear c --yes
 
@@ -110,6 +118,8 @@ print([d["mode"] for d in json.load(open(sys.argv[1]))["disks"]])' "$dir/anew.js
 for d in d0 d1; do ok "$d is what it is" replica_is $d "$dir/$d.img"; done
 is "with a number that was never used" "$(points)" "3 "
 change "$dir/d0.img" 10 9 > /dev/null
+ok "the collection is an object on the bus again" eventually has_object c
+is "with its new point" "$(there status --json | field collections.0.vms.0.point)" 3
 ok "and the one after it" resync
 ok "d0 is what it is still" replica_is d0 "$dir/d0.img"
 document=$(there points clear c --yes --json)

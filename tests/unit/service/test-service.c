@@ -477,7 +477,7 @@ static void replica__that_was_given_up_is_gone(void **state)
 	assert_int_equal(vm_state("r", "v"), VM_INITIAL);
 }
 
-static void replica__that_has_a_point_is_not(void **state)
+static void replica__whose_points_were_given_up_is_gone(void **state)
 {
 	static const struct store_replica whole = {
 		.collection = "r", .vm = "v", .disk = "d", .path = "/r", .state = STORE_READY,
@@ -486,9 +486,53 @@ static void replica__that_has_a_point_is_not(void **state)
 
 	world.replica = &whole;
 	world_open("");
+	assert_int_equal(vm_state("r", "v"), VM_REPLICATING);
+	/* A store that cannot be read says nothing of what it holds. */
 	world.replica = NULL;
+	world.replicas_error = -EIO;
 	advance(11 * SECOND_US);
 	assert_int_equal(vm_state("r", "v"), VM_REPLICATING);
+	world.replicas_error = 0;
+	advance(11 * SECOND_US);
+	assert_null(service_find(world.service, "r"));
+}
+
+/* What another disk of the collection has come to is no reason to show it for ever. */
+static void replica__of_a_disk_that_was_given_up_is_gone(void **state)
+{
+	static struct store_replica whole = {
+		.collection = "r", .vm = "v", .disk = "d", .path = "/r", .state = STORE_READY,
+		.size = MIB(1), .point = 7, .created = 70,
+	};
+	static struct store_replica begun = {
+		.collection = "r", .vm = "v", .disk = "e", .state = STORE_SEEDING, .size = MIB(1),
+	};
+	const struct collection *c;
+
+	world.replica = &whole;
+	world.other_replica = &begun;
+	world_open("");
+	c = service_find(world.service, "r");
+	assert_int_equal(c->vms[0].disk_count, 2);
+	assert_int_equal(c->vms[0].point, 7);
+	world.other_replica = NULL;
+	advance(11 * SECOND_US);
+	assert_int_equal(c->vms[0].disk_count, 1);
+	assert_int_equal(vm_state("r", "v"), VM_REPLICATING);
+	strcpy(begun.vm, "w");
+	world.other_replica = &begun;
+	advance(11 * SECOND_US);
+	assert_int_equal(vm_state("r", "w"), VM_INITIAL);
+	world.other_replica = NULL;
+	advance(11 * SECOND_US);
+	assert_int_equal(c->vm_count, 1);
+	assert_null(service_vm(c, "w"));
+	/* A failover to an older point has given up the newer ones. */
+	whole.point = 5;
+	whole.created = 50;
+	advance(11 * SECOND_US);
+	assert_int_equal(c->vms[0].point, 5);
+	assert_int_equal(c->vms[0].point_time, 50);
 }
 
 static void replica__that_nothing_is_received_for(void **state)
@@ -538,7 +582,8 @@ int main(void)
 		TEST(auto__in_its_window_only),
 		TEST(health__an_unreliable_tracker),
 		TEST(replica__that_was_given_up_is_gone),
-		TEST(replica__that_has_a_point_is_not),
+		TEST(replica__whose_points_were_given_up_is_gone),
+		TEST(replica__of_a_disk_that_was_given_up_is_gone),
 		TEST(replica__that_nothing_is_received_for),
 	};
 

@@ -47,6 +47,8 @@ static struct {
 	uint64_t attach, meta_found, meta_sequence;
 	enum frame_mode mode; /* of runs that end; 0: incremental */
 	const struct store_replica *replica; /* NULL at the start: this host receives nothing */
+	const struct store_replica *other_replica; /* NULL: that is the only one */
+	int replicas_error; /* of asking for them */
 	const struct service_failover_ops *failover;
 	struct service *service;
 	char folder[64];
@@ -82,7 +84,13 @@ static int fake_look(void *arg, const char *device, bool tracked, uint32_t granu
 static int fake_replicas(void *arg, int (*each)(const struct store_replica *r, void *arg),
 			 void *each_arg)
 {
-	return world.replica ? each(world.replica, each_arg) : 0;
+	int err = world.replicas_error;
+
+	if (!err && world.replica)
+		err = each(world.replica, each_arg);
+	if (!err && world.other_replica)
+		err = each(world.other_replica, each_arg);
+	return err;
 }
 
 static int fake_start(void *arg, const struct run_config *config, int ended_fd, void **ret)
