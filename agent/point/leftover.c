@@ -111,33 +111,31 @@ static int store_recover_one(struct store *s, const char *collection,
  * a sender would send: it may well try again.
  */
 static int store_set_fault(struct store *s, const char *collection, int err,
-			   const struct reason *why)
+			   const struct reason *why, struct reason *ret)
 {
 	struct reason fault = { 0 };
 
 	reason_set(&fault, err, REASON_NOT_AVAILABLE,
 		   "what was left half-done of the collection %s cannot be cleared up: %s",
 		   collection, why->text[0] ? why->text : strerror(-err));
+	*ret = fault;
 	return faults_set(store_faults(s), collection, &fault);
 }
 
-static void store_log_fault(struct store *s, const char *collection)
+static void store_log_fault(const char *collection, const struct reason *fault)
 {
-	struct log_fields fields = { .collection = collection };
-	struct reason why;
+	const struct log_fields fields = { .collection = collection, .code = fault->code };
 
-	store_fault(s, collection, &why);
-	fields.code = why.code;
-	log_about(LOG_ERR, &fields, "%s; nothing is received of it before that", why.text);
+	log_about(LOG_ERR, &fields, "%s; nothing is received of it before that", fault->text);
 }
 
 void store_leave(struct store *s, const char *collection, const char *path, int err)
 {
-	struct reason why = { 0 };
+	struct reason why = { 0 }, fault;
 
 	reason_set(&why, err, REASON_FAILED, "cannot remove %s: %s", path, strerror(-err));
-	if (!store_set_fault(s, collection, err, &why))
-		store_log_fault(s, collection);
+	if (!store_set_fault(s, collection, err, &why, &fault))
+		store_log_fault(collection, &fault);
 }
 
 struct recovery {
@@ -149,14 +147,14 @@ struct recovery {
 static int store_recover_each(void *arg, const char *collection)
 {
 	struct recovery *r = arg;
-	struct reason why = { 0 };
+	struct reason why = { 0 }, fault;
 	int err = store_recover_one(r->store, collection, r->known, &why);
 
 	if (!err)
 		return 0;
-	err = store_set_fault(r->store, collection, err, &why);
+	err = store_set_fault(r->store, collection, err, &why, &fault);
 	if (!err)
-		store_log_fault(r->store, collection);
+		store_log_fault(collection, &fault);
 	return err;
 }
 
@@ -201,16 +199,16 @@ static int store_mend_known(struct store *s, const char *collection, struct reas
 int store_mend(struct store *s, const char *collection, struct reason *reason)
 {
 	const struct log_fields fields = { .collection = collection };
-	struct reason why = { 0 };
+	struct reason why = { 0 }, fault;
 	int err;
 
 	if (!store_fault(s, collection, NULL))
 		return 0;
 	err = store_mend_known(s, collection, &why);
 	if (err) {
-		store_set_fault(s, collection, err, &why);
-		store_fault(s, collection, &why);
-		return reason_set(reason, err, why.code, "%s", why.text);
+		/* It has one already, which is what there is no memory for else. */
+		(void)store_set_fault(s, collection, err, &why, &fault);
+		return reason_set(reason, err, fault.code, "%s", fault.text);
 	}
 	faults_clear(store_faults(s), collection);
 	log_about(LOG_NOTICE, &fields, "what was left half-done of the collection %s is cleared up",
@@ -244,12 +242,12 @@ static int store_remove_all(struct store *s, const char *collection, struct reas
 
 int store_remove_cleared(struct store *s, const char *collection, struct reason *reason)
 {
-	struct reason why = { 0 };
+	struct reason why = { 0 }, fault;
 	int err = store_remove_all(s, collection, &why);
 
 	/* There is no way back: what is left must not be in the way of what comes next. */
 	if (err)
-		store_set_fault(s, collection, err, &why);
+		store_set_fault(s, collection, err, &why, &fault);
 	else
 		faults_clear(store_faults(s), collection);
 	return err ? reason_set(reason, err, why.code, "%s", why.text) : 0;
