@@ -301,6 +301,27 @@ static bool wanted(const char *collection, const char *name)
 	return !collection[0] || strcmp(collection, name) == 0;
 }
 
+/* Collections of which nothing is received; of some of them no replica is held. */
+static void put_faults(struct bus *b, struct json_object *o, const char *collection)
+{
+	struct store *s = b->agent.receiver ? receiver_store(b->agent.receiver) : NULL;
+	struct json_object *array = json_object_new_array();
+	char name[NAME_SIZE] = "";
+	struct reason why;
+
+	while (s && store_next_fault(s, name, name)) {
+		struct json_object *fault;
+
+		if (!wanted(collection, name) || !store_fault(s, name, &why))
+			continue;
+		fault = json_object_new_object();
+		document_put_text(fault, "collection", name);
+		document_put_text(fault, "error", why.text);
+		json_object_array_add(array, fault);
+	}
+	document_put(o, "faults", array);
+}
+
 static size_t disks_of(struct service *s, const char *collection)
 {
 	size_t count = 0;
@@ -358,6 +379,7 @@ int bus_status(struct bus *b, const char *collection, char **ret)
 	if (b->agent.receiver)
 		err = receiver_status(b->agent.receiver, replica_json, replicas);
 	document_put(o, "replicas", replicas);
+	put_faults(b, o, collection ?: "");
 	if (err) {
 		json_object_put(o);
 		return err;

@@ -145,6 +145,24 @@ ok "and the folders are gone" test ! -e "$dir/store/f"
 is "f is begun anew" "$(resync f)" 0
 ok "and is whole" replica_is df "$dir/df.img"
 
+# -- of a collection that nothing is held of ------------------------------------------------
+mkdir -p "$dir/store/x/vm/d"
+stray=$dir/store/x/vm/d/point-3.qcow2
+in_the_way "$stray"
+restart
+fault() { there status "$@" --json | field faults; }
+like "status --json says it" "$(fault)" "collection.*: .x.*cannot remove $stray: $errno"
+is "of x alone" "$(there status --json | python3 -c 'import json, sys
+print(*[f["collection"] for f in json.load(sys.stdin)["faults"]])')" x
+is "no replica is shown of it" "$(replica x state)" gone
+like "status for people says it" "$(there status)" "x .*cannot remove $stray: $errno"
+like "also of x" "$(there status x)" "cannot remove $stray: $errno"
+is "nothing is said of e" "$(there status e --json | field faults)" '[]'
+out_of_the_way "$stray"
+reload
+x_is_well() { [ "$(fault)" = '[]' ]; }
+ok "until it can be removed" eventually x_is_well
+
 # -- points clear, cut short ------------------------------------------------------------------
 restart clear-recorded
 there points clear f --yes > /dev/null 2>&1

@@ -257,6 +257,37 @@ static void rows_held(struct output *o, struct json_object *document)
 	}
 }
 
+static bool is_held(struct json_object *document, const char *collection)
+{
+	bool held = false;
+
+	for (size_t i = 0; i < json_length(document, "replicas") && !held; i++) {
+		const char *of = json_text(json_item(document, "replicas", i), "collection");
+
+		held = of && strcmp(of, collection) == 0;
+	}
+	return held;
+}
+
+/* What is the matter with a collection of which no replica is held is said all the same. */
+static bool rows_faults(struct output *o, struct json_object *document)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < json_length(document, "faults"); i++) {
+		struct json_object *fault = json_item(document, "faults", i);
+		const char *collection = json_text(fault, "collection");
+
+		if (!collection || is_held(document, collection))
+			continue;
+		any = true;
+		output_row(o);
+		output_text(o, HELD_COLLECTION, collection);
+		output_text(o, HELD_NOTE, json_text(fault, "error"));
+	}
+	return any;
+}
+
 static size_t count_sent(struct json_object *document)
 {
 	size_t count = 0;
@@ -277,6 +308,7 @@ static int print_table(struct json_object *document, const struct output_options
 
 	rows_sent(sent, document);
 	rows_held(held, document);
+	any_held |= rows_faults(held, document);
 	if (any_sent || !any_held)
 		err = output_print(sent, options);
 	if (!err && any_sent && any_held)
@@ -315,8 +347,10 @@ static int status_print(struct json_object *document, const struct status *s)
 	if (s->collection) {
 		restrict_to(document, "collections", s->collection);
 		restrict_to(document, "replicas", s->collection);
+		restrict_to(document, "faults", s->collection);
 		restrict_to(document, "jobs", s->collection);
-		if (!json_length(document, "collections") && !json_length(document, "replicas")) {
+		if (!json_length(document, "collections") && !json_length(document, "replicas") &&
+		    !json_length(document, "faults")) {
 			json_object_put(document);
 			command_say("there is no collection %s", s->collection);
 			return EXIT_NOT_FOUND;
