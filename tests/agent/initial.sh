@@ -99,6 +99,10 @@ done
 old=$(sha256sum < "$dir/d0.img")
 changed=$(change "$dir/d0.img" 10 3)
 is "the copies are taken over" "$(code there import c "$dir/out.d")" 0
+# Nobody has asked for the status, and it is not time yet to look by itself.
+like "with the answer the collection is there" "$(busctl "--address=unix:path=$dir/receiver.bus" \
+    get-property org.tidemark.Replication1 /org/tidemark/Replication1/Collection/c \
+    org.tidemark.Replication1.Collection StateName 2>&1)" '^s "'
 is "as they are" "$(sha256sum < "$(replica_path d0)")" "$old"
 ok "both" replica_is d1 "$dir/d1.img"
 rm -r "$dir/out.d"
