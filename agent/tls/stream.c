@@ -526,29 +526,42 @@ void stream_move(struct stream *s, struct ring *ring)
 	s->ring = ring;
 }
 
+/* To the socket, if it has room for all of it. Return: 0 or a negative errno */
+static int send_now(int fd, const void *data, size_t size)
+{
+	ssize_t n = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n == (ssize_t)size)
+		return 0;
+	return n < 0 ? -errno : -EPIPE;
+}
+
+/* close_notify, behind what is in the buffer. */
+static int stream_close_notify(struct stream *s)
+{
+	int err;
+
+	if (s->kernel)
+		return offload_end(s->fd);
+	SSL_shutdown(s->ssl);
+	err = send_now(s->fd, s->out_buf, s->out_used);
+	s->out_used = 0;
+	ERR_clear_error();
+	return err;
+}
+
 int stream_last(struct stream *s, const void *buf, size_t size)
 {
-	const char *data = buf;
-	size_t done = size;
+	size_t done = 0;
 
-	if (s->kernel) {
-		if (s->error || s->broken ||
-		    send(s->fd, buf, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
-			return -EPIPE;
-		return offload_end(s->fd);
-	}
-	if (s->ssl) {
-		if (!s->ready || s->offload || s->error || s->broken || s->sending ||
-		    size > RECORD_MAX ||
-		    SSL_write_ex(s->ssl, buf, size, &done) != 1 || done != size)
-			return -EPIPE;
-		SSL_shutdown(s->ssl);
-		data = (const char *)s->out_buf;
-		size = s->out_used;
-	}
-	if (send(s->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
-		return errno ? -errno : -EPIPE;
-	return 0;
+	if (!s->ssl)
+		return send_now(s->fd, buf, size);
+	if (!s->ready || s->offload || s->error || s->broken || s->sending || size > RECORD_MAX)
+		return -EPIPE;
+	if (s->kernel ? send_now(s->fd, buf, size) :
+			SSL_write_ex(s->ssl, buf, size, &done) != 1 || done != size)
+		return -EPIPE;
+	return stream_close_notify(s);
 }
 
 /* Behind a piece that is cut short it would be a lie: then there is none. */
@@ -557,14 +570,7 @@ void stream_end(struct stream *s)
 	if (!s->ssl || !s->ready || s->offload || s->error || s->broken || s->out.op ||
 	    s->sending || s->out_used)
 		return;
-	if (s->kernel) {
-		(void)!offload_end(s->fd);
-		return;
-	}
-	SSL_shutdown(s->ssl);
-	(void)!send(s->fd, s->out_buf, s->out_used, MSG_DONTWAIT | MSG_NOSIGNAL);
-	s->out_used = 0;
-	ERR_clear_error();
+	(void)stream_close_notify(s);
 }
 
 const char *stream_why(const struct stream *s)
