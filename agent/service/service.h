@@ -355,7 +355,7 @@ int service_reload(struct service *s, struct config *config, struct reason *reas
  * @seq: 1, 2, 3, ... since the agent started
  * @time: µs since 1970
  * @name: "state", "health", "job", "collection-added", "collection-removed",
- *	"settings", "clock", "reload"
+ *	"settings", "reload"
  * @collection: NULL: of none
  * @vm: NULL: of none
  * @job: 0: of none
