@@ -533,6 +533,14 @@ static int parse_key(void *arg, const char *unused, const char *name, const char
 	return parse_fail(p, -EINVAL, wrong, known);
 }
 
+/* Behind a section's "]" stands a comment, or nothing: inih would pass over it. */
+static bool section_ends(const char *rest)
+{
+	rest += *rest == ']';
+	rest += strspn(rest, " \t\r\n");
+	return !*rest || *rest == ';' || *rest == '#';
+}
+
 /*
  * Lines for inih, with their number. Leading space is taken away, because inih
  * would take an indented key for a further line of the value before it; a
@@ -557,6 +565,10 @@ static char *parse_line(char *buf, int size, void *arg)
 	if (buf[0] == '[') {
 		length = strcspn(buf + 1, "]");
 		snprintf(p->section, sizeof(p->section), "%.*s", (int)length, buf + 1);
+		if (!section_ends(buf + 1 + length)) {
+			parse_fail(p, -EINVAL, "something follows the section", "a line of its own");
+			return NULL;
+		}
 		/* A section without keys counts, too. */
 		if (!parse_section(p, &object))
 			return NULL;

@@ -156,6 +156,8 @@ static void config__errors_say_where_and_what(void **state)
 	refused("log=info\n", ":1:");
 	refused("[agent]\nlog\n", ":2: not understood");
 	refused("[agent\nlog=info\n", ":1:");
+	refused("[agent] log=info\n", ":1: something follows the section, expected a line of its");
+	config_free(load("[receiver]\t; others connect\n[agent] # this host\n"));
 	refused("[agent]\nstate_dir=here\n", "expected an absolute path");
 	refused("[receiver]\nlisten=127.0.0.1\n", "expected ADDRESS:PORT");
 	refused("[receiver]\nlisten=127.0.0.1:0\n", "expected ADDRESS:PORT");
