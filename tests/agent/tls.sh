@@ -16,6 +16,8 @@ like "one for the sender, and what to say of it" "$(pki client primary -o "$dir/
     '^.peer primary.'
 pki client primary -o "$dir/sender-tls" 2> /dev/null
 is "nothing is replaced without --force" $? 8
+pki client 2001:db8::1 -o "$dir/address" > /dev/null 2>&1
+is "a sender's is a name that a [peer] can have" $? 2
 is "keys are their owner's alone" "$(stat -c %a "$dir"/*/*-key.pem | sort -u)" 600
 
 # A stretch of text that a network must not show.

@@ -57,23 +57,26 @@ static int pki_crypto_failed(const char *what)
 	return EXIT_FAILED;
 }
 
-/* Letters, digits, and what stands in host names and addresses. */
-static bool name_good(const char *name)
+#define NAME_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+
+/* @letters: of which it may be */
+static bool name_good(const char *name, const char *letters)
 {
 	size_t length = strlen(name);
 
 	return length > 0 && length < 64 && name[0] != '-' && name[0] != '.' &&
-	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-			    "0123456789._-:") == length;
+	       strspn(name, letters) == length;
 }
 
-static int pki_check_names(const struct pki *p, size_t min, size_t max)
+/* A server's is a host's or an address, a client's the NAME of a [peer NAME]. */
+static int pki_check_names(const struct pki *p, bool server)
 {
-	if (p->count < min || p->count > max)
-		return command_usage("pki", "%s", p->count < min ? "a name is missing" :
-								   "too many names");
+	if (!p->count)
+		return command_usage("pki", "a name is missing");
+	if (p->count > (server ? NAMES_MAX : 1))
+		return command_usage("pki", "too many names");
 	for (size_t i = 0; i < p->count; i++)
-		if (!name_good(p->args[i]))
+		if (!name_good(p->args[i], server ? NAME_LETTERS ":" : NAME_LETTERS))
 			return command_usage("pki", "'%s' is no name", p->args[i]);
 	return EXIT_DONE;
 }
@@ -174,7 +177,7 @@ static int pki_sign(struct pki *p, enum pki_kind kind)
 	bool server = kind == PKI_SERVER;
 	EVP_PKEY *key;
 	X509 *cert;
-	int code = pki_check_names(p, 1, server ? NAMES_MAX : 1);
+	int code = pki_check_names(p, server);
 
 	if (!code)
 		code = pki_open(p);
