@@ -2,6 +2,7 @@
 #include "bus/document.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -36,6 +37,23 @@ void document_put_time(struct json_object *o, const char *key, int64_t value)
 		return;
 	}
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	document_put_text(o, key, text);
+}
+
+void document_put_uuid(struct json_object *o, const char *key,
+		       const uint8_t uuid[DOCUMENT_UUID_SIZE])
+{
+	static const uint8_t none[DOCUMENT_UUID_SIZE];
+	char text[40];
+	char *p = text;
+
+	if (memcmp(uuid, none, sizeof(none)) == 0) {
+		document_put(o, key, NULL);
+		return;
+	}
+	for (size_t i = 0; i < DOCUMENT_UUID_SIZE; i++)
+		p += snprintf(p, text + sizeof(text) - p, "%s%02x",
+			      i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
 	document_put_text(o, key, text);
 }
 

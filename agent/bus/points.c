@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "bus/document.h"
 #include "point/clear.h"
 #include "point/import.h"
 #include "point/points.h"
@@ -62,7 +63,7 @@ static struct json_object *disk_json(const struct points_disk *d)
 	put_u64(o, "size", d->size);
 	put_u64(o, "space", d->space);
 	put_u64(o, "epoch", d->epoch);
-	put_hex(o, "tracker", d->tracker, sizeof(d->tracker));
+	document_put_uuid(o, "tracker", d->tracker);
 	if (d->digested)
 		put_hex(o, "digest", d->digest, sizeof(d->digest));
 	else

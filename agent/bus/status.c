@@ -20,29 +20,13 @@
 /* So many trackers are asked for one document: about 5 ms. */
 #define LOOK_MAX 256
 
-static void put_uuid(struct json_object *o, const char *key, const uint8_t *u)
-{
-	static const uint8_t none[FRAME_UUID_SIZE];
-	char text[40];
-	char *p = text;
-
-	if (memcmp(u, none, sizeof(none)) == 0) {
-		document_put(o, key, NULL);
-		return;
-	}
-	for (size_t i = 0; i < FRAME_UUID_SIZE; i++)
-		p += snprintf(p, text + sizeof(text) - p, "%s%02x",
-			      i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
-	document_put_text(o, key, text);
-}
-
 /* -- what is sent ----------------------------------------------------------- */
 
 static void put_source(struct json_object *o, const struct source_info *info)
 {
 	document_put_u64(o, "size", info->size);
 	document_put_u64(o, "granule", info->granule);
-	put_uuid(o, "uuid", info->uuid);
+	document_put_uuid(o, "uuid", info->uuid);
 	if (!info->tracked)
 		return;
 	document_put_u64(o, "epoch", info->epoch);
@@ -288,7 +272,7 @@ static int replica_json(const struct store_replica *r, void *arg)
 	document_put_u64(o, "size", r->size);
 	document_put_u64(o, "point", r->point);
 	document_put_time(o, "created", r->created);
-	put_uuid(o, "tracker", r->tracker);
+	document_put_uuid(o, "tracker", r->tracker);
 	document_put_u64(o, "epoch", r->epoch);
 	document_put_text(o, "state", store_state_name(r->state));
 	document_put_text(o, "error", r->error[0] ? r->error : NULL);

@@ -103,6 +103,20 @@ static const char *const disk_keys[] = {
 	"bytes_owed", "bytes_sent", "bytes_on_wire", "bytes_remaining", "permille", NULL,
 };
 
+static int read_members(sd_bus_message *m, struct bus_job *job)
+{
+	int err = bus_json_array(m, member_keys, &job->members);
+
+	for (size_t i = 0; err >= 0 && i < json_object_array_length(job->members); i++) {
+		struct json_object *member = json_object_array_get_idx(job->members, i);
+
+		/* as of the job itself: not known */
+		if (json_object_get_uint64(json_object_object_get(member, "eta")) == UINT64_MAX)
+			json_object_object_add(member, "eta", NULL);
+	}
+	return err;
+}
+
 static int read_property(sd_bus_message *m, struct bus_job *job)
 {
 	const char *name, *text;
@@ -113,7 +127,7 @@ static int read_property(sd_bus_message *m, struct bus_job *job)
 	if (strcmp(name, "Differences") == 0)
 		return read_ranges(m, job);
 	if (strcmp(name, "Members") == 0)
-		return bus_json_array(m, member_keys, &job->members);
+		return read_members(m, job);
 	if (strcmp(name, "Disks") == 0)
 		return bus_json_array(m, disk_keys, &job->disks);
 	for (size_t i = 0; i < ARRAY_SIZE(properties); i++) {
