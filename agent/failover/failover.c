@@ -385,7 +385,10 @@ static int failover_check(void *arg, const struct service_failover *asked, struc
 
 	if (!err && (asked->event == EVENT_TEST || asked->event == EVENT_FAILOVER))
 		err = points_find(f->store, asked->collection, asked->point, &point, reason);
-	if (!err && asked->event == EVENT_TEST && asked->path && asked->path[0] &&
+	if (!err && asked->event == EVENT_TEST && asked->path && asked->path[0] != '/')
+		err = reason_set(reason, -EINVAL, REASON_INVALID_PARAMETER,
+				 "%s: the path of the folder must be absolute", asked->path);
+	if (!err && asked->event == EVENT_TEST && asked->path &&
 	    access(asked->path, W_OK | X_OK))
 		err = reason_set(reason, -errno, REASON_INVALID_PARAMETER,
 				 "%s is no folder that sockets could be made in", asked->path);

@@ -93,7 +93,11 @@ done
 
 # -- over NBD
 mkdir "$dir/nbd"
-do_there "a test over NBD" test-failover start c --nbd "$dir/nbd"
+like "the agent takes no relative path" "$(busctl "--address=unix:path=$dir/receiver.bus" call \
+    org.tidemark.Replication1 /org/tidemark/Replication1 org.tidemark.Replication1.Service \
+    TestReplicaCollection 'sta{sv}' c 0 1 Path s . 2>&1)" '32773: .: .*absolute'
+(cd "$dir" && there test-failover start c --nbd nbd --no-progress > "$dir/out" 2>&1)
+is "a test over NBD, in a folder named from here" $? 0
 uri="nbd+unix:///?socket=$dir/nbd/c-vm-d0.sock"
 ok "is what the newest point is" qemu-img compare -q -f raw -F raw "$uri" "$dir/d0-7.img"
 ok "can be written to" qemu-io -f raw -c 'write -P 0x5a 0 64k' -c 'read -P 0x5a 0 64k' "$uri"
@@ -115,7 +119,13 @@ ok "it is point 5" qemu-img compare -q -f qcow2 -F raw "$(folder d0)/failover.qc
 out=$(here resync c --wait --no-progress 2>&1)
 like "what the old primary sends is refused" "$out" 'failed over to point 5 on the replica host'
 scribble "$(folder d0)/failover.qcow2" 0xcd
-do_there "reverted" failover revert c
+job=$(there failover revert c --no-wait --json | field job)
+ok "reverted: its job is told as a document" there job wait "$job" --no-progress
+is "where the end of a member that is not known is null" \
+    "$(there job show "$job" --json | field members.0.eta)" null
+is "and people are told of no bytes" "$(there job show "$job" | grep -c marked)" 0
+like "a point's tracker is a UUID or null" "$(there points show c --json | field disks.0.tracker)" \
+    '^(null|[0-9a-f]{8}-[0-9a-f-]{27})$'
 is "the disks are gone" "$(find "$dir/store" -name 'failover.qcow2*' | wc -l)" 0
 n=7
 resync

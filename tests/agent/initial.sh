@@ -32,7 +32,8 @@ held() { # what the replica host has: its replicas, and how many files
 is "an export needs a place" "$(code here start c --type export)" 2
 is "that is empty" "$(code here start c --export "$dir")" 2
 like "else it is said" "$(cat "$dir/out")" "not empty"
-is "it is made" "$(code here start c --export "$dir/out.d" --wait)" 0
+is "it is made, in a folder named from here" \
+    "$(cd "$dir" && code here start c --export out.d --wait)" 0
 ok "as files that hold what the disks hold" cmp "$dir/d0.img" "$copy/d0/replica.raw"
 ok "to the last sector" cmp "$dir/d1.img" "$copy/d1/replica.raw"
 is "the collection is what it was: nothing is replicated yet" "$(state)" Ready

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -95,6 +96,19 @@ bool command_sure(bool yes, const char *format, ...)
 	va_end(args);
 	fputs(" [y/N] ", stderr);
 	return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+char *command_path(const char *path)
+{
+	char *folder, *whole = NULL;
+
+	if (path[0] == '/' || !path[0])
+		return strdup(path);
+	folder = getcwd(NULL, 0);
+	if (folder && asprintf(&whole, "%s/%s", folder, path) < 0)
+		whole = NULL;
+	free(folder);
+	return whole;
 }
 
 int command_open(struct tidemark **ret, int flags)

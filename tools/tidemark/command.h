@@ -80,6 +80,13 @@ int command_usage(const char *command, const char *format, ...)
 bool command_sure(bool yes, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /**
+ * command_path() - a path for the agent, which has another working directory
+ *
+ * Return: allocated, absolute unless @path is empty; NULL with errno set.
+ */
+char *command_path(const char *path);
+
+/**
  * command_open() - open the control device, or say why that is not possible
  * @ret: the handle
  * @flags: as for tidemark_open()

@@ -19,6 +19,7 @@
 
 #define OPTIONS_HELP \
 	"  -J, --json           the job as JSON, schema \"" OUTPUT_SCHEMA "\"\n" \
+	"  -b, --bytes          sizes in bytes\n" \
 	"      --no-wait        start it and print its path\n" \
 	"      --no-progress    no progress while waiting\n" \
 	"      --bus ADDRESS    D-Bus: system or an address\n" \
@@ -76,32 +77,10 @@ struct call {
 	const struct verb *verbs;
 	size_t verb_count;
 	struct bus_request rq;
-	const char *address;
 	const char *nbd;
 	const char *to;
-	bool no_wait;
 	struct job_options job;
 };
-
-static int call_run(const struct call *c)
-{
-	struct bus *b;
-	char path[64];
-	uint64_t id = 0;
-	int code = bus_open(&b, c->address);
-
-	if (code)
-		return code;
-	code = bus_request(b, &c->rq, &id);
-	if (!code && id && c->no_wait) {
-		bus_job_path(id, path);
-		puts(path);
-	} else if (!code && id) {
-		code = job_follow(b, id, &c->job);
-	}
-	bus_close(b);
-	return code;
-}
 
 static int call_point(struct call *c, const char *text)
 {
@@ -135,26 +114,20 @@ static int call_parse(struct call *c, int argc, char **argv)
 		{ "point", required_argument, NULL, 'p' },
 		{ "nbd", required_argument, NULL, 'N' },
 		{ "to", required_argument, NULL, 't' },
-		{ "json", no_argument, NULL, 'J' },
-		{ "wait", no_argument, NULL, 'w' },
-		{ "no-wait", no_argument, NULL, 'W' },
-		{ "no-progress", no_argument, NULL, 'P' },
-		{ "bus", required_argument, NULL, 'B' },
-		{ "help", no_argument, NULL, 'h' },
+		JOB_LONG_OPTIONS,
 		{ }
 	};
 	int option, code = EXIT_DONE;
 
-	while (!code && (option = getopt_long(argc, argv, "p:t:Jwh", names, NULL)) >= 0) {
+	c->job.wait = true;
+	while (!code && (option = getopt_long(argc, argv, "p:t:" JOB_SHORT_OPTIONS, names,
+					      NULL)) >= 0) {
+		if (job_option(&c->job, option, optarg))
+			continue;
 		switch (option) {
 		case 'p': code = call_point(c, optarg); break;
 		case 'N': c->rq.path = c->nbd = optarg; break;
 		case 't': c->rq.path = c->to = optarg; break;
-		case 'J': c->job.json = true; break;
-		case 'w': c->no_wait = false; break;
-		case 'W': c->no_wait = true; break;
-		case 'P': c->job.quiet = true; break;
-		case 'B': c->address = optarg; break;
 		case 'h':
 			fputs(c->help, stdout);
 			exit(EXIT_DONE);
@@ -177,8 +150,18 @@ static int call_parse(struct call *c, int argc, char **argv)
 static int call(struct call c, int argc, char **argv)
 {
 	int code = call_parse(&c, argc, argv);
+	char *folder = NULL;
 
-	return code ? code : call_run(&c);
+	if (!code && c.nbd) {
+		folder = command_path(c.nbd);
+		c.rq.path = folder;
+		if (!folder)
+			code = command_fail(-errno, "%s", c.nbd);
+	}
+	if (!code)
+		code = job_request(&c.rq, &c.job);
+	free(folder);
+	return code;
 }
 
 int command_failover(int argc, char **argv)

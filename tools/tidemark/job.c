@@ -258,6 +258,12 @@ static void print_time(const char *what, uint64_t us)
 		printf("  %-16s %s\n", what, output_time(us, text));
 }
 
+static void print_seconds(const struct bus_job *job)
+{
+	printf("  %-16s %" PRIu64 ".%03" PRIu64 "\n", "seconds", job->elapsed / 1000000,
+	       job->elapsed / 1000 % 1000);
+}
+
 static void print_bytes_of(const struct bus_job *job, const struct job_options *options)
 {
 	bool verify = strcmp(job->name, "Verify") == 0;
@@ -280,8 +286,7 @@ static void print_bytes_of(const struct bus_job *job, const struct job_options *
 	if (job->hash[0])
 		printf("  %-16s %s\n", "compared by", job->hash);
 	printf("  %-16s %" PRIu64 "\n", "reads", job->read_calls);
-	printf("  %-16s %" PRIu64 ".%03" PRIu64 "\n", "seconds", job->elapsed / 1000000,
-	       job->elapsed / 1000 % 1000);
+	print_seconds(job);
 	if (job->point)
 		printf("  %-16s %" PRIu64 "\n", "point", job->point);
 }
@@ -352,7 +357,11 @@ int job_print(struct bus *b, const struct bus_job *job, const struct job_options
 		print_limit(job, options);
 		print_brake(job, options);
 	}
-	print_bytes_of(job, options);
+	/* Many a job moves no bytes: one of a failover, or one that has not begun. */
+	if (job->bytes_disk)
+		print_bytes_of(job, options);
+	else
+		print_seconds(job);
 	print_ranges(job);
 	print_errors(b, job);
 	if (job->text[0])
