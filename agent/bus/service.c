@@ -16,15 +16,22 @@ static int reply_text(sd_bus_message *m, int err, const char *text)
 	return err < 0 ? err : sd_bus_reply_method_return(m, "s", text);
 }
 
+/* Of a name or a path; "" stands for all. */
+static const char *name_of(const char *collection, char name[NAME_SIZE])
+{
+	return collection[0] == '/' && bus_collection_of(collection, name) ? name : collection;
+}
+
 static int run_get_status(struct bus *b, sd_bus_message *m, sd_bus_error *error)
 {
 	_cleanup_free_ char *text = NULL;
 	const char *collection = "";
+	char name[NAME_SIZE];
 	const struct bus_option options[] = { { "Collection", 's', &collection } };
 	int err = bus_read_options(m, options, ARRAY_SIZE(options), error);
 
 	if (err >= 0)
-		err = bus_status(b, collection, &text);
+		err = bus_status(b, name_of(collection, name), &text);
 	return reply_text(m, err, text);
 }
 
@@ -32,6 +39,7 @@ static int run_get_history(struct bus *b, sd_bus_message *m, sd_bus_error *error
 {
 	_cleanup_free_ char *text = NULL;
 	const char *collection;
+	char name[NAME_SIZE];
 	uint64_t before;
 	uint32_t count;
 	int err = sd_bus_message_read(m, "stu", &collection, &before, &count);
@@ -39,7 +47,7 @@ static int run_get_history(struct bus *b, sd_bus_message *m, sd_bus_error *error
 	if (err >= 0)
 		err = bus_read_options(m, NULL, 0, error);
 	if (err >= 0)
-		err = bus_history(b, collection, before, count, &text);
+		err = bus_history(b, name_of(collection, name), before, count, &text);
 	return reply_text(m, err, text);
 }
 

@@ -74,12 +74,22 @@ here collection create web-1.x 2> /dev/null
 holds "a name that is taken is refused" "$? != 0"
 here collection remove web-1.x < /dev/null 2> "$dir/err"
 is "nothing is removed without a yes" $? 1
+here collection remove web-1.x --vm vm_1 --yes 2> "$dir/err"
+is "nor more than is meant: 2" $? 2
+like "which is said" "$(cat "$dir/err")" 'remove takes no --vm'
+ok "it is still there" here collection show web-1.x
+is "one that there is not" "$(here collection show nobody 2>&1)" \
+    "tidemark: there is no collection nobody"
+here collection show web-1.x vm_1 2> /dev/null
+is "show takes one collection: 2" $? 2
 
 # -- jobs ---------------------------------------------------------------------
 
 plan=$(here resync c --dry-run --json)
 is "a dry run: the bytes of the disk that has no point" "$(field bytes <<< "$plan")" $((4 << 20))
 is "and no job" "$(here jobs --json | field jobs)" '[]'
+is "what is owed is not known before the first point" \
+    "$(here list c --noheadings --output OWED | xargs)" -
 ok "start" here start web-1.x --wait --no-progress
 ok "a run" here resync c --wait --no-progress
 holds "a dry run after it knows how long it takes" "$(here resync c --dry-run --json | field eta) > 0"
@@ -95,6 +105,10 @@ is "the history has all of them" \
 print(sorted(j["name"] + " " + j["state"] for j in json.load(sys.stdin)["jobs"]))')" \
     "['Resynchronize Completed', 'Resynchronize Terminated', 'StartReplication Completed']"
 is "names for people, numbers for programs" "$(here history --json | field jobs.-1.state_number)" 7
+like "which is a name or a path on the bus" "$("${bus[@]}" call $dest $root $dest.Service GetHistory \
+    'stua{sv}' $path 0 1 0)" 'StartReplication'
+like "of the status, too" "$("${bus[@]}" call $dest $root $dest.Service GetStatus 'a{sv}' 1 \
+    Collection s $path)" 'web-1.x'
 is "of one collection" "$(here history web-1.x --noheadings --output NAME | xargs)" StartReplication
 ok "suspend" here suspend web-1.x
 is "its VM is suspended" "$(here status web-1.x --noheadings --output STATE | xargs)" Suspended
@@ -105,7 +119,19 @@ like "a job's limit has its arguments named" \
         sed -n '/method name="SetRateLimit"/,/\/method/p' | tr -d '\n')" \
     'type="t" name="limit" direction="in".*type="a\{sv\}" name="options".*type="u" name="code"'
 
+# -- what is no argument --------------------------------------------------------
+
+is "a column that there is not: said once" "$(here status --output NOPE 2>&1)" \
+    "tidemark: there is no column 'NOPE'"
+there points list $'\xff' 2> "$dir/err"
+is "what is no text: 2" $? 2
+like "and the agent is not blamed for it" "$(cat "$dir/err")" 'no valid text'
+
 # -- figures ------------------------------------------------------------------
+
+like "statistics have moments as all documents have" \
+    "$(here stats c --json | field start_statistic_time)" '^20[0-9-]{8}T[0-9:]{8}Z$'
+is "or none" "$(here stats c --json | field last_test_failover_time)" null
 
 echo old > "$dir/tidemark.prom"
 here metrics --output "$dir/tidemark.prom"

@@ -181,8 +181,9 @@ static int points_call(struct bus *b, sd_bus_message *m, int err, char **ret)
 	sd_bus_message *reply = NULL;
 	const char *text;
 
-	if (err >= 0)
-		err = sd_bus_call(b->bus, m, UINT64_MAX, &error, &reply);
+	if (err < 0)
+		return finish_call(b, m, err, NULL);
+	err = sd_bus_call(b->bus, m, UINT64_MAX, &error, &reply);
 	if (err >= 0 && ret) {
 		err = sd_bus_message_read(reply, "s", &text);
 		*ret = err >= 0 ? strdup(text) : NULL;
@@ -387,23 +388,26 @@ int bus_statistics(struct bus *b, const char *collection, struct json_object **r
 
 int bus_collection(struct bus *b, const char *collection, struct json_object **ret)
 {
-	sd_bus_message *m = NULL, *reply = NULL;
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
 	char *path = NULL;
 	int err = sd_bus_path_encode(BUS_PATH "/Collection", collection, &path);
 	int code;
 
 	if (err >= 0)
-		err = sd_bus_message_new_method_call(b->bus, &m, BUS_NAME, path,
-						     "org.freedesktop.DBus.Properties", "GetAll");
-	if (err >= 0)
-		err = sd_bus_message_append(m, "s", BUS_COLLECTION);
+		err = sd_bus_call_method(b->bus, BUS_NAME, path, "org.freedesktop.DBus.Properties",
+					 "GetAll", &error, &reply, "s", BUS_COLLECTION);
 	free(path);
-	code = finish_call(b, m, err, &reply);
-	if (!code) {
+	if (sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT)) {
+		command_say("there is no collection %s", collection);
+		code = EXIT_NOT_FOUND;
+	} else if (err < 0) {
+		code = bus_refused(&error, err);
+	} else {
 		err = bus_json_value(reply, ret);
-		if (err < 0)
-			code = bus_garbled(err);
+		code = err < 0 ? bus_garbled(err) : EXIT_DONE;
 	}
 	sd_bus_message_unref(reply);
+	sd_bus_error_free(&error);
 	return code;
 }

@@ -154,8 +154,11 @@ static int run_show(struct bus *b, const struct collection *c, const char *name,
 		    char **argv)
 {
 	struct json_object *document;
-	int code = bus_collection(b, name, &document);
+	int code;
 
+	if (argc)
+		return command_usage("collection", "show takes one collection");
+	code = bus_collection(b, name, &document);
 	if (code)
 		return code;
 	if (c->json)
@@ -224,19 +227,31 @@ static int run_remove(struct bus *b, const struct collection *c, const char *nam
 	return bus_request(b, &rq, &job);
 }
 
-static const struct {
+static const struct verb {
 	const char *verb;
 	int (*run)(struct bus *b, const struct collection *c, const char *name, int argc,
 		   char **argv);
+	bool takes_disks;
+	bool takes_vm;
 } verbs[] = {
-	{ "show", run_show },
-	{ "create", run_create },
-	{ "modify", run_modify },
-	{ "add-vm", run_add },
-	{ "add-disk", run_add },
-	{ "remove-vm", run_remove_vm },
-	{ "remove", run_remove },
+	{ "show", run_show, false, false },
+	{ "create", run_create, true, false },
+	{ "modify", run_modify, false, true },
+	{ "add-vm", run_add, true, false },
+	{ "add-disk", run_add, true, false },
+	{ "remove-vm", run_remove_vm, false, false },
+	{ "remove", run_remove, false, false },
 };
+
+/* Who says less than he means must not have more removed than he means. */
+static int verb_check(const struct verb *v, const struct collection *c)
+{
+	if (c->disk_count && !v->takes_disks)
+		return command_usage("collection", "%s takes no --disk", v->verb);
+	if (c->vm && !v->takes_vm)
+		return command_usage("collection", "%s takes no --vm", v->verb);
+	return EXIT_DONE;
+}
 
 static int collection_run(const struct collection *c, int argc, char **argv)
 {
@@ -250,7 +265,9 @@ static int collection_run(const struct collection *c, int argc, char **argv)
 		i++;
 	if (i == sizeof(verbs) / sizeof(verbs[0]))
 		return command_usage("collection", "there is no verb '%s'", argv[0]);
-	code = bus_open(&b, c->bus);
+	code = verb_check(&verbs[i], c);
+	if (!code)
+		code = bus_open(&b, c->bus);
 	if (code)
 		return code;
 	code = verbs[i].run(b, c, argv[1], argc - 2, argv + 2);

@@ -71,6 +71,17 @@ _tidemark() {
 			elif [[ $COMP_CWORD -eq 3 ]]; then
 				words=$(_tidemark_replicas)
 			fi ;;
+		failover | test-failover | planned-failover | reverse)
+			if [[ $COMP_CWORD -eq 2 ]]; then
+				case $command in
+				failover) words='commit revert' ;;
+				test-failover) words='start stop' ;;
+				planned-failover) words=revert ;;
+				reverse) words=prepare ;;
+				esac
+			fi
+			[[ $COMP_CWORD -gt 3 || "$COMP_CWORD $command" == '2 test-failover' ]] ||
+				words+=" $(_tidemark_collections)" ;;
 		detach | disks)
 			words=$(tidemark disks --noheadings --output NAME,DEVICE 2>/dev/null) ;;
 		esac

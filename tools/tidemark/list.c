@@ -92,20 +92,24 @@ static const struct output_column list_columns[] = {
 	[LIST_NOTE]	  = { "NOTE", "what is the matter with it", .type = OUTPUT_TEXT },
 };
 
-static uint64_t owed_of(struct json_object *disk)
+/* What is known to be owed of a disk is added to *@owed. Return: is it known? */
+static bool owed_add(struct json_object *disk, uint64_t *owed)
 {
-	if (json_has(disk, "marked"))
-		return json_number(disk, "marked") + json_number(disk, "sealed");
-	return json_number(disk, "owed");
+	bool marked = json_has(disk, "marked");
+
+	*owed += marked ? json_number(disk, "marked") + json_number(disk, "sealed") :
+			  json_number(disk, "owed");
+	return marked || json_has(disk, "owed");
 }
 
 static bool list_row(struct output *o, struct json_object *c)
 {
 	const char *oldest = NULL, *health = json_text(c, "health_name");
+	bool known = false;
 	uint64_t owed = 0;
 
 	for (size_t i = 0; i < json_length(c, "disks"); i++)
-		owed += owed_of(json_item(c, "disks", i));
+		known |= owed_add(json_item(c, "disks", i), &owed);
 	for (size_t i = 0; i < json_length(c, "vms"); i++) {
 		const char *time = json_text(json_item(c, "vms", i), "point_time");
 
@@ -122,7 +126,7 @@ static bool list_row(struct output *o, struct json_object *c)
 				      json_number(c, "health") == 2 ? "yellow" : "red");
 	output_number(o, LIST_VMS, json_length(c, "vms"));
 	output_number(o, LIST_DISKS, json_length(c, "disks"));
-	if (strcmp(json_text(c, "role") ?: "", "replica") != 0)
+	if (known && strcmp(json_text(c, "role") ?: "", "replica") != 0)
 		output_number(o, LIST_OWED, owed);
 	text(o, LIST_REPLICA, c, "replica");
 	output_text(o, LIST_POINT, oldest);

@@ -56,7 +56,7 @@ static void help_print(void)
 	       "Replication of VM disks that sends only what changed.\n\n"
 	       "Commands:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+		printf("  %-16s %s\n", commands[i].name, commands[i].summary);
 	printf("\n'tidemark COMMAND --help' says more about each; tidemark(8) says all.\n");
 }
 

@@ -314,6 +314,33 @@ static const char stats_help[] =
 	"      --bus ADDRESS    D-Bus: system or an address\n"
 	"  -h, --help           this text\n";
 
+static bool ends_with(const char *key, const char *end)
+{
+	size_t length = strlen(key), of_end = strlen(end);
+
+	return length > of_end && strcmp(key + length - of_end, end) == 0;
+}
+
+/* The bus tells moments as microseconds; documents have them as all others do. */
+static struct json_object *stats_document(struct json_object *stats)
+{
+	struct json_object *document = json_object_new_object();
+	char text[OUTPUT_TIME];
+
+	json_each(stats, i) {
+		uint64_t n = json_object_get_uint64(json_value(&i));
+		struct json_object *value;
+
+		if (!ends_with(json_key(&i), "_time"))
+			value = json_object_get(json_value(&i));
+		else
+			value = n ? json_object_new_string(output_time(n, text)) : NULL;
+		json_object_object_add(document, json_key(&i), value);
+	}
+	json_object_put(stats);
+	return document;
+}
+
 static void stats_print(struct json_object *stats, bool bytes)
 {
 	char size_text[SIZE_TEXT], time_text[OUTPUT_TIME];
@@ -321,12 +348,9 @@ static void stats_print(struct json_object *stats, bool bytes)
 	json_each(stats, i) {
 		uint64_t n = json_object_get_uint64(json_value(&i));
 		const char *key = json_key(&i);
-		size_t length = strlen(key);
-		bool time = length > 5 && strcmp(key + length - 5, "_time") == 0;
-		bool size = strncmp(key, "bytes_", 6) == 0 ||
-			    (length > 5 && strcmp(key + length - 5, "_size") == 0);
+		bool size = strncmp(key, "bytes_", 6) == 0 || ends_with(key, "_size");
 
-		if (time)
+		if (ends_with(key, "_time"))
 			printf("%-28s %s\n", key, n ? output_time(n, time_text) : "-");
 		else if (size && !bytes)
 			printf("%-28s %s\n", key, size_format(n, size_text));
@@ -353,7 +377,7 @@ static int stats_run(const char *bus, const char *collection, bool reset, bool j
 	if (code || reset)
 		return code;
 	if (json)
-		return output_json(stats);
+		return output_json(stats_document(stats));
 	stats_print(stats, bytes);
 	json_object_put(stats);
 	return EXIT_DONE;

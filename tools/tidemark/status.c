@@ -320,6 +320,8 @@ static int print_table(struct json_object *document, const struct output_options
 		err = output_print(held, &of_held);
 	output_free(sent);
 	output_free(held);
+	if (err == -EINVAL) /* no such column: that was said */
+		return EXIT_USAGE;
 	return err ? command_fail(err, "cannot print the status") : EXIT_DONE;
 }
 
@@ -427,6 +429,8 @@ int command_status(int argc, char **argv)
 		case 'h':
 			fputs(status_help, stdout);
 			output_help_columns(sent_columns, COUNT(sent_columns));
+			fputs("\nOf what is held; chosen by --output where nothing is sent:\n", stdout);
+			output_help_columns(held_columns, COUNT(held_columns));
 			return EXIT_DONE;
 		default:
 			return command_usage("status", NULL);
