@@ -133,7 +133,7 @@ $(BUILD)/helpers/backup: Documentation/examples/backup.c $(BUILD)/lib/libtidemar
 		tools/libtidemark/tidemark.h
 	@mkdir -p $(@D) $(BUILD)/include
 	@ln -sfn $(CURDIR)/tools/libtidemark $(BUILD)/include/libtidemark
-	$(CC) $(CFLAGS) -D_GNU_SOURCE -I$(BUILD)/include -Imodule/uapi -o $@ $< -L$(BUILD)/lib -ltidemark
+	$(CC) $(CFLAGS) -I$(BUILD)/include -Imodule/uapi -o $@ $< -L$(BUILD)/lib -ltidemark
 
 # Those of user space, for tests/sanitize
 test-programs: $(UNIT_BIN) $(HELPER_BIN)

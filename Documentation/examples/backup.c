@@ -12,6 +12,7 @@
  *
  *	cc backup.c $(pkg-config --cflags --libs libtidemark) -o backup
  */
+#define _GNU_SOURCE /* copy_file_range() */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
