@@ -150,6 +150,13 @@ holds "doctor has a verdict" "$? == 0 || $? == 1 || $? == 12"
 is "on the agent, too" "$(python3 -c 'import json, sys
 print([c["verdict"] for c in json.load(open(sys.argv[1]))["checks"] if c["what"] == "agent"][0])' \
     "$dir/doctor")" ok
+if [ -e /dev/tidemark-control ]; then
+    skip "who only receives needs no module" "this host has it loaded"
+else
+    is "who only receives needs no module" "$(there doctor --noheadings |
+        sed -nE 's/^ *([a-z]+) +kernel module .*/\1/p')" note
+    is "who sends does" "$(here doctor --noheadings | sed -nE 's/^ *([a-z]+) +kernel module .*/\1/p')" failed
+fi
 like "NO_COLOR, no terminal: no escapes" "$(here list | grep -c $'\033')" '^0$'
 
 # -- signals and events -------------------------------------------------------

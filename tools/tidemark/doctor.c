@@ -49,14 +49,39 @@ static const struct output_column doctor_columns[] = {
  * @output: the listing
  * @counts: how many lines of each verdict
  * @bus: where the agent is
+ * @asked: an exit code: what became of asking the agent
  * @status: the agent's document, or NULL
  */
 struct doctor {
 	struct output *output;
 	unsigned int counts[VERDICTS];
 	const char *bus;
+	int asked;
 	struct json_object *status;
 };
+
+static void ask_agent(struct doctor *d)
+{
+	struct bus *b;
+
+	d->asked = bus_open(&b, d->bus);
+	if (d->asked)
+		return;
+	d->asked = bus_status(b, NULL, &d->status);
+	bus_close(b);
+}
+
+/* Does this host hold replicas, and send nothing? Then it needs nothing of the kernel. */
+static bool only_receives(const struct doctor *d)
+{
+	for (size_t i = 0; i < json_length(d->status, "collections"); i++) {
+		const char *role = json_text(json_item(d->status, "collections", i), "role");
+
+		if (strcmp(role ?: "", "replica") != 0)
+			return false;
+	}
+	return json_length(d->status, "replicas") != 0;
+}
 
 static void say(struct doctor *d, enum verdict verdict, const char *what, const char *advice,
 		const char *format, ...) __attribute__((format(printf, 5, 6)));
@@ -143,9 +168,10 @@ static void check_module(struct doctor *d)
 		break;
 	default:
 		if (module_installed())
-			say(d, BAD, "kernel module", "modprobe dm-tidemark", "installed, not loaded");
+			say(d, only_receives(d) ? NOTE : BAD, "kernel module",
+			    "modprobe dm-tidemark", "installed, not loaded");
 		else
-			say(d, BAD, "kernel module", "install it (DKMS builds it for each kernel); "
+			say(d, only_receives(d) ? NOTE : BAD, "kernel module", "install it (DKMS builds it for each kernel); "
 			    "this host can still receive, and compare disks that are not in use",
 			    "not installed for the running kernel");
 	}
@@ -156,7 +182,8 @@ static void check_device_mapper(struct doctor *d)
 	if (access("/dev/mapper/control", F_OK) == 0)
 		say(d, GOOD, "device mapper", NULL, "there");
 	else
-		say(d, BAD, "device mapper", "modprobe dm-mod", "/dev/mapper/control is not there");
+		say(d, only_receives(d) ? NOTE : BAD, "device mapper", "modprobe dm-mod",
+		    "/dev/mapper/control is not there");
 }
 
 /* The variable has four bytes of attributes before its one byte. */
@@ -226,16 +253,9 @@ static void check_tls(struct doctor *d)
 
 static void check_agent(struct doctor *d)
 {
-	struct bus *b;
-	int code = bus_open(&b, d->bus);
-
-	if (!code) {
-		code = bus_status(b, NULL, &d->status);
-		bus_close(b);
-	}
-	if (code == EXIT_DENIED)
+	if (d->asked == EXIT_DENIED)
 		say(d, NOTE, "agent", "run this as root", "may not be asked");
-	else if (code)
+	else if (d->asked)
 		say(d, BAD, "agent", "systemctl start tidemarkd; journalctl -u tidemarkd says why it "
 		    "ended", "does not answer on D-Bus");
 	else if (strcmp(json_text(d->status, "version") ?: "", TIDEMARK_VERSION) != 0)
@@ -377,6 +397,7 @@ static int doctor_run(const char *bus, const struct output_options *options)
 	};
 	int err;
 
+	ask_agent(&d);
 	check_module(&d);
 	check_device_mapper(&d);
 	check_secure_boot(&d);
