@@ -30,6 +30,7 @@ held() { # what the replica host has: its replicas, and how many files
 
 # -- out ------------------------------------------------------------------------------
 is "an export needs a place" "$(code here start c --type export)" 2
+is "and is not seeded at once" "$(code here start c --seeded --export "$dir/out.d")" 2
 is "that is empty" "$(code here start c --export "$dir")" 2
 like "else it is said" "$(cat "$dir/out")" "not empty"
 is "it is made, in a folder named from here" \

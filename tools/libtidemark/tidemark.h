@@ -35,7 +35,8 @@ struct tidemark;
  * @flags: O_RDONLY (requests that only look) or O_RDWR
  *
  * Return: 0; -ENOENT: the module is not loaded; -EPROTO: the module's
- * interface is another than this library's; -EACCES: not permitted.
+ * interface is another than this library's; -EACCES: not permitted; -EINVAL:
+ * other flags (the descriptor is closed at exec in any case).
  */
 int tidemark_open(struct tidemark **ret, int flags);
 /** tidemark_close() - close it; NULL is ignored. Return: NULL */

@@ -69,11 +69,13 @@ int command_start(int argc, char **argv)
 	struct bus_request rq = { .method = "StartReplication", .initial = 1 };
 	struct job_options options = { 0 };
 	char start_time[WHEN_TEXT];
+	unsigned int ways = 0;
 	int option, code = EXIT_DONE;
 
 	while ((option = getopt_long(argc, argv, "t:" JOB_SHORT_OPTIONS, names, NULL)) >= 0) {
 		if (job_option(&options, option, optarg))
 			continue;
+		ways += option == 'T' || option == 'e' || option == 's';
 		switch (option) {
 		case 'T':
 			code = start_type(optarg, &rq.initial);
@@ -103,6 +105,8 @@ int command_start(int argc, char **argv)
 	}
 	if (argc - optind != 1)
 		return command_usage("start", "start takes one collection");
+	if (ways > 1)
+		return command_usage("start", "--export, --seeded and --type exclude each other");
 	if ((rq.initial == 2) != (rq.path != NULL))
 		return command_usage("start", "a folder goes with an export, and it needs one");
 	rq.collection = argv[optind];
