@@ -8,10 +8,14 @@
  * receive/receiver.h. SIGTERM, SIGINT and SIGHUP are blocked before the first of them starts.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
@@ -38,6 +42,7 @@ struct options {
 struct agent {
 	const char *config_path;
 	struct config *config; /* until the service takes it */
+	int state_fd; /* locked: the state has one agent */
 	struct service *service;
 	struct service_loop *loop;
 	struct receiver *receiver;
@@ -400,12 +405,34 @@ static int start_service(struct agent *a, struct reason *reason)
 				    strerrordesc_np(-err)) : 0;
 }
 
+/*
+ * A second agent would run the jobs that the first one runs, and thaw the VMs that it has
+ * frozen. On one bus the name keeps it out, but only after that, and not on another bus.
+ * Where folders cannot be locked nothing is.
+ */
+static int lock_state(struct agent *a, const char *folder, struct reason *reason)
+{
+	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+		return reason_set(reason, -errno, 0, "cannot create %s: %s", folder,
+				  strerrordesc_np(errno));
+	a->state_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (a->state_fd < 0)
+		return reason_set(reason, -errno, 0, "cannot open %s: %s", folder,
+				  strerrordesc_np(errno));
+	if (flock(a->state_fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		return reason_set(reason, -EBUSY, REASON_IN_USE,
+				  "another agent uses the state in %s", folder);
+	return 0;
+}
+
 static int agent_start(struct agent *a, const struct options *o, struct reason *reason)
 {
 	const char *bus;
 	const char *engine = NULL;
 	int err = config_load(o->config, &a->config, reason);
 
+	if (!err)
+		err = lock_state(a, a->config->state_dir, reason);
 	if (err)
 		return err;
 	a->config_path = o->config;
@@ -443,13 +470,15 @@ static void agent_stop(struct agent *a)
 	receiver_destroy(a->receiver);
 	sd_event_unref(a->event);
 	config_free(a->config);
+	if (a->state_fd >= 0)
+		close(a->state_fd);
 }
 
 int main(int argc, char **argv)
 {
 	struct options options = { .config = CONFIG_PATH };
 	struct reason reason = { 0 };
-	struct agent agent = { 0 };
+	struct agent agent = { .state_fd = -1 };
 	sigset_t blocked;
 	int err;
 

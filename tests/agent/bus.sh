@@ -20,6 +20,10 @@ tap_line $? "the receiver starts"
 sender_start
 tap_line $? "the sender starts"
 
+timeout 5 "$bin/tidemarkd" --config "$dir/sender.conf" --bus none 2> "$dir/err"
+is "a second agent with the same state does not start" $? 1
+like "and says why" "$(cat "$dir/err")" "another agent uses the state in $dir/sender\$"
+
 : > "$dir/signals"
 "$bin/tidemark" events --agent --bus "unix:path=$dir/sender.bus" > "$dir/events" 2> "$dir/events.err" &
 bus_pids+=($!)
