@@ -8,6 +8,7 @@
 # tests/check/manual.sh [TREE]
 . "$(dirname "$0")/lib.bash"
 
+# shellcheck disable=SC2317 # called by those that eval makes
 manual() { python3 "$check_home/manual.py" "$1" 2>&1; }
 for what in options config json dbus codes library references; do
     eval "faults_$what() { manual $what; }"
