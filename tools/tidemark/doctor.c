@@ -171,8 +171,9 @@ static void check_module(struct doctor *d)
 			say(d, only_receives(d) ? NOTE : BAD, "kernel module",
 			    "modprobe dm-tidemark", "installed, not loaded");
 		else
-			say(d, only_receives(d) ? NOTE : BAD, "kernel module", "install it (DKMS builds it for each kernel); "
-			    "this host can still receive, and compare disks that are not in use",
+			say(d, only_receives(d) ? NOTE : BAD, "kernel module",
+			    "install it (DKMS builds it for each kernel); this host can still "
+			    "receive, and compare disks that are not in use",
 			    "not installed for the running kernel");
 	}
 }
