@@ -20,24 +20,10 @@
  * enough that even a slow one ends sends often, which is how life is noticed.
  */
 #define CONN_BATCH_BYTES (1u << 20)
-#define CONN_BATCH_ITEMS (RING_IOV_MAX / 2)
 /* Sends of less say nothing of the network. */
 #define CONN_RATE_BYTES 65536
 /* How long answers to JOIN are waited for. */
 #define CONN_JOIN_MS 5000u
-
-struct conn_list {
-	struct conn_item *first;
-	struct conn_item **last;
-};
-
-/* struct conn_batch - what one send is given */
-struct conn_batch {
-	struct iovec iov[RING_IOV_MAX];
-	unsigned int parts;
-	uint32_t frames;
-	size_t bytes;
-};
 
 struct conn {
 	struct conn_config config;
@@ -53,8 +39,8 @@ struct conn {
 
 	/* out */
 	struct lanes *lanes;	  /* NULL: none */
-	struct conn_list waiting; /* with lanes: what is not handed out yet */
-	struct conn_list queue;	  /* what this connection is to send */
+	struct queue waiting;	  /* with lanes: what is not handed out yet */
+	struct queue queue;	  /* what this connection is to send */
 	struct outlet out;
 	uint64_t send_since;
 	uint64_t send_begun_ns;
@@ -205,71 +191,7 @@ static void conn_throttle_over(struct ring_op *op, int64_t result)
 	conn_pump(c);
 }
 
-/* -- lists of items ----------------------------------------------------------- */
-
-static void conn_list_clear(struct conn_list *l)
-{
-	l->first = NULL;
-	l->last = &l->first;
-}
-
-static void conn_list_add(struct conn_list *l, struct conn_item *item)
-{
-	item->next = NULL;
-	*l->last = item;
-	l->last = &item->next;
-}
-
-static struct conn_item *conn_list_take(struct conn_list *l)
-{
-	struct conn_item *item = l->first;
-
-	l->first = item->next;
-	if (!l->first)
-		l->last = &l->first;
-	item->next = NULL;
-	return item;
-}
-
-/* Is it a frame that a lane may carry? */
-static bool conn_bulk(const struct conn_item *item)
-{
-	return frame_is_data(item->frame.type);
-}
-
-/* One item, and what follows it as long as it fits; with @bulk as long as it is such. */
-static struct conn_item *conn_collect(struct conn_list *from, size_t max, bool bulk,
-				      struct conn_batch *ret)
-{
-	struct conn_item *first = NULL, **end = &first;
-
-	*ret = (struct conn_batch){ 0 };
-	while (from->first && ret->frames < CONN_BATCH_ITEMS) {
-		struct conn_item *item = from->first;
-		size_t size = FRAME_HEADER_SIZE + item->frame.length;
-
-		if (ret->frames && (ret->bytes + size > max || (bulk && !conn_bulk(item))))
-			break;
-		ret->iov[ret->parts++] = (struct iovec){ &item->wire, FRAME_HEADER_SIZE };
-		if (item->frame.length)
-			ret->iov[ret->parts++] = (struct iovec){ (void *)item->payload,
-								 item->frame.length };
-		ret->bytes += size;
-		ret->frames++;
-		*end = conn_list_take(from);
-		end = &(*end)->next;
-	}
-	return first;
-}
-
 /* -- sending ------------------------------------------------------------------ */
-
-static void conn_append(struct conn *c, struct conn_list *to, struct conn_item *item)
-{
-	frame_encode(&item->frame, item->payload, &item->wire);
-	item->frame.checksum = le64_get(item->wire.checksum);
-	conn_list_add(to, item);
-}
 
 static size_t conn_piece(struct conn *c, size_t max)
 {
@@ -284,12 +206,11 @@ static size_t conn_piece(struct conn *c, size_t max)
 static void conn_hand_out(struct conn *c)
 {
 	while (c->waiting.first) {
-		struct conn_batch batch;
-		struct conn_item *items;
+		struct queue_batch batch;
 		struct lane *lane;
 
-		if (!conn_bulk(c->waiting.first)) {
-			conn_list_add(&c->queue, conn_list_take(&c->waiting));
+		if (!queue_bulk(&c->waiting)) {
+			queue_move(&c->waiting, &c->queue);
 			continue;
 		}
 		if (conn_throttled(c))
@@ -297,27 +218,24 @@ static void conn_hand_out(struct conn *c)
 		lane = lanes_idle(c->lanes);
 		if (!lane)
 			return;
-		items = conn_collect(&c->waiting, conn_piece(c, LANE_BATCH_BYTES), true, &batch);
+		queue_collect(&c->waiting, conn_piece(c, LANE_BATCH_BYTES), true, &batch);
 		throttles_take(c->throttles, CONN_THROTTLES, conn_now_ns(), batch.bytes);
-		conn_append(c, &c->queue,
-			    lane_send(lane, items, batch.frames, batch.bytes, batch.iov,
-				      batch.parts));
+		queue_append(&c->queue, lane_send(lane, &batch));
 	}
 }
 
 static void conn_send_queue(struct conn *c)
 {
-	struct conn_item *items;
-	struct conn_batch batch;
+	struct queue_batch batch;
 
 	if (outlet_sending(&c->out) || !c->queue.first || (!c->lanes && conn_throttled(c)))
 		return;
-	items = conn_collect(&c->queue, conn_piece(c, CONN_BATCH_BYTES), false, &batch);
+	queue_collect(&c->queue, conn_piece(c, CONN_BATCH_BYTES), false, &batch);
 	throttles_take(c->throttles, CONN_THROTTLES, conn_now_ns(), batch.bytes);
 	c->send_since = conn_now();
 	c->send_begun_ns = conn_now_ns();
 	c->greeted = true;
-	outlet_send(&c->out, items, batch.bytes, batch.iov, batch.parts);
+	outlet_send(&c->out, &batch);
 }
 
 static void conn_pump(struct conn *c)
@@ -374,7 +292,7 @@ static void conn_sent(void *owner, struct conn_item *items, int64_t result)
 
 void conn_queue(struct conn *c, struct conn_item *item)
 {
-	conn_append(c, c->lanes ? &c->waiting : &c->queue, item);
+	queue_append(c->lanes ? &c->waiting : &c->queue, item);
 	conn_pump(c);
 }
 
@@ -617,8 +535,8 @@ int conn_open(struct conn **ret, const struct conn_config *config, struct ring *
 	c->fd = fd;
 	c->timeout_ms = config->timeout_ms;
 	c->payload = TAKE_PTR(payload);
-	conn_list_clear(&c->waiting);
-	conn_list_clear(&c->queue);
+	queue_clear(&c->waiting);
+	queue_clear(&c->queue);
 	snprintf(c->peer, sizeof(c->peer), "%s:%s", config->host, config->port);
 	outlet_init(&c->out, c->stream, fd, CONN_LENT_MAX, conn_sent, c);
 	c->recv_op.done = conn_received;
@@ -735,8 +653,8 @@ int conn_send(struct conn *c, struct frame *frame, const void *payload)
 	 * queue, which nothing is taken from after a failure, nor in a send. It is
 	 * none that a lane would carry.
 	 */
-	conn_list_clear(&c->waiting);
-	conn_list_clear(&c->queue);
+	queue_clear(&c->waiting);
+	queue_clear(&c->queue);
 	outlet_hang_up(&c->out);
 	while (outlet_since(&c->out) && !call.sent && ring_run(c->ring) != -EBADF)
 		;
@@ -783,7 +701,7 @@ void conn_abort(struct conn *c)
 	 * The failure is the caller's own: frames can still be sent, but these not. Of
 	 * what lanes have been given the receiver must be told, or ABORT comes too early.
 	 */
-	conn_list_clear(c->lanes ? &c->waiting : &c->queue);
+	queue_clear(c->lanes ? &c->waiting : &c->queue);
 	c->error = 0;
 	/* Completions come until the ring is empty, after this function too. */
 	c->reason = &c->unheard;

@@ -14,28 +14,12 @@
 #include "base/reason.h"
 #include "ring/ring.h"
 #include "send/progress.h"
+#include "send/queue.h"
 #include "send/throttle.h"
 #include "tls/stream.h"
 #include "wire/frame.h"
 
 struct conn;
-
-/**
- * struct conn_item - a frame on its way out
- * @frame: what to say; .checksum is filled in by conn_queue()
- * @payload: @frame.length bytes that stay until @sent
- * @sent: the item and its payload are free again; may be NULL. A payload that the kernel
- *	has no copy of is, when it has arrived
- *
- * The rest is the connection's.
- */
-struct conn_item {
-	struct frame frame;
-	const void *payload;
-	void (*sent)(struct conn_item *item);
-	struct conn_item *next;
-	struct frame_wire wire;
-};
 
 /**
  * typedef conn_handler - a frame has come of the type that was asked for

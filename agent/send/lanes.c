@@ -294,10 +294,9 @@ static void lane_taken(struct conn_item *item)
 	container_of(item, struct lane, take)->taking = false;
 }
 
-struct conn_item *lane_send(struct lane *lane, struct conn_item *items, uint32_t frames,
-			    size_t bytes, const struct iovec *iov, unsigned int count)
+struct conn_item *lane_send(struct lane *lane, const struct queue_batch *batch)
 {
-	struct frame_take take = { .lane = lane->index, .frames = frames };
+	struct frame_take take = { .lane = lane->index, .frames = batch->frames };
 
 	lane->taking = true;
 	lane->take = (struct conn_item){
@@ -307,7 +306,7 @@ struct conn_item *lane_send(struct lane *lane, struct conn_item *items, uint32_t
 	};
 	lane->take.frame.length = frame_take_encode(&take, lane->take_payload);
 	lane->begun_ns = conn_now_ns();
-	outlet_send(&lane->out, items, bytes, iov, count);
+	outlet_send(&lane->out, batch);
 	return &lane->take;
 }
 

@@ -59,15 +59,11 @@ struct lanes *lanes_destroy(struct lanes *l);
 /** lanes_idle() - one that can be given a batch, each in its turn; NULL: none */
 struct lane *lanes_idle(struct lanes *l);
 /**
- * lane_send() - give a batch to an idle lane
- * @items: all of it, a list; they stay until @sent
- * @frames: in it
- * @iov: its @bytes bytes, in @count parts
+ * lane_send() - give a batch, whose items stay until @sent, to an idle lane
  *
  * Return: the TAKE for it, to be queued at once.
  */
-struct conn_item *lane_send(struct lane *lane, struct conn_item *items, uint32_t frames,
-			    size_t bytes, const struct iovec *iov, unsigned int count);
+struct conn_item *lane_send(struct lane *lane, const struct queue_batch *batch);
 
 /** lanes_sending() - is there a batch that is not yet with the kernel? */
 bool lanes_sending(const struct lanes *l);

@@ -86,21 +86,20 @@ static struct outlet_batch *outlet_place(struct outlet *o, size_t bytes)
 	return &o->copy;
 }
 
-void outlet_send(struct outlet *o, struct conn_item *items, size_t bytes,
-		 const struct iovec *iov, unsigned int count)
+void outlet_send(struct outlet *o, const struct queue_batch *batch)
 {
-	struct outlet_batch *b = outlet_place(o, bytes);
+	struct outlet_batch *b = outlet_place(o, batch->bytes);
 
-	b->items = items;
+	b->items = batch->items;
 	b->since = conn_now();
-	b->bytes = bytes;
+	b->bytes = batch->bytes;
 	o->sending = b;
 	if (b == &o->copy) {
-		stream_send(o->stream, &b->op, iov, count);
+		stream_send(o->stream, &b->op, batch->iov, batch->parts);
 		return;
 	}
-	o->lent_bytes += bytes;
-	stream_send_zero(o->stream, &b->op, iov, count);
+	o->lent_bytes += batch->bytes;
+	stream_send_zero(o->stream, &b->op, batch->iov, batch->parts);
 }
 
 bool outlet_sending(const struct outlet *o)

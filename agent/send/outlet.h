@@ -82,12 +82,8 @@ struct outlet {
 void outlet_init(struct outlet *o, struct stream *stream, int fd, size_t lent_max,
 		 outlet_sent sent, void *owner);
 
-/**
- * outlet_send() - nothing is outlet_sending()
- * @items: a list; its bytes, @bytes of them, are the @count parts of @iov
- */
-void outlet_send(struct outlet *o, struct conn_item *items, size_t bytes,
-		 const struct iovec *iov, unsigned int count);
+/** outlet_send() - nothing is outlet_sending(); only the items of @batch must stay */
+void outlet_send(struct outlet *o, const struct queue_batch *batch);
 
 /** outlet_sending() - is there a batch that is not yet with the kernel? */
 bool outlet_sending(const struct outlet *o);

@@ -348,9 +348,14 @@ static void alone_sent(void *owner, struct conn_item *list, int64_t result)
 
 static void alone_send(size_t bytes)
 {
-	struct iovec iov = { memory, bytes };
+	const struct queue_batch batch = {
+		.items = &items[0],
+		.iov = { { memory, bytes } },
+		.parts = 1,
+		.bytes = bytes,
+	};
 
-	outlet_send(&alone.out, &items[0], bytes, &iov, 1);
+	outlet_send(&alone.out, &batch);
 	while (outlet_sending(&alone.out))
 		assert_int_equal(ring_run(w.ring), 0);
 }
