@@ -14,6 +14,7 @@
 
 #include "config/config.h"
 #include "config/value.h"
+#include "tests/unit/scratch.h"
 #include "tls/context.h"
 
 static char folder[] = "/tmp/tidemark-config-XXXXXX";
@@ -38,10 +39,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	return system(command);
+	return scratch_remove(folder);
 }
 
 static struct config *load(const char *text)

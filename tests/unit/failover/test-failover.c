@@ -20,6 +20,7 @@
 #include "point/catalog-failover.h"
 #include "point/file.h"
 #include "point/stage.h"
+#include "tests/unit/scratch.h"
 
 #define SIZE MIB(1)
 
@@ -180,12 +181,9 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	char command[128];
-
 	failover = failover_destroy(failover);
 	receiver = receiver_destroy(receiver);
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	return system(command);
+	return scratch_remove(folder);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

@@ -25,6 +25,7 @@
 
 #include "base/util.h"
 #include "freeze/freeze.h"
+#include "tests/unit/scratch.h"
 
 static char folder[] = "/tmp/tidemark-freeze-XXXXXX";
 static char record[PATH_MAX], hook[PATH_MAX], agent_path[PATH_MAX];
@@ -440,7 +441,6 @@ int main(int argc, char **argv)
 		TEST(freeze__hold_has_a_limit),
 		TEST(freeze__unfinished_file_is_nobodys),
 	};
-	char command[PATH_MAX];
 	int failed;
 
 	if (argc > 1 && strcmp(argv[1], FREEZER_ARGUMENT) == 0)
@@ -451,6 +451,5 @@ int main(int argc, char **argv)
 	snprintf(hook, sizeof(hook), "%s/hook", folder);
 	snprintf(agent_path, sizeof(agent_path), "%s/agent", folder);
 	failed = cmocka_run_group_tests_name("freeze", tests, NULL, NULL);
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	return system(command) || failed;
+	return scratch_remove(folder) || failed;
 }

@@ -3,6 +3,7 @@
 
 #include "point/catalog-failover.h"
 #include "point/catalog-staging.h"
+#include "tests/unit/scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -321,10 +322,7 @@ static int make_folder(void **state)
 
 static int remove_folder(void **state)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	return system(command);
+	return scratch_remove(folder);
 }
 
 /* Cut off with point 2 and 3, then merged: what the disk is not any more adds up. */

@@ -18,6 +18,7 @@
 #include "point/catalog-failover.h"
 #include "point/file.h"
 #include "point/points.h"
+#include "tests/unit/scratch.h"
 
 #define PIECES 4u
 
@@ -266,11 +267,8 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	char command[128];
-
 	store = store_close(store);
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	return system(command);
+	return scratch_remove(folder);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

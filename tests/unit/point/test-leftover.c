@@ -20,6 +20,7 @@
 #include "point/catalog-point.h"
 #include "point/fault.h"
 #include "point/file.h"
+#include "tests/unit/scratch.h"
 
 static char folder[64];
 static struct store *store;
@@ -294,11 +295,8 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	char command[128];
-
 	store = store_close(store);
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	return system(command);
+	return scratch_remove(folder);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

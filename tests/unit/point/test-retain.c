@@ -20,6 +20,7 @@
 #include "point/join.h"
 #include "point/stage.h"
 #include "ring/ring.h"
+#include "tests/unit/scratch.h"
 
 #define SIZE MIB(1)
 
@@ -164,12 +165,9 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	char command[128];
-
 	ring = ring_destroy(ring);
 	store = store_close(store);
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	return system(command);
+	return scratch_remove(folder);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

@@ -5,6 +5,7 @@
  * had been written one after the other.
  */
 #include "receive/intake.h"
+#include "tests/unit/scratch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -272,12 +273,9 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	char command[128];
-
 	ring_destroy(ring);
 	store_close(store);
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	return system(command);
+	return scratch_remove(folder);
 }
 
 int main(void)

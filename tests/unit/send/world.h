@@ -23,6 +23,7 @@
 #include "receive/receiver.h"
 #include "send/run.h"
 #include "send/source.h"
+#include "tests/unit/scratch.h"
 #include "tests/unit/send/tracker.h"
 
 static char folder[] = "/tmp/tidemark-run-XXXXXX";
@@ -95,12 +96,10 @@ static int group_setup(void **state)
 static int group_teardown(void **state)
 {
 	struct world *w = *state;
-	char command[128];
 
 	receiver_destroy(w->receiver);
 	free(w);
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	return system(command);
+	return scratch_remove(folder);
 }
 
 static int setup(void **state)

@@ -19,6 +19,7 @@
 
 #include "service/schedule.h"
 #include "service/service.h"
+#include "tests/unit/scratch.h"
 
 #define RUNS_MAX 64
 
@@ -299,12 +300,9 @@ static int world_setup(void **state)
 
 static int world_teardown(void **state)
 {
-	char command[128];
-
 	service_close(world.service);
 	world_free_runs();
-	snprintf(command, sizeof(command), "rm -r %s", world.folder);
-	return system(command);
+	return scratch_remove(world.folder);
 }
 
 /* -- what a test asks ------------------------------------------------------- */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "state/state.h"
+#include "tests/unit/scratch.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -225,10 +226,7 @@ static int make_folder(void **unused)
 
 static int remove_folder(void **unused)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	return system(command);
+	return scratch_remove(folder);
 }
 
 int main(void)

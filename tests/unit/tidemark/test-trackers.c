@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/scratch.h"
 #include "tidemark/size.c"
 #include "tidemark/trackers.c"
 
@@ -23,10 +24,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	return system(command);
+	return scratch_remove(folder);
 }
 
 static void file_write(const char *text)
