@@ -68,10 +68,11 @@ RUNS = {
     "paranoid": hello(127) + open_disk(0, 1 << 30, 4096) + begin(0, 3) +
     frame(HASH, span=1 << 27) + frame(HASH, offset=1 << 27, span=65536) +
     frame(ZERO, span=65536, epoch=1) + frame(HASH, span=(1 << 27) + 4096),
-    "lanes": hello(255) + open_disk(0, 1 << 20, 65536) + begin(0, 1) +
-    frame(TAKE, struct.pack("<II", 7, 2)) + frame(DATA, bytes(65536), span=65536, epoch=1) +
+    "lanes": hello(255) + open_disk(0, (1 << 20) + 512, 4096) + begin(0, 1) +
+    frame(TAKE, struct.pack("<II", 7, 2)) + frame(DATA, bytes(4096), span=4096, epoch=1) +
     frame(PACKED, ZSTD, offset=65536, span=65536, epoch=1) + frame(ZERO, offset=131072, span=65536, epoch=1) +
-    frame(TAKE, struct.pack("<II", 0, 1)) + end(0),
+    frame(TAKE, struct.pack("<II", 0, 1)) + frame(DATA, bytes(512), offset=1 << 20, span=512, epoch=1) +
+    end(0),
     "lane": frame(JOIN, bytes(16) + struct.pack("<II", 3, 0)) + frame(PING),
     "skipped": hello() + frame(200, bytes(700), flags=1) +
     frame(ERROR, struct.pack("<I", 32768) + b"enough"),
