@@ -201,6 +201,10 @@ is "no collection named: usage, 2" $? 2
 "$bin/tidemark" status --bus "unix:path=$dir/nobus" > /dev/null 2>&1
 is "no bus: not available, 10" $? 10
 "$bin/tidemarkd" --config "$dir/sender.conf" 2> "$dir/error"
+is "a second agent with the same state ends" $? 1
+like "and says why" "$(cat "$dir/error")" 'another agent uses the state in'
+sed "s|^state_dir = .*|state_dir = $dir/second|" "$dir/sender.conf" > "$dir/second.conf"
+"$bin/tidemarkd" --config "$dir/second.conf" 2> "$dir/error"
 is "a second agent on the same bus ends" $? 1
 like "and says why" "$(cat "$dir/error")" 'another agent has it'
 
