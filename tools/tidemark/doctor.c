@@ -71,7 +71,7 @@ static void ask_agent(struct doctor *d)
 	bus_close(b);
 }
 
-/* Does this host hold replicas, and send nothing? Then it needs nothing of the kernel. */
+/* Does this host hold replicas, and send nothing? */
 static bool only_receives(const struct doctor *d)
 {
 	for (size_t i = 0; i < json_length(d->status, "collections"); i++) {
@@ -81,6 +81,12 @@ static bool only_receives(const struct doctor *d)
 			return false;
 	}
 	return json_length(d->status, "replicas") != 0;
+}
+
+/* Of what sending takes of the kernel, if it is not there */
+static enum verdict missing(const struct doctor *d)
+{
+	return only_receives(d) ? NOTE : BAD;
 }
 
 static void say(struct doctor *d, enum verdict verdict, const char *what, const char *advice,
@@ -168,10 +174,10 @@ static void check_module(struct doctor *d)
 		break;
 	default:
 		if (module_installed())
-			say(d, only_receives(d) ? NOTE : BAD, "kernel module",
-			    "modprobe dm-tidemark", "installed, not loaded");
+			say(d, missing(d), "kernel module", "modprobe dm-tidemark",
+			    "installed, not loaded");
 		else
-			say(d, only_receives(d) ? NOTE : BAD, "kernel module",
+			say(d, missing(d), "kernel module",
 			    "install it (DKMS builds it for each kernel); this host can still "
 			    "receive, and compare disks that are not in use",
 			    "not installed for the running kernel");
@@ -183,7 +189,7 @@ static void check_device_mapper(struct doctor *d)
 	if (access("/dev/mapper/control", F_OK) == 0)
 		say(d, GOOD, "device mapper", NULL, "there");
 	else
-		say(d, only_receives(d) ? NOTE : BAD, "device mapper", "modprobe dm-mod",
+		say(d, missing(d), "device mapper", "modprobe dm-mod",
 		    "/dev/mapper/control is not there");
 }
 

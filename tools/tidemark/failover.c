@@ -150,18 +150,10 @@ static int call_parse(struct call *c, int argc, char **argv)
 static int call(struct call c, int argc, char **argv)
 {
 	int code = call_parse(&c, argc, argv);
-	char *folder = NULL;
 
-	if (!code && c.nbd) {
-		folder = command_path(c.nbd);
-		c.rq.path = folder;
-		if (!folder)
-			code = command_fail(-errno, "%s", c.nbd);
-	}
-	if (!code)
-		code = job_request(&c.rq, &c.job);
-	free(folder);
-	return code;
+	if (code)
+		return code;
+	return c.nbd ? job_request_folder(&c.rq, &c.job) : job_request(&c.rq, &c.job);
 }
 
 int command_failover(int argc, char **argv)

@@ -456,6 +456,20 @@ int job_request(const struct bus_request *rq, const struct job_options *options)
 	return code;
 }
 
+int job_request_folder(const struct bus_request *rq, const struct job_options *options)
+{
+	struct bus_request whole = *rq;
+	char *path = rq->path ? command_path(rq->path) : NULL;
+	int code;
+
+	if (rq->path && !path)
+		return command_fail(-errno, "%s", rq->path);
+	whole.path = path;
+	code = job_request(&whole, options);
+	free(path);
+	return code;
+}
+
 /* -- tidemark job ----------------------------------------------------------- */
 
 static const char job_help[] =

@@ -55,6 +55,8 @@ bool job_option(struct job_options *options, int option, const char *argument);
  * Return: an exit code.
  */
 int job_request(const struct bus_request *rq, const struct job_options *options);
+/** job_request_folder() - and @rq->path, if there is one, is a folder as seen from here */
+int job_request_folder(const struct bus_request *rq, const struct job_options *options);
 
 /**
  * job_follow() - wait for the end of a job, show progress on stderr, then print

@@ -4,10 +4,8 @@
  */
 #include "tidemark/command.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tidemark/job.h"
@@ -39,20 +37,6 @@ static int start_type(const char *text, uint32_t *ret)
 		}
 	}
 	return command_usage("start", "'%s' is none of network, export, seeded", text);
-}
-
-/* Its folder is for the agent to make. */
-static int start_request(struct bus_request *rq, const struct job_options *options)
-{
-	char *path = rq->path ? command_path(rq->path) : NULL;
-	int code;
-
-	if (rq->path && !path)
-		return command_fail(-errno, "%s", rq->path);
-	rq->path = path;
-	code = job_request(rq, options);
-	free(path);
-	return code;
 }
 
 int command_start(int argc, char **argv)
@@ -110,7 +94,7 @@ int command_start(int argc, char **argv)
 	if ((rq.initial == 2) != (rq.path != NULL))
 		return command_usage("start", "a folder goes with an export, and it needs one");
 	rq.collection = argv[optind];
-	return start_request(&rq, &options);
+	return job_request_folder(&rq, &options);
 }
 
 /* -- suspend, resume, cancel ------------------------------------------------ */
